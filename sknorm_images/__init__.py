@@ -1,0 +1,35 @@
+"""Folders of JPEG photos to normalised arrays, as scikit-learn estimators."""
+
+from importlib.metadata import version as _version
+
+from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
+from sknorm_images._flattening import ImageFlattener
+from sknorm_images._folders import load_image_folder
+from sknorm_images._images import LazyImages
+from sknorm_images._loading import JpegLoader
+from sknorm_images._minmax_scaling import ChannelMinMaxScaler
+from sknorm_images._pipeline import make_image_pipeline
+from sknorm_images._resizing import Resizer
+from sknorm_images._standard_scaling import ChannelStandardScaler
+from sknorm_images._statistics import ChannelHistogram, ChannelMoments, ChannelSums
+
+__all__ = [
+    "ChannelHistogram",
+    "ChannelMinMaxScaler",
+    "ChannelMoments",
+    "ChannelStandardScaler",
+    "ChannelSums",
+    "ImageDecodeError",
+    "ImageDecodeWarning",
+    "ImageFlattener",
+    "JpegLoader",
+    "LazyImages",
+    "Resizer",
+    "load_image_folder",
+    "make_image_pipeline",
+]
+__version__ = _version("sknorm-images")
+
+# Pickles name this module, so they survive a move inside the package.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

@@ -1,0 +1,69 @@
+"""One multiply-add a channel, in one pass over the pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TILE = 2048  # pixels; inner loops over a last axis of 3 alone are 8 times slower
+_BLOCK = 65_536  # numbers; 256 KiB of float32 stay in the second-level cache
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``(x - center) * factor + shift``, each an array of shape (n_channels,), float64."""
+
+    center: NDArray[np.float64]
+    factor: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+    def repeated(self, n_channels: int) -> Affine:
+        """Make the same map for each of several channels out of that for one."""
+        return Affine(
+            *(np.repeat(part, n_channels) for part in (self.center, self.factor, self.shift))
+        )
+
+    def apply(self, x: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the scaled `x` to `out`, C-contiguous; both of shape (..., n_channels)."""
+        if x.dtype == np.uint8 and out.dtype != np.float64:
+            # A grey level less a whole number is exact in float32, so no digits are lost
+            # in the subtraction: x * factor + shift would be 6e-5 off at std 0.3.
+            whole = np.rint(self.center).clip(0, 255)
+            self._apply(
+                x, out, whole, self.factor, self.shift + (whole - self.center) * self.factor,
+                np.float32,
+            )  # fmt: skip
+        else:
+            self._apply(x, out, self.center, self.factor, self.shift, np.float64)
+
+    def invert(self, y: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write to `out`, C-contiguous, what `apply` made `y` of."""
+        self._apply(y, out, self.shift, 1 / self.factor, self.center, np.float64)
+
+    @staticmethod
+    def _apply(
+        x: NDArray[Any],
+        out: NDArray[Any],
+        minuend: NDArray[np.float64],
+        factor: NDArray[np.float64],
+        summand: NDArray[np.float64],
+        dtype: type,
+    ) -> None:
+        n_channels = len(factor)
+        source, target = x.reshape(-1), out.reshape(-1)
+        tiled = source.size - source.size % (n_channels * _TILE)
+        for part, repeats in ((slice(0, tiled), _TILE), (slice(tiled, None), 1)):
+            width = n_channels * repeats
+            minuends, factors, summands = (
+                np.tile(values, repeats).astype(dtype) for values in (minuend, factor, summand)
+            )
+            x_rows, out_rows = source[part].reshape(-1, width), target[part].reshape(-1, width)
+            n_rows = max(1, _BLOCK // width)
+            for i in range(0, len(x_rows), n_rows):
+                block = x_rows[i : i + n_rows].astype(dtype)
+                block -= minuends
+                block *= factors
+                np.add(block, summands, out=out_rows[i : i + n_rows], casting="same_kind")

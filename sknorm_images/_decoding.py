@@ -1,0 +1,156 @@
+"""One source to one image: read, guard, decode, convert."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from PIL import ExifTags, Image
+
+from sknorm_images._exceptions import ImageDecodeError
+
+Source: TypeAlias = str | os.PathLike[str] | bytes
+Size: TypeAlias = tuple[int, int]
+Box: TypeAlias = tuple[float, float, float, float]
+
+MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
+
+_START_OF_SCAN = b"\xff\xda"
+
+# What files called .jpg turn out to be; only for the error message.
+_SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"<!DOCTYPE": "HTML",
+    b"<html": "HTML",
+    b"%PDF": "PDF",
+}
+
+
+class DecodedImage(NamedTuple):
+    """An image in its stored orientation, as large as it was decoded."""
+
+    image: Image.Image
+    size: Size  # (width, height) in the file
+    box: Box  # the part of `image` that shows the picture: scaled decoding rounds up
+    orientation: int  # EXIF, 1 to 8
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How sources become images; the parameters are those of `JpegLoader`."""
+
+    color_mode: str
+    exif_orientation: bool
+    formats: tuple[str, ...]
+    max_pixels: int
+    max_scans: int
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels of every image."""
+        return len(MODES[self.color_mode])
+
+    def decode(
+        self, source: Source, draft_size: Callable[[Size, int], Size | None] | None = None
+    ) -> DecodedImage:
+        """Decode one source.
+
+        Parameters
+        ----------
+        source : str, PathLike or bytes
+            A path, or the content of a file.
+        draft_size : callable or None, default=None
+            Given the (width, height) in the file and the orientation, the (width, height)
+            that the decoder may come down to, or None for full size.
+
+        Returns
+        -------
+        DecodedImage
+            In mode RGB or L.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ImageDecodeError
+            If it is read but cannot be decoded.
+        """
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        try:
+            image = Image.open(io.BytesIO(data), formats=self.formats)
+            self._guard(source, data, image)
+            size = image.size
+            orientation = _orientation(image) if self.exif_orientation else 1
+            smaller = draft_size(size, orientation) if draft_size else None
+            # A mode is never drafted: grey levels would differ from those of convert.
+            draft = image.draft(None, smaller) if smaller else None
+            image.load()
+            mode = MODES[self.color_mode]
+            converted = image if image.mode == mode else image.convert(mode)
+        except (ImageDecodeError, MemoryError):
+            raise
+        except Image.UnidentifiedImageError as error:
+            raise ImageDecodeError(describe(source), self._unidentified(data)) from error
+        except Exception as error:  # Pillow raises many classes on damaged files
+            reason = str(error) or type(error).__name__
+            raise ImageDecodeError(describe(source), reason) from error
+        box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
+        return DecodedImage(converted, size, box, orientation)
+
+    def _guard(self, source: Source, data: bytes, image: Image.Image) -> None:
+        width, height = image.size
+        if width * height > self.max_pixels:
+            raise ImageDecodeError(
+                describe(source),
+                f"{width} x {height} pixels are more than max_pixels={self.max_pixels}",
+            )
+        # In entropy-coded data 0xFF is always escaped, so every scan is among the matches.
+        scans = data.count(_START_OF_SCAN) if image.format in ("JPEG", "MPO") else 0
+        if scans > self.max_scans:
+            raise ImageDecodeError(
+                describe(source), f"{scans} scans are more than max_scans={self.max_scans}"
+            )
+
+    def _unidentified(self, data: bytes) -> str:
+        if not data:
+            return "the file is empty"
+        found = _identify(data)
+        if found is None:
+            return "no known image format"
+        if found in self.formats:
+            return f"a {found} header that is damaged"
+        return f"{found} data, while JpegLoader has formats={self.formats!r}"
+
+
+def describe(source: object) -> str:
+    """Name a source in a message."""
+    if isinstance(source, bytes):
+        return f"<{len(source)} bytes>"
+    if isinstance(source, str | os.PathLike):
+        return repr(os.fspath(source))
+    return f"<{type(source).__name__}>"
+
+
+def _identify(data: bytes) -> str | None:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[4:8] == b"ftyp":
+        return "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIF"
+    return next((name for magic, name in _SIGNATURES.items() if data.startswith(magic)), None)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 (damaged metadata must not fail a good image)
+        return 1
+    return orientation if orientation in range(1, 9) else 1

@@ -1,0 +1,55 @@
+"""What the package raises and warns of its own."""
+
+from __future__ import annotations
+
+
+class ImageDecodeError(ValueError):
+    """Raised when a source cannot be turned into an image.
+
+    Parameters
+    ----------
+    source : str
+        The path, or a description of bytes that have none.
+    reason : str
+        Why it cannot be decoded, and what to do where there is a special remedy.
+    position : int or None, default=None
+        The position of the source in the X that was handed in.
+
+    Attributes
+    ----------
+    source : str
+        As above.
+    reason : str
+        As above.
+    position : int or None
+        As above.
+
+    Examples
+    --------
+    >>> from sknorm_images import JpegLoader
+    >>> JpegLoader().transform([b"not a photo"])[0]
+    Traceback (most recent call last):
+        ...
+    sknorm_images.ImageDecodeError: Cannot decode image 0, <11 bytes>: no known image \
+format. Repair or remove it, or pass on_error='blank' to JpegLoader.
+    """
+
+    def __init__(self, source: str, reason: str, position: int | None = None) -> None:
+        super().__init__(source, reason, position)
+        self.source = source
+        self.reason = reason
+        self.position = position
+
+    def __str__(self) -> str:
+        number = "" if self.position is None else f" {self.position}"
+        return (
+            f"Cannot decode image{number}, {self.source}: {self.reason}. "
+            "Repair or remove it, or pass on_error='blank' to JpegLoader."
+        )
+
+    def __reduce__(self) -> tuple[type[ImageDecodeError], tuple[str, str, int | None]]:
+        return type(self), (self.source, self.reason, self.position)
+
+
+class ImageDecodeWarning(UserWarning):
+    """Lists the sources that ``on_error="blank"`` left out of one call."""

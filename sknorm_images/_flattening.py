@@ -1,0 +1,164 @@
+"""ImageFlattener: images to the rows of a table."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sknorm_images._images import LazyImages, common_shape
+
+
+class ImageFlattener(TransformerMixin, BaseEstimator):
+    """Turn each image into one row of features, for estimators that take tables.
+
+    ``(n, height, width, n_channels)`` becomes ``(n, height * width * n_channels)``, with
+    the channel varying fastest, as :meth:`numpy.ndarray.reshape` orders it. All pixels are
+    in memory from here on.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of ints
+        Shape of one image.
+    n_features_in_ : int
+        Number of features of one row.
+
+    See Also
+    --------
+    make_image_pipeline : Makes the steps that come before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknorm_images import ImageFlattener
+    >>> images = np.arange(24).reshape(2, 2, 2, 3)
+    >>> flattener = ImageFlattener().fit(images)
+    >>> flattener.transform(images).shape
+    (2, 12)
+    >>> flattener.get_feature_names_out()[:4].tolist()
+    ['pixel_0_0_0', 'pixel_0_0_1', 'pixel_0_0_2', 'pixel_0_1_0']
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ANN401, ARG002
+        """Learn the shape of one image; nothing is decoded.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ...)
+            Images of one shape.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ImageFlattener
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If X holds no images, or they have no common shape.
+        """
+        if isinstance(X, LazyImages):
+            shape = common_shape(X)
+            validate_data(self, np.broadcast_to(np.uint8(0), (shape[0], prod(shape[1:]))))
+        else:
+            X = _with_shape(X)
+            shape = X.shape
+            validate_data(self, _as_rows(X))
+        self.image_shape_ = tuple(shape[1:])
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:  # noqa: ANN401
+        """Flatten the images.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, *image_shape_)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_in_)
+            Of the dtype of X. A data frame, if `set_output` asks for one.
+
+        Raises
+        ------
+        ValueError
+            If the images are of another shape than in `fit`.
+        """
+        check_is_fitted(self)
+        X = _with_shape(X)
+        if len(X.shape) > 2 and X.shape[1:] != self.image_shape_:
+            raise ValueError(
+                f"X holds images of shape {X.shape[1:]}, and ImageFlattener was fitted on "
+                f"{self.image_shape_}. Add a Resizer, or fit again."
+            )
+        return validate_data(self, _as_rows(X), reset=False)  # type: ignore[no-any-return]
+
+    def inverse_transform(self, X: Any) -> NDArray[Any]:  # noqa: ANN401
+        """Give rows the shape of images again.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_in_)
+            Rows of features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, *image_shape_)
+            Images.
+
+        Raises
+        ------
+        ValueError
+            If the number of features is another than in `fit`.
+        """
+        check_is_fitted(self)
+        rows = validate_data(self, X, reset=False)
+        return rows.reshape(-1, *self.image_shape_)  # type: ignore[no-any-return]
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ANN401, ARG002
+        """Name each feature by its place: ``pixel_{row}_{column}_{channel}``.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Ignored: what goes in is images, not named features.
+
+        Returns
+        -------
+        ndarray of shape (n_features_in_,), dtype object
+            The names; those of the columns, where X was a data frame.
+        """
+        check_is_fitted(self)
+        if hasattr(self, "feature_names_in_"):
+            return np.asarray(self.feature_names_in_, dtype=object)
+        places = product(*map(range, self.image_shape_))
+        return np.array(["_".join(["pixel", *map(str, place)]) for place in places], object)
+
+    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 (scikit-learn has no types)
+        """Tell scikit-learn that images go in, and that dtypes are kept."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _with_shape(X: Any) -> Any:  # noqa: ANN401
+    """Decode images, make arrays of lists, and leave tables as they are."""
+    if isinstance(X, LazyImages) or not hasattr(X, "shape"):
+        return np.asarray(X)
+    return X
+
+
+def _as_rows(X: Any) -> Any:  # noqa: ANN401
+    """Flatten arrays of more than two dimensions; the rest is scikit-learn's to judge."""
+    if len(X.shape) <= 2:
+        return X
+    return np.asarray(X).reshape(X.shape[0], prod(X.shape[1:]))

@@ -1,0 +1,465 @@
+"""LazyImages: a sequence of images that are decoded when they are read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import Any, Self, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image
+
+from sknorm_images._decoding import Decoding, Source, describe
+from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
+from sknorm_images._geometry import Resizing, upright
+from sknorm_images._parallel import map_chunks
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Failures: TypeAlias = dict[int, ImageDecodeError | OSError]
+Task: TypeAlias = Callable[..., tuple[Failures, Any]]
+Columns: TypeAlias = tuple[NDArray[Any], ...]
+
+
+class LazyImages:
+    """Sequence of images that are decoded when they are read.
+
+    `JpegLoader` makes it and `Resizer` adds a size; neither touches a file. scikit-learn
+    splits and indexes it as it does arrays, and ``numpy.asarray`` decodes it, in parallel
+    where the loader's `n_jobs` or ``joblib.parallel_config`` asks for that.
+
+    Parameters
+    ----------
+    sources : sequence of str, PathLike, bytes or ndarray
+        Paths, contents of files, or uint8 arrays of shape (height, width, n_channels).
+    decoding : Decoding or None, default=None
+        How paths and bytes become images; None where the sources are arrays.
+    resizings : tuple of Resizing, default=()
+        The sizes that images are brought to, one after another.
+    on_error : {"raise", "blank"}, default="raise"
+        What becomes of images that cannot be decoded.
+    n_jobs : int or None, default=None
+        Number of images that are decoded at once.
+    verbose : int, default=0
+        Above 0, progress bars are shown.
+
+    See Also
+    --------
+    JpegLoader : Makes it from paths.
+    Resizer : Gives its images one size.
+
+    Examples
+    --------
+    >>> import io
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from sklearn.datasets import load_sample_image
+    >>> from sknorm_images import JpegLoader, Resizer
+    >>> file = io.BytesIO()
+    >>> Image.fromarray(load_sample_image("china.jpg")).save(file, "JPEG")
+    >>> images = JpegLoader().transform([file, file])
+    >>> images.shape, images[0].shape
+    ((2,), (427, 640, 3))
+    >>> images = Resizer((32, 48)).transform(images)
+    >>> images.shape, np.asarray(images[:1]).shape
+    ((2, 32, 48, 3), (1, 32, 48, 3))
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source | Pixels],
+        decoding: Decoding | None = None,
+        resizings: tuple[Resizing, ...] = (),
+        *,
+        on_error: str = "raise",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._sources = sources
+        self._decoding = decoding
+        self._resizings = resizings
+        self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self._failures: Failures | None = None
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.shape[1:])) or "differing sizes"
+        return f"<LazyImages: {len(self)} images of {size}, {self.dtype}>"
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        """Data type of the pixels: uint8, grey levels from 0 to 255."""
+        return np.dtype(np.uint8)
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels of every image."""
+        if self._decoding is not None:
+            return self._decoding.n_channels
+        return np.shape(self._sources[0])[-1] if len(self) else 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n, height, width, n_channels)`` once a Resizer fixed the size, else ``(n,)``."""
+        if not self._resizings:
+            return (len(self),)
+        last = self._resizings[-1]
+        return len(self), last.height, last.width, self.n_channels
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions: 4 once a Resizer fixed the size, else 1."""
+        return len(self.shape)
+
+    @property
+    def failures(self) -> dict[int, ImageDecodeError | OSError]:
+        """Images that cannot be read: their position, and the exception that says why.
+
+        This is what the last full read found: ``numpy.asarray``, or a scaler's `fit` or
+        `transform`. Where there was none, all images are read now, whatever `on_error` is.
+        """
+        if self._failures is None:
+            _, self._failures = _run_chunks(self._with(on_error="blank"), _attempt)
+        return dict(self._failures)
+
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> Pixels: ...
+    @overload
+    def __getitem__(self, key: object) -> Self: ...
+    def __getitem__(self, key: object) -> Pixels | Self:
+        if isinstance(key, tuple):
+            key = _first_axis(key)
+        rows = np.arange(len(self))[key]  # type: ignore[index]
+        if rows.ndim == 0:
+            failures: Failures = {}
+            pixels = self._read_one(int(rows), failures)
+            warn_of(failures, 1)
+            return pixels
+        if rows.ndim > 1:
+            raise IndexError(
+                f"An index of {rows.ndim} dimensions cannot select from {len(self)} images, "
+                "which have one. Pass a slice, a list of positions or a boolean mask."
+            )
+        return self._with(sources=[self._sources[row] for row in rows.tolist()])
+
+    def __iter__(self) -> Iterator[Pixels]:
+        failures: Failures = {}
+        for i in range(len(self)):
+            yield self._read_one(i, failures)
+        warn_of(failures, len(self))
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError(
+                "LazyImages hold no pixels, so an array of them is always a new one. "
+                "Use np.asarray(images), without copy=False."
+            )
+        pixels, failures = self.read()
+        warn_of(failures, len(self))
+        return pixels if dtype is None else pixels.astype(dtype, copy=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_failures": None}
+
+    def resized(self, resizing: Resizing) -> Self:
+        """Add a size that the images are brought to when they are read.
+
+        Parameters
+        ----------
+        resizing : Resizing
+            The size, and how to get there.
+
+        Returns
+        -------
+        LazyImages
+            New; nothing is decoded.
+        """
+        return self._with(resizings=(*self._resizings, resizing))
+
+    def read(self) -> tuple[Pixels, Failures]:
+        """Decode all images into one array.
+
+        Returns
+        -------
+        pixels : ndarray of shape (n, height, width, n_channels), dtype uint8
+            The images. Those that cannot be read are black.
+        failures : dict of int to Exception
+            Positions of the images that cannot be read under ``on_error="blank"``, and why.
+            Here nobody is warned of them.
+
+        Raises
+        ------
+        ValueError
+            If images differ in size, or none of them can be read.
+        ImageDecodeError, OSError
+            If an image cannot be read and `on_error` is ``"raise"``: the first one.
+        """
+        pixels = np.empty(common_shape(self), np.uint8)
+        _, failures = fill(self, pixels)
+        return pixels, failures
+
+    def _with(
+        self,
+        sources: Sequence[Source | Pixels] | None = None,
+        resizings: tuple[Resizing, ...] | None = None,
+        on_error: str | None = None,
+    ) -> Self:
+        return type(self)(
+            self._sources if sources is None else sources,
+            self._decoding,
+            self._resizings if resizings is None else resizings,
+            on_error=self.on_error if on_error is None else on_error,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+
+    def _decode(self, i: int) -> Pixels:
+        source = self._sources[i]
+        first, *others = self._resizings or (None,)
+        if isinstance(source, np.ndarray):
+            pixels = source if first is None else first.resize_array(source)
+        else:
+            assert self._decoding is not None
+            try:
+                decoded = self._decoding.decode(source, first.draft_size if first else None)
+            except ImageDecodeError as error:
+                error.position = i
+                raise
+            if first is None:
+                pixels = _pixels(upright(decoded.image, decoded.orientation))
+            else:
+                pixels = _pixels(first.resize(decoded))
+        for resizing in others:
+            pixels = resizing.resize_array(pixels)
+        return pixels
+
+    def _read_one(self, i: int, failures: Failures) -> Pixels:
+        """Decode one image; under ``on_error="blank"`` a bad one is noted and black."""
+        try:
+            return self._decode(i)
+        except (ImageDecodeError, OSError) as error:
+            if self.on_error == "raise":
+                raise
+            failures[i] = error
+            _check_blank_has_size(self, failures)
+            return np.zeros(self.shape[1:], np.uint8)
+
+
+def reduce_images(
+    images: LazyImages,
+    task: Task,
+    columns: Columns = (),
+    *,
+    local: bool = False,
+    description: str = "",
+) -> tuple[Any, Failures]:
+    """Run `task` on chunks of images in parallel, and add up what it returns.
+
+    Parameters
+    ----------
+    images : LazyImages
+        The images.
+    task : callable
+        Called as ``task(chunk, rows, *columns)`` with LazyImages, the slice of `images`
+        that they are, and the same slice of each column. Returns the failures in the
+        chunk, as `read_each` does, and a value or None.
+    columns : tuple of ndarray, default=()
+        Arrays of one entry an image.
+    local : bool, default=False
+        Run in threads of this process, whatever joblib backend is configured.
+    description : str, default=""
+        What the progress bar is called.
+
+    Returns
+    -------
+    total : object
+        The sum of the values, in order; None where there was none.
+    failures : dict of int to Exception
+        The images that cannot be read.
+
+    Raises
+    ------
+    ValueError
+        If none of the images can be read.
+    ImageDecodeError, OSError
+        If an image cannot be read and `on_error` is ``"raise"``: the first one.
+    """
+    total, failures = _run_chunks(images, task, columns, local, description)
+    images._failures = failures
+    if failures and len(failures) == len(images):
+        raise ValueError(
+            f"None of the {len(images)} images can be read, so there is nothing to go on "
+            f"with. Check X; the first one fails with: {failures[0]}"
+        )
+    return total, failures
+
+
+def fill(
+    images: LazyImages,
+    out: NDArray[Any],
+    write: Callable[[NDArray[Any], Pixels], None] = np.copyto,
+    summarise: Callable[[NDArray[Any], slice, Failures], Any] = lambda *_: None,
+) -> tuple[Any, Failures]:
+    """Call ``write(out[i], pixels)`` for every image, in local threads.
+
+    Parameters
+    ----------
+    images : LazyImages
+        The images.
+    out : ndarray of shape (n, ...)
+        Rows of images that cannot be read become zeros.
+    write : callable, default=numpy.copyto
+        Fills one row with what it makes of one image.
+    summarise : callable, default=None for every chunk
+        Called as ``summarise(out[rows], rows, failures)`` when a chunk is complete.
+
+    Returns
+    -------
+    total : object
+        The sum of what `summarise` returned.
+    failures : dict of int to Exception
+        The images that cannot be read.
+    """
+    shape = common_shape(images)[1:]
+
+    def fill_chunk(chunk: LazyImages, rows: slice) -> tuple[Failures, Any]:
+        target = out[rows]
+
+        def receive(i: int, pixels: Pixels) -> None:
+            if pixels.shape != shape:
+                raise ValueError(
+                    f"Image {rows.start + i}, {describe(chunk._sources[i])}, is of shape "
+                    f"{pixels.shape} and image 0 of shape {shape}, and one array takes images "
+                    "of one shape. Add a Resizer after the JpegLoader."
+                )
+            write(target[i], pixels)
+
+        failures = read_each(chunk, receive)
+        if failures and chunk.on_error == "blank":
+            _check_blank_has_size(chunk, failures)
+            target[list(failures)] = 0
+        return failures, summarise(target, rows, failures)
+
+    return reduce_images(images, fill_chunk, local=True, description="decode")
+
+
+def common_shape(images: LazyImages) -> tuple[int, ...]:
+    """Shape of the array of all images; without a Resizer, the first one tells."""
+    if images.ndim == 4:
+        return images.shape
+    if not len(images):
+        return 0, 0, 0, images.n_channels
+    return len(images), *images[0].shape
+
+
+def read_each(images: LazyImages, receive: Callable[[int, Pixels], None]) -> Failures:
+    """Decode images in this thread, and hand each to ``receive(position, pixels)``.
+
+    Under ``on_error="raise"`` it stops at the first image that cannot be read.
+
+    Parameters
+    ----------
+    images : LazyImages
+        The images.
+    receive : callable
+        Called for every image that can be read.
+
+    Returns
+    -------
+    dict of int to Exception
+        The images that cannot be read.
+    """
+    failures: Failures = {}
+    for i in range(len(images)):
+        try:
+            pixels = images._decode(i)
+        except (ImageDecodeError, OSError) as error:
+            failures[i] = error
+            if images.on_error == "raise":
+                break
+        else:
+            receive(i, pixels)
+    return failures
+
+
+def warn_of(failures: Failures, n_images: int) -> None:
+    """Warn once of the images that cannot be read, if there are any."""
+    if failures:
+        reasons = "; ".join(
+            f"{error.source}: {error.reason}" if isinstance(error, ImageDecodeError)
+            else str(error)
+            for error in failures.values()
+        )  # fmt: skip
+        warnings.warn(
+            f"{len(failures)} of {n_images} images cannot be decoded and are left blank. "
+            f"Repair or remove them: {reasons}",
+            ImageDecodeWarning,
+            stacklevel=3,
+        )
+
+
+def _run_chunks(
+    images: LazyImages,
+    task: Task,
+    columns: Columns = (),
+    local: bool = False,
+    description: str = "",
+) -> tuple[Any, Failures]:
+    total = None
+    failures: Failures = {}
+    results = map_chunks(
+        task,
+        len(images),
+        lambda rows: (images[rows], rows, *(column[rows] for column in columns)),
+        n_jobs=images.n_jobs,
+        local=local,
+        verbose=images.verbose,
+        description=description,
+    )
+    with closing(results):
+        for rows, (found, value) in results:
+            for i, error in found.items():
+                if isinstance(error, ImageDecodeError):
+                    error.position = rows.start + i
+                failures[rows.start + i] = error
+            if failures and images.on_error == "raise":
+                raise next(iter(failures.values()))
+            if value is not None:
+                total = value if total is None else total + value
+    return total, failures
+
+
+def _attempt(chunk: LazyImages, rows: slice) -> tuple[Failures, None]:  # noqa: ARG001
+    return read_each(chunk, lambda i, pixels: None), None  # noqa: ARG005
+
+
+def _check_blank_has_size(images: LazyImages, failures: Failures) -> None:
+    if images.ndim == 1:
+        first = next(iter(failures.values()))
+        raise ValueError(
+            "on_error='blank' makes a black image of one that cannot be decoded, and without "
+            f"a Resizer its size is unknown. Add one after the JpegLoader. {first}"
+        )
+
+
+def _first_axis(key: tuple[object, ...]) -> object:
+    """``images[rows, ...]`` is how scikit-learn selects rows of anything with a shape."""
+    rows, *others = key or (slice(None),)
+    if any(other is not Ellipsis and other != slice(None) for other in others):
+        raise IndexError(
+            f"The index {key!r} selects within images, which are not decoded yet. Select "
+            "whole images, or from np.asarray(images)."
+        )
+    return rows
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]

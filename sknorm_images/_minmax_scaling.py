@@ -1,0 +1,203 @@
+"""ChannelMinMaxScaler: a given range a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from sknorm_images._affine import Affine
+from sknorm_images._images import LazyImages
+from sknorm_images._scaling import (
+    ChannelScaler,
+    FloatArray,
+    Weights,
+    nonzero,
+    per_channel,
+)
+from sknorm_images._statistics import ChannelHistogram, Statistics, has_histogram
+
+_WHOLE_RANGE = (0.0, 100.0)
+
+
+class ChannelMinMaxScaler(ChannelScaler, auto_wrap_output_keys=None):
+    """Scale each channel to a range: ``(x - data_min) / (data_max - data_min)``.
+
+    As in :class:`sklearn.preprocessing.MinMaxScaler` with the pixels as samples, that
+    fraction is then mapped to `feature_range`.
+
+    Parameters
+    ----------
+    feature_range : tuple of two floats, default=(0, 1)
+        The range of the output.
+    clip : bool, default=False
+        Whether to cut off what lies outside `feature_range`, such as pixels of later images
+        that are darker or brighter than all that were fitted.
+    data_range : array-like of shape (2,) or (2, n_channels) or None, default=None
+        Minimum and maximum in grey levels, where they are known beforehand, and no fit is
+        needed; ``(0, 255)`` is the plain ``rescale=1/255``. None learns them.
+    quantile_range : tuple of two floats, default=(0.0, 100.0)
+        Percentiles, from 0 to 100, that stand for minimum and maximum, as in
+        :class:`sklearn.preprocessing.RobustScaler`; they equal ``numpy.percentile``. Others
+        than the default need uint8 images, or one array in one `fit`.
+    per_image : {False, "channel", "image"}, default=False
+        "channel" scales each image by its own channels, "image" by all its channels
+        together. Neither needs a fit, and neither can be inverted.
+    dtype : dtype, default="float32"
+        Floating type of the output for integer input; floating input keeps its own.
+
+    Attributes
+    ----------
+    data_min_, data_max_ : ndarray of shape (n_channels,), dtype float64
+        Minimum and maximum, or the percentiles that stand for them, in grey levels.
+    data_range_ : ndarray of shape (n_channels,), dtype float64
+        ``data_max_ - data_min_``.
+    scale_, min_ : ndarray of shape (n_channels,), dtype float64
+        The output is ``x * scale_ + min_``.
+    n_samples_seen_ : int
+        Number of images that were counted: read, and with a weight above zero. Only if
+        something was learned, like `statistics_`.
+    n_features_in_ : int
+        Number of channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if X was a data frame whose names are all strings.
+    statistics_ : ChannelHistogram, ChannelSums or ChannelMoments
+        What was counted; `partial_fit` adds to it.
+
+    See Also
+    --------
+    ChannelStandardScaler : Zero mean and unit variance.
+
+    Notes
+    -----
+    A constant channel is divided by 1, so it becomes the lower end of `feature_range`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_sample_images
+    >>> from sknorm_images import ChannelMinMaxScaler
+    >>> photos = np.stack(load_sample_images().images)
+    >>> scaler = ChannelMinMaxScaler(quantile_range=(1, 99), clip=True).fit(photos)
+    >>> scaler.data_min_, scaler.data_max_
+    (array([0., 4., 0.]), array([255., 240., 255.]))
+    >>> scaled = scaler.transform(photos)
+    >>> float(scaled.min()), float(scaled.max())
+    (0.0, 1.0)
+    """
+
+    def __init__(
+        self,
+        feature_range: tuple[float, float] = (0, 1),
+        *,
+        clip: bool = False,
+        data_range: ArrayLike | None = None,
+        quantile_range: tuple[float, float] = (0.0, 100.0),
+        per_image: bool | str = False,
+        dtype: DTypeLike = "float32",
+    ) -> None:
+        self.feature_range = feature_range
+        self.clip = clip
+        self.data_range = data_range
+        self.quantile_range = quantile_range
+        self.per_image = per_image
+        self.dtype = dtype
+
+    @property
+    def _learns(self) -> bool:
+        return self.per_image is False and self.data_range is None
+
+    @property
+    def _robust(self) -> bool:
+        return tuple(self.quantile_range) != _WHOLE_RANGE
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        _check_pair("feature_range", self.feature_range)
+        _check_pair("quantile_range", self.quantile_range)
+        if not 0 <= self.quantile_range[0] < self.quantile_range[1] <= 100:
+            raise ValueError(
+                f"quantile_range={self.quantile_range!r} is no range of percentiles. Pass two "
+                "numbers from 0 to 100, the lower one first."
+            )
+        if self._robust and not self._learns:
+            raise ValueError(
+                f"quantile_range={self.quantile_range!r} is learned from all images, which "
+                "data_range and per_image rule out. Drop one of them."
+            )
+        if self.data_range is not None:
+            _check_pair("data_range", self.data_range)
+            if self.per_image is not False:
+                raise ValueError(
+                    f"data_range={self.data_range!r} is given, and "
+                    f"per_image={self.per_image!r} takes it from each image. Drop one of them."
+                )
+
+    def _check_learnable(
+        self, X: LazyImages | NDArray[Any], weights: Weights, *, partial: bool
+    ) -> None:
+        if not self._robust:
+            return
+        if weights is not None and weights.dtype.kind == "f":
+            raise ValueError(
+                "sample_weight holds fractions, and a percentile needs a whole number of "
+                "pixels. Pass integral weights, or quantile_range=(0, 100)."
+            )
+        one_array = isinstance(X, np.ndarray) and not partial and weights is None
+        if not (one_array or has_histogram(X.dtype, self.n_features_in_)):
+            raise ValueError(
+                f"quantile_range={self.quantile_range!r} needs all values at once, and X is of "
+                f"dtype {X.dtype} with {self.n_features_in_} channels. Call fit, without "
+                "sample_weight, with one array, or pass uint8 images of at most 64 channels."
+            )
+
+    def _attributes(
+        self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None
+    ) -> dict[str, Any]:
+        if self.data_range is not None:
+            low, high = (per_channel("data_range", end, n_channels) for end in self.data_range)
+        elif self._robust:
+            low, high = _percentiles(statistics, pixels, self.quantile_range)
+        else:
+            assert statistics is not None
+            low, high = statistics.data_min, statistics.data_max
+        bottom, top = self.feature_range
+        scale = (top - bottom) / nonzero(high - low)
+        return {
+            "data_min_": low,
+            "data_max_": high,
+            "data_range_": high - low,
+            "scale_": scale,
+            "min_": bottom - low * scale,
+        }
+
+    def _affine_from(self, attributes: Mapping[str, Any], n_channels: int) -> Affine:
+        bottom = np.full(n_channels, self.feature_range[0], np.float64)
+        return Affine(attributes["data_min_"], attributes["scale_"], bottom)
+
+    def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+        super()._scale(affine, pixels, out)
+        if self.clip:
+            np.clip(out, *self.feature_range, out=out)
+
+
+def _percentiles(
+    statistics: Statistics | None, pixels: NDArray[Any] | None, q: tuple[float, float]
+) -> tuple[FloatArray, FloatArray]:
+    if isinstance(statistics, ChannelHistogram):
+        return statistics.percentile(q[0]), statistics.percentile(q[1])
+    assert pixels is not None
+    low, high = np.percentile(pixels.reshape(-1, pixels.shape[-1]), q, axis=0)
+    return low.astype(np.float64), high.astype(np.float64)
+
+
+def _check_pair(name: str, pair: Any) -> None:  # noqa: ANN401
+    try:
+        low, high = (np.asarray(end, dtype=np.float64) for end in pair)
+        ordered = np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()
+    except (TypeError, ValueError):
+        ordered = False
+    if not ordered:
+        raise ValueError(f"{name}={pair!r} is no range. Pass (lower, upper), both finite.")

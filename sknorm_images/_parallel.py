@@ -1,0 +1,106 @@
+"""Chunks of work mapped with joblib: in order, in bounded memory, with progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+
+T = TypeVar("T")
+
+IMAGES_PER_CHUNK = 32  # tens of milliseconds of decoding, far above joblib's overhead
+
+
+def map_chunks(
+    function: Callable[..., T],
+    n_items: int,
+    arguments: Callable[[slice], tuple[Any, ...]],
+    *,
+    largest_chunk: int = IMAGES_PER_CHUNK,
+    n_jobs: int | None = None,
+    local: bool = False,
+    verbose: int = 0,
+    description: str = "",
+) -> Iterator[tuple[slice, T]]:
+    """Yield `rows` and ``function(*arguments(rows))`` for consecutive slices, in order.
+
+    A consumer that stops early closes the generator: what runs is awaited, the rest is
+    never started.
+
+    Parameters
+    ----------
+    function : callable
+        What is done with a chunk. Unless `local`, it may run in another process.
+    n_items : int
+        The slices cover ``range(n_items)``.
+    arguments : callable
+        Makes the arguments of one chunk, just before it is dispatched.
+    largest_chunk : int, default=IMAGES_PER_CHUNK
+        No chunk holds more items; where there are few, chunks are smaller.
+    n_jobs : int or None, default=None
+        As everywhere in joblib; None asks ``joblib.parallel_config``, else means one.
+    local : bool, default=False
+        Use threads of this process, no more than there are cores, whatever backend is
+        configured: for chunks that write into an array they share.
+    verbose : int, default=0
+        Above 0, a progress bar counts the items.
+    description : str, default=""
+        What the progress bar is called.
+
+    Yields
+    ------
+    rows : slice
+        Which items the chunk held.
+    result : object
+        What `function` returned for it.
+    """
+    # joblib runs one job where n_jobs is None and threads are only preferred or required,
+    # whatever parallel_config says: so the number is always passed.
+    n_jobs = effective_n_jobs(n_jobs)
+    if local:
+        n_jobs = min(n_jobs, cpu_count())
+    # Every job gets several chunks, so that none has to wait long for the last one.
+    size = min(largest_chunk, max(1, n_items // (4 * n_jobs)))
+    chunks = [slice(i, min(i + size, n_items)) for i in range(0, n_items, size)]
+    stopped = False
+
+    def tasks() -> Iterator[Any]:
+        for rows in chunks:
+            if stopped:
+                return
+            yield delayed(function)(*arguments(rows))
+
+    options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1}
+    if local:
+        options |= {"backend": "threading", "n_jobs": min(n_jobs, max(1, len(chunks)))}
+    else:
+        options |= {"prefer": "threads"}
+    results = _run(tasks(), options)
+    with _progress(n_items, verbose, description) as bar:
+        try:
+            for rows, result in zip(chunks, results, strict=True):
+                bar.update(rows.stop - rows.start)
+                yield rows, result
+        finally:
+            stopped = True
+            for _ in results:  # joblib warns of results that nobody fetched
+                pass
+
+
+def _run(tasks: Iterator[Any], options: dict[str, Any]) -> Iterator[Any]:
+    try:
+        parallel = Parallel(return_as="generator", **options)
+    except ValueError:  # multiprocessing's and Ray's backends only return lists
+        parallel = Parallel(**options)
+        while batch := list(islice(tasks, 8 * options["n_jobs"])):
+            yield from parallel(batch)
+    else:
+        yield from parallel(tasks)
+
+
+def _progress(total: int, verbose: int, description: str) -> Any:  # noqa: ANN401 (tqdm has no types)
+    from tqdm.auto import tqdm  # only here: it looks for notebooks when imported
+
+    return tqdm(total=total, desc=description, unit="image", disable=verbose <= 0)

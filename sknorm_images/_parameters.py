@@ -1,0 +1,36 @@
+"""Checks of parameter values; every message says what came, why not, and what to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from numbers import Integral, Real
+
+
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    if not any(
+        value is choice or (type(value) is type(choice) and value == choice)
+        for choice in choices
+    ):
+        options = ", ".join(map(repr, choices))
+        raise ValueError(f"{name}={value!r} is not known. Pass one of {options}.")
+
+
+def check_number(
+    name: str,
+    value: object,
+    *,
+    low: float,
+    high: float = float("inf"),
+    integral: bool = False,
+) -> None:
+    """Raise unless `value` is a number from `low` to `high`, bounds included."""
+    kind = Integral if integral else Real
+    if isinstance(value, bool) or not isinstance(value, kind):
+        expected = "an integer" if integral else "a number"
+        raise TypeError(
+            f"{name}={value!r} is of type {type(value).__name__}. Pass {expected}."
+        )
+    if not low <= value <= high:  # type: ignore[operator]
+        bound = f"of at least {low}" if high == float("inf") else f"from {low} to {high}"
+        raise ValueError(f"{name}={value!r} is out of range. Pass a number {bound}.")

@@ -1,0 +1,78 @@
+"""make_image_pipeline: the usual steps in one call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from sknorm_images._loading import JpegLoader
+from sknorm_images._minmax_scaling import ChannelMinMaxScaler
+from sknorm_images._resizing import Resizer
+from sknorm_images._standard_scaling import ChannelStandardScaler
+
+_SCALERS = {"standard": ChannelStandardScaler, "minmax": ChannelMinMaxScaler}
+
+
+def make_image_pipeline(
+    size: int | tuple[int, int] = (224, 224),
+    scaler: Any = "standard",  # noqa: ANN401 (any scikit-learn transformer)
+    *,
+    color_mode: str = "rgb",
+    interpolation: str = "bilinear",
+    aspect_ratio: str = "ignore",
+    on_error: str = "raise",
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> Pipeline:
+    """Make the pipeline from paths of JPEG files to a normalised array.
+
+    Parameters
+    ----------
+    size : tuple of two ints or int, default=(224, 224)
+        ``(height, width)`` in pixels, for `Resizer`.
+    scaler : {"standard", "minmax"} or transformer, default="standard"
+        A `ChannelStandardScaler` or `ChannelMinMaxScaler` with its defaults, or any
+        transformer of images.
+    color_mode : {"rgb", "grayscale"}, default="rgb"
+        For `JpegLoader`.
+    interpolation : str, default="bilinear"
+        For `Resizer`.
+    aspect_ratio : {"ignore", "crop", "pad"}, default="ignore"
+        For `Resizer`.
+    on_error : {"raise", "blank"}, default="raise"
+        For `JpegLoader`.
+    n_jobs : int or None, default=None
+        For `JpegLoader`: the number of images that are decoded at once.
+    verbose : int, default=0
+        For `JpegLoader`: above 0, progress bars are shown.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        With steps named ``load``, ``resize`` and ``scale``, so that any other parameter is
+        set as in ``pipeline.set_params(load__max_scans=10)``.
+
+    Raises
+    ------
+    ValueError
+        If `scaler` is another string.
+
+    Examples
+    --------
+    >>> from sknorm_images import make_image_pipeline
+    >>> pipeline = make_image_pipeline((96, 96), "minmax", n_jobs=2)
+    >>> list(pipeline.named_steps)
+    ['load', 'resize', 'scale']
+    """
+    if isinstance(scaler, str):
+        if scaler not in _SCALERS:
+            raise ValueError(
+                f"scaler={scaler!r} is not known. Pass 'standard', 'minmax' or a transformer."
+            )
+        scaler = _SCALERS[scaler]()
+    loader = JpegLoader(
+        color_mode=color_mode, on_error=on_error, n_jobs=n_jobs, verbose=verbose
+    )
+    resizer = Resizer(size, interpolation=interpolation, aspect_ratio=aspect_ratio)
+    return Pipeline([("load", loader), ("resize", resizer), ("scale", scaler)])

@@ -1,0 +1,174 @@
+"""Resizer: images of any sizes to images of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from sknorm_images._geometry import ASPECT_RATIOS, INTERPOLATIONS, Resizing
+from sknorm_images._images import LazyImages
+from sknorm_images._parameters import check_choice, check_number
+from sknorm_images._transformer import StatelessImageTransformer
+
+
+class Resizer(StatelessImageTransformer, BaseEstimator, auto_wrap_output_keys=None):
+    """Bring images to one size.
+
+    Like loading, resizing only describes the work: decoding and resizing happen together
+    in the step that reads the pixels.
+
+    Parameters
+    ----------
+    size : tuple of two ints or int, default=(224, 224)
+        ``(height, width)`` in pixels; one int means a square.
+    interpolation : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, \
+            default="bilinear"
+        Pillow's and Keras' names. All but "nearest" are antialiased when they shrink.
+    aspect_ratio : {"ignore", "crop", "pad"}, default="ignore"
+        "ignore" stretches, "crop" fills the size and cuts off what hangs over evenly on
+        both sides, "pad" fits the whole image and fills the rest with `pad_value`.
+    reducing_gap : float or None, default=3.0
+        A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size, which is much faster, when it
+        stays at least this many times larger than it is going to be. From 3.0 on, Pillow's
+        documentation calls the result indistinguishable from fair resampling in most cases.
+        None, and ``interpolation="nearest"``, decode at full size.
+    pad_value : int, default=0
+        Grey level, 0 to 255, that "pad" fills every channel with.
+    engine : {"pillow"}, default="pillow"
+        The library that resizes. ``"simd"`` is planned, and refused until it is there.
+
+    See Also
+    --------
+    JpegLoader : The usual step before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_sample_images
+    >>> from sknorm_images import Resizer
+    >>> photos = np.stack(load_sample_images().images)
+    >>> photos.shape
+    (2, 427, 640, 3)
+    >>> np.asarray(Resizer((32, 48)).transform(photos)).shape
+    (2, 32, 48, 3)
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] = (224, 224),
+        *,
+        interpolation: str = "bilinear",
+        aspect_ratio: str = "ignore",
+        reducing_gap: float | None = 3.0,
+        pad_value: int = 0,
+        engine: str = "pillow",
+    ) -> None:
+        self.size = size
+        self.interpolation = interpolation
+        self.aspect_ratio = aspect_ratio
+        self.reducing_gap = reducing_gap
+        self.pad_value = pad_value
+        self.engine = engine
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ANN401, ARG002
+        """Check the parameters and the kind of X; nothing is learned or read.
+
+        Parameters
+        ----------
+        X : LazyImages, ndarray or list of ndarray
+            Images; see `transform`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        Resizer
+            Itself.
+        """
+        self._resizing()
+        _as_images(X)
+        return self
+
+    def transform(self, X: Any) -> LazyImages:  # noqa: ANN401
+        """Describe the resized images; the work waits until they are read.
+
+        Parameters
+        ----------
+        X : LazyImages, ndarray of shape (n, h, w, c) or list of ndarray of shape (h, w, c)
+            Images; arrays are of dtype uint8, with grey levels from 0 to 255.
+
+        Returns
+        -------
+        LazyImages
+            Of shape (n, height, width, c), uint8.
+
+        Raises
+        ------
+        TypeError
+            If X is no images.
+        ValueError
+            If arrays are of another shape or dtype, or a parameter is out of its range.
+        """
+        resizing = self._resizing()
+        return _as_images(X).resized(resizing)
+
+    def _resizing(self) -> Resizing:
+        height, width = _height_width(self.size)
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        check_choice("aspect_ratio", self.aspect_ratio, ASPECT_RATIOS)
+        if self.reducing_gap is not None:
+            check_number("reducing_gap", self.reducing_gap, low=1)
+        check_number("pad_value", self.pad_value, low=0, high=255, integral=True)
+        if self.engine == "simd":
+            raise ValueError(
+                "engine='simd' is not available in this version. Pass engine='pillow'."
+            )
+        check_choice("engine", self.engine, ("pillow",))
+        return Resizing(
+            height,
+            width,
+            self.interpolation,
+            self.aspect_ratio,
+            self.reducing_gap,
+            self.pad_value,
+        )
+
+
+def _height_width(size: Any) -> tuple[int, int]:  # noqa: ANN401
+    pair = list(size) if isinstance(size, Sequence | np.ndarray) else [size, size]
+    if isinstance(size, str) or len(pair) != 2:
+        raise ValueError(f"size={size!r} is no size. Pass (height, width), or one int.")
+    for side in pair:
+        check_number("size", side, low=1, integral=True)
+    return int(pair[0]), int(pair[1])
+
+
+def _as_images(X: Any) -> LazyImages:  # noqa: ANN401
+    if isinstance(X, LazyImages):
+        return X
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        if X.ndim != 4:
+            raise ValueError(
+                f"X is of shape {X.shape}, and images are (n, height, width, channels). "
+                "Add the missing axis, such as X[..., np.newaxis] for one channel."
+            )
+    elif not isinstance(X, list | tuple | np.ndarray) or not all(
+        isinstance(image, np.ndarray) for image in X
+    ):
+        raise TypeError(
+            f"X is a {type(X).__name__} that holds no images. Pass LazyImages, as JpegLoader "
+            "makes them from paths, or arrays of shape (height, width, channels)."
+        )
+    images = list(X)
+    for i, image in enumerate(images):
+        if image.ndim != 3 or image.dtype != np.uint8:
+            raise ValueError(
+                f"Image {i} of X is of shape {image.shape} and dtype {image.dtype}. Pass "
+                "(height, width, channels) of dtype uint8, with grey levels from 0 to 255."
+            )
+    if len({image.shape[-1] for image in images}) > 1:
+        raise ValueError("The images of X differ in their number of channels. Convert them.")
+    return LazyImages(images)

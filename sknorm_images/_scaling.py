@@ -1,0 +1,483 @@
+"""What the two channel scalers share: fitting, transforming, and the way back."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sknorm_images._affine import Affine
+from sknorm_images._images import (
+    Failures,
+    LazyImages,
+    common_shape,
+    fill,
+    read_each,
+    reduce_images,
+    warn_of,
+)
+from sknorm_images._parallel import map_chunks
+from sknorm_images._parameters import check_choice
+from sknorm_images._statistics import Statistics, statistics_of
+from sknorm_images._transformer import ImageTransformer
+
+T = TypeVar("T")
+FloatArray: TypeAlias = NDArray[np.float64]
+Weights: TypeAlias = NDArray[np.int64] | NDArray[np.float64] | None
+
+_NUMBERS_PER_CHUNK = 2**20  # 8 MiB of float64 while the moments of a chunk are computed
+_PER_IMAGE = (False, "channel", "image")
+
+
+class ChannelScaler(
+    ImageTransformer, BaseEstimator, metaclass=ABCMeta, auto_wrap_output_keys=None
+):
+    """Base of the channel scalers: an affine map a channel, from statistics or constants."""
+
+    per_image: bool | str
+    dtype: Any
+
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ANN401, ARG002
+        """Learn the statistics of each channel, exactly for uint8 images.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ..., n_channels)
+            Images, channels last. LazyImages are streamed, in parallel, and never held.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the images; 0 means absent. Integral weights stay exact.
+
+        Returns
+        -------
+        estimator instance
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If parameters contradict one another, X holds NaN, infinity or no images, or all
+            weights are zero. The estimator is then as it was before.
+        ImageDecodeError, OSError
+            If an image cannot be read, unless the loader has ``on_error="blank"``.
+        """
+        with _all_or_nothing(self):
+            self._reset()
+            self._fit(X, sample_weight)
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:  # noqa: ANN401, ARG002
+        """Add images to the statistics; any split into calls gives the same result.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ..., n_channels)
+            More images, as in `fit`.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        estimator instance
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            As `fit` raises it, and if uint8 images are mixed with other dtypes.
+        ImageDecodeError, OSError
+            As `fit` raises them.
+        """
+        with _all_or_nothing(self):
+            self._fit(X, sample_weight, partial=True)
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:  # noqa: ANN401
+        """Scale the images.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ..., n_channels)
+            Images of any height and width, channels last.
+
+        Returns
+        -------
+        ndarray of the shape of X
+            Of dtype `dtype`, or of X's own dtype where that is floating. Images that a
+            loader with ``on_error="blank"`` cannot read become zeros.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is something to learn, and `fit` has not been called.
+        ValueError
+            If X holds NaN, infinity, another number of channels than in `fit`, or images
+            of differing sizes.
+        ImageDecodeError, OSError
+            If an image cannot be read, unless the loader has ``on_error="blank"``.
+        """
+        self._check_ready()
+        X = self._validate(X, reset=False)
+        if not isinstance(X, LazyImages):
+            return self._transform_array(X)
+        out = np.empty(common_shape(X), self.dtype)
+        affine = self._affine(X.n_channels)
+        _, failures = fill(X, out, lambda row, pixels: self._scale(affine, pixels, row))
+        warn_of(failures, len(X))
+        return out
+
+    def fit_transform(
+        self,
+        X: Any,  # noqa: ANN401
+        y: Any = None,  # noqa: ANN401, ARG002
+        sample_weight: ArrayLike | None = None,
+    ) -> NDArray[Any]:
+        """Fit to the images and scale them; each is decoded once.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ..., n_channels)
+            Images, as in `fit`. Of LazyImages, the uint8 pixels are held beside the output.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of the shape of X
+            As from `transform`.
+
+        Raises
+        ------
+        ValueError
+            As `fit` and `transform` raise it.
+        ImageDecodeError, OSError
+            As `fit` and `transform` raise them.
+        """
+        self._check_parameters()
+        if not (isinstance(X, LazyImages) and self._learns):
+            return self.fit(X, sample_weight=sample_weight).transform(X)
+        with _all_or_nothing(self):
+            self._reset()
+            self._validate(X, reset=True)
+            weights = _check_weights(sample_weight, len(X))
+            self._check_learnable(X, weights, partial=False)
+            pixels = np.empty(common_shape(X), np.uint8)
+            statistics, failures = fill(
+                X,
+                pixels,
+                summarise=lambda chunk, rows, failures: _summarise(
+                    chunk, _rows_of(weights, rows), failures
+                ),
+            )
+            self._learn(statistics)
+        out = self._transform_array(pixels, n_jobs=X.n_jobs)
+        out[list(failures)] = 0
+        warn_of(failures, len(X))
+        return out
+
+    def inverse_transform(self, X: Any) -> NDArray[Any]:  # noqa: ANN401
+        """Turn scaled images back into grey levels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ..., n_channels)
+            Scaled images.
+
+        Returns
+        -------
+        ndarray of the shape of X
+            Of dtype `dtype`, or of X's own dtype where that is floating. For uint8 images
+            that were not clipped, ``numpy.rint`` of it is the original.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is something to learn, and `fit` has not been called.
+        ValueError
+            If `per_image` is set: the statistics of each image are not kept.
+        """
+        self._check_ready()
+        if self.per_image is not False:
+            raise ValueError(
+                f"per_image={self.per_image!r} keeps no statistics, so there is no way back. "
+                "Keep the original images, or fit with per_image=False."
+            )
+        X = np.asarray(self._validate(X, reset=False))
+        affine = self._affine(X.shape[-1])
+        assert affine is not None
+        out = np.empty(X.shape, self._out_dtype(X))
+        for _ in _over_rows(X, lambda rows: affine.invert(X[rows], out[rows])):
+            pass
+        return out
+
+    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 (scikit-learn has no types)
+        """Tell scikit-learn what goes in, and whether `fit` is needed."""
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = self._learns
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @property
+    @abstractmethod
+    def _learns(self) -> bool:
+        """Whether anything is learned in `fit`, as far as the parameters say."""
+
+    @abstractmethod
+    def _attributes(
+        self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None
+    ) -> dict[str, Any]:
+        """Derive the fitted attributes.
+
+        Parameters
+        ----------
+        statistics : ChannelHistogram, ChannelSums, ChannelMoments or None
+            What was counted; None where nothing is learned.
+        n_channels : int
+            Number of channels.
+        pixels : ndarray of shape (n_samples, ..., n_channels) or None
+            What `statistics` were counted from, where that is one array.
+
+        Returns
+        -------
+        dict
+            Values by attribute name.
+        """
+
+    @abstractmethod
+    def _affine_from(self, attributes: Mapping[str, Any], n_channels: int) -> Affine:
+        """Make the map that the fitted attributes describe."""
+
+    def _check_parameters(self) -> None:
+        check_choice("per_image", self.per_image, _PER_IMAGE)
+        if np.dtype(self.dtype).kind != "f":
+            raise ValueError(
+                f"dtype={self.dtype!r} cannot hold scaled values. "
+                "Pass 'float32', 'float64' or 'float16'."
+            )
+
+    def _check_learnable(
+        self, X: LazyImages | NDArray[Any], weights: Weights, *, partial: bool
+    ) -> None:
+        """Refuse data that the parameters cannot be learned from; by default, none."""
+
+    def _check_ready(self) -> None:
+        self._check_parameters()
+        if self._learns:
+            check_is_fitted(self)
+
+    def _reset(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+
+    def _validate(self, X: Any, *, reset: bool) -> LazyImages | NDArray[Any]:  # noqa: ANN401
+        """Let scikit-learn check X as a table of (n_pixels, n_channels)."""
+        if isinstance(X, LazyImages):
+            table = np.broadcast_to(np.uint8(0), (len(X), X.n_channels))
+            validate_data(self, table, reset=reset)
+            return X
+        if not hasattr(X, "shape"):
+            X = np.asarray(X)
+        if len(X.shape) <= 2:
+            return validate_data(self, X, reset=reset)  # type: ignore[no-any-return]
+        X = np.asarray(X)
+        table = validate_data(self, X.reshape(-1, X.shape[-1]), reset=reset)
+        return table.reshape(X.shape)  # type: ignore[no-any-return]
+
+    def _fit(self, X: Any, sample_weight: ArrayLike | None, *, partial: bool = False) -> None:  # noqa: ANN401
+        self._check_parameters()
+        X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
+        weights = _check_weights(sample_weight, len(X))
+        if not self._learns:
+            self._assign(self._attributes(None, self.n_features_in_, None))
+            return
+        self._check_learnable(X, weights, partial=partial)
+        if isinstance(X, LazyImages):
+            columns = () if weights is None else (weights,)
+            statistics, failures = reduce_images(
+                X, _summarise_images, columns, description="fit"
+            )
+            self._learn(statistics)
+            warn_of(failures, len(X))
+        else:
+            statistics = None
+            for part in _over_rows(
+                X, lambda rows: _summarise(X[rows], _rows_of(weights, rows))
+            ):
+                statistics = _plus(statistics, part)
+            self._learn(statistics, X)
+
+    def _learn(
+        self, statistics: Statistics | None, pixels: NDArray[Any] | None = None
+    ) -> None:
+        if statistics is None:
+            raise ValueError(
+                "All images with a sample_weight above zero are unreadable, so there is "
+                "nothing to learn from. Check X and sample_weight."
+            )
+        statistics = _plus(getattr(self, "statistics_", None), statistics)
+        self._assign(
+            self._attributes(statistics, self.n_features_in_, pixels)
+            | {"statistics_": statistics, "n_samples_seen_": statistics.n_samples}
+        )
+
+    def _assign(self, attributes: dict[str, Any]) -> None:
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def _affine(self, n_channels: int) -> Affine | None:
+        """Make the one map for all images; None where each image has its own."""
+        if self.per_image is not False:
+            return None
+        fitted = hasattr(self, "n_features_in_")
+        attributes = vars(self) if fitted else self._attributes(None, n_channels, None)
+        return self._affine_from(attributes, n_channels)
+
+    def _affine_of_image(self, image: NDArray[Any]) -> Affine:
+        n_channels = image.shape[-1]
+        apart = n_channels if self.per_image == "channel" else 1
+        pixels = image.reshape(1, -1, apart)
+        attributes = self._attributes(statistics_of(pixels), apart, None)
+        affine = self._affine_from(attributes, apart)
+        return affine if apart == n_channels else affine.repeated(n_channels)
+
+    def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write to `out` what becomes of `pixels`: one image, or any number for one map."""
+        (affine or self._affine_of_image(pixels)).apply(pixels, out)
+
+    def _transform_array(self, X: NDArray[Any], n_jobs: int | None = None) -> NDArray[Any]:
+        out = np.empty(X.shape, self._out_dtype(X))
+        affine = self._affine(X.shape[-1])
+
+        def scale(rows: slice) -> None:
+            if affine is not None:
+                self._scale(affine, X[rows], out[rows])
+                return
+            for i in range(rows.start, rows.stop):
+                self._scale(None, X[i], out[i])
+
+        for _ in _over_rows(X, scale, n_jobs):
+            pass
+        return out
+
+    def _out_dtype(self, X: NDArray[Any]) -> np.dtype[Any]:
+        return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)
+
+
+def per_channel(name: str, value: ArrayLike, n_channels: int) -> FloatArray:
+    """Bring a parameter of one number, or of one a channel, to one a channel."""
+    numbers = np.asarray(value, dtype=np.float64)
+    if numbers.shape not in ((), (1,), (n_channels,)):
+        raise ValueError(
+            f"{name}={value!r} has {numbers.size} entries, and X has {n_channels} channels. "
+            "Pass one number, or one for each channel."
+        )
+    return np.broadcast_to(numbers, n_channels).copy()
+
+
+def nonzero(spread: FloatArray) -> FloatArray:
+    """Replace a spread of zero by 1, as scikit-learn does for constant features."""
+    # Anything below the normal floats counts as zero: dividing by it would overflow.
+    return np.where(spread < np.finfo(np.float64).tiny, 1.0, spread)
+
+
+@contextmanager
+def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
+    """Leave the estimator as it was when the block is left by an exception."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _over_rows(
+    X: NDArray[Any], function: Callable[[slice], T], n_jobs: int | None = None
+) -> Iterator[T]:
+    """Yield ``function(rows)`` for slices of an array that are worked on in local threads."""
+    row_size = max(1, X[:1].size)
+    results = map_chunks(
+        function,
+        len(X),
+        lambda rows: (rows,),
+        largest_chunk=max(1, _NUMBERS_PER_CHUNK // row_size),
+        n_jobs=n_jobs,
+        local=True,
+    )
+    for _, result in results:
+        yield result
+
+
+def _check_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
+    """Convert weights to int64 where they are integral, so that counts stay exact."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.ndim == 0:
+        weights = np.full(n_samples, weights)
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight is of shape {weights.shape}, and X has {n_samples} samples. "
+            f"Pass one weight a sample, of shape ({n_samples},)."
+        )
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ValueError(
+            "sample_weight holds NaN, infinity, negative numbers, or zeros alone. Pass "
+            "weights from zero up, and at least one above zero."
+        )
+    integral = (weights == np.rint(weights)).all() and weights.max() < 2**53
+    return weights.astype(np.int64) if integral else weights
+
+
+def _rows_of(weights: Weights, rows: slice) -> Weights:
+    return None if weights is None else weights[rows]
+
+
+def _summarise(
+    images: NDArray[Any], weights: Weights = None, failures: Failures | None = None
+) -> Statistics | None:
+    """Count the images that can be read and have a weight; None where there are none."""
+    present = np.ones(len(images), bool) if weights is None else weights > 0
+    present[list(failures or ())] = False
+    if not present.any():
+        return None
+    if not present.all():
+        images, weights = images[present], None if weights is None else weights[present]
+    return statistics_of(images, weights)
+
+
+def _summarise_images(
+    images: LazyImages,
+    rows: slice,
+    weights: Weights = None,  # noqa: ARG001
+) -> tuple[Failures, Statistics | None]:
+    """Count images one by one, as they are decoded: no more than one is in memory."""
+    total: Statistics | None = None
+
+    def count(i: int, pixels: NDArray[np.uint8]) -> None:
+        nonlocal total
+        total = _plus(
+            total, _summarise(pixels[np.newaxis], _rows_of(weights, slice(i, i + 1)))
+        )
+
+    failures = read_each(images, count)
+    return failures, total
+
+
+def _plus(a: Statistics | None, b: Statistics | None) -> Statistics | None:
+    return b if a is None else a if b is None else a + b  # type: ignore[operator]

@@ -1,0 +1,373 @@
+"""Statistics per channel: small values that are counted apart and added up.
+
+Statistics of uint8 images are integers, so they are exact, and the same for every order,
+chunk size and number of workers. Statistics of other dtypes are float64 moments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+MAX_HISTOGRAM_CHANNELS = 64  # 256 counts each: 128 KiB; beyond, sums alone are kept
+
+Statistics: TypeAlias = "ChannelHistogram | ChannelSums | ChannelMoments"
+
+
+class _ChannelStatistics:
+    """What the three kinds share: they compare by value and refuse to mix."""
+
+    n_samples: int
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(
+            np.array_equal(getattr(self, field.name), getattr(other, field.name))
+            for field in fields(self)  # type: ignore[arg-type]
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _check_mergeable(self, other: object) -> None:
+        if type(self) is not type(other):
+            raise ValueError(
+                f"{type(self).__name__} cannot be added to {type(other).__name__}: one comes "
+                "from uint8 images, the other from another dtype. Hand images of one dtype "
+                "to all calls of partial_fit."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelHistogram(_ChannelStatistics):
+    """Counts of the 256 grey levels of uint8 images, channel by channel.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_channels, 256)
+        Weighted number of pixels; int64 while all weights are integral, else float64.
+    n_samples : int
+        Number of images with a weight above zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknorm_images import ChannelHistogram
+    >>> black, white = np.zeros((1, 2, 2, 1), np.uint8), np.full((1, 2, 2, 1), 255, np.uint8)
+    >>> both = ChannelHistogram.of(black) + ChannelHistogram.of(white)
+    >>> both.n_samples, both.mean, both.data_max
+    (2, array([127.5]), array([255.]))
+    """
+
+    counts: NDArray[Any]
+    n_samples: int
+
+    @classmethod
+    def of(cls, images: NDArray[np.uint8], weights: NDArray[Any] | None = None) -> Self:
+        """Count the grey levels of images.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n_samples, ..., n_channels), dtype uint8
+            The images.
+        weights : ndarray of shape (n_samples,) or None, default=None
+            Weights above zero; None means one each.
+
+        Returns
+        -------
+        ChannelHistogram
+            The counts.
+        """
+        n_channels = images.shape[-1]
+        n_pixels = _pixels_per_image(images)
+        if weights is not None:
+            _check_total(weights, n_pixels)
+            per_pixel = np.repeat(weights, n_pixels)
+            counts = np.array([
+                np.bincount(channel, per_pixel, minlength=256)
+                for channel in images.reshape(-1, n_channels).T
+            ])  # fmt: skip
+            counts = counts.astype(weights.dtype)  # float64 sums of integers are exact here
+        elif n_channels in (1, 3):  # Pillow counts three times as fast as bincount
+            rows = images.reshape(len(images), -1, n_channels)
+            picture = rows if n_channels == 3 else rows[..., 0]
+            counts = np.array(Image.fromarray(picture).histogram())
+        else:
+            counts = np.array([
+                np.bincount(channel, minlength=256)
+                for channel in images.reshape(-1, n_channels).T
+            ])  # fmt: skip
+        return cls(counts.reshape(n_channels, 256), len(images))
+
+    def __add__(self, other: Self) -> Self:
+        self._check_mergeable(other)
+        return type(self)(self.counts + other.counts, self.n_samples + other.n_samples)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean of each channel in grey levels, shape (n_channels,), rounded once."""
+        exact = _exact(self.counts)
+        return _mean(exact.sum(axis=1), exact @ _LEVELS)
+
+    @property
+    def var(self) -> NDArray[np.float64]:
+        """Population variance of each channel, shape (n_channels,), rounded once."""
+        exact = _exact(self.counts)
+        return _var(exact.sum(axis=1), exact @ _LEVELS, exact @ _LEVELS**2)
+
+    @property
+    def data_min(self) -> NDArray[np.float64]:
+        """Lowest grey level of each channel, shape (n_channels,)."""
+        return (self.counts > 0).argmax(axis=1).astype(np.float64)
+
+    @property
+    def data_max(self) -> NDArray[np.float64]:
+        """Highest grey level of each channel, shape (n_channels,)."""
+        return 255.0 - (self.counts[:, ::-1] > 0).argmax(axis=1)
+
+    def percentile(self, q: float) -> NDArray[np.float64]:
+        """Percentile of each channel, as ``numpy.percentile`` interpolates (linearly).
+
+        Parameters
+        ----------
+        q : float
+            From 0 to 100.
+
+        Returns
+        -------
+        ndarray of shape (n_channels,)
+            In grey levels.
+
+        Raises
+        ------
+        ValueError
+            If there were fractional weights: positions between the pixels are not defined.
+        """
+        if self.counts.dtype.kind == "f":
+            raise ValueError(
+                "sample_weight holds fractions, and a percentile needs a whole number of "
+                "pixels. Pass integral weights, or quantile_range=(0, 100)."
+            )
+        cumulative = self.counts.cumsum(axis=1)
+        return np.array([_interpolate(channel, q / 100) for channel in cumulative])
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelSums(_ChannelStatistics):
+    """Integer sums of uint8 images with too many channels for a histogram each.
+
+    Parameters
+    ----------
+    weight : int or float
+        Weighted number of pixels in each channel.
+    total, squares : ndarray of shape (n_channels,)
+        Weighted sums of the grey levels and of their squares; int64 while all weights are
+        integral, else float64.
+    data_min, data_max : ndarray of shape (n_channels,), dtype float64
+        Lowest and highest grey level.
+    n_samples : int
+        Number of images with a weight above zero.
+    """
+
+    weight: int | float
+    total: NDArray[Any]
+    squares: NDArray[Any]
+    data_min: NDArray[np.float64]
+    data_max: NDArray[np.float64]
+    n_samples: int
+
+    @classmethod
+    def of(cls, images: NDArray[np.uint8], weights: NDArray[Any] | None = None) -> Self:
+        """Add up the grey levels of images; parameters as in `ChannelHistogram.of`.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n_samples, ..., n_channels), dtype uint8
+            The images.
+        weights : ndarray of shape (n_samples,) or None, default=None
+            Weights above zero; None means one each.
+
+        Returns
+        -------
+        ChannelSums
+            The sums.
+        """
+        n_pixels = _pixels_per_image(images)
+        pixels = images.reshape(-1, images.shape[-1])
+        if weights is None:
+            weights = np.ones(len(images), np.int64)
+        _check_total(weights, n_pixels * 255**2)
+        per_pixel = np.repeat(weights, n_pixels)
+        wide = pixels.astype(weights.dtype)
+        return cls(
+            weights.sum().item() * n_pixels,
+            per_pixel @ wide,
+            per_pixel @ wide**2,
+            pixels.min(axis=0).astype(np.float64),
+            pixels.max(axis=0).astype(np.float64),
+            len(images),
+        )
+
+    def __add__(self, other: Self) -> Self:
+        self._check_mergeable(other)
+        return type(self)(
+            self.weight + other.weight,
+            self.total + other.total,
+            self.squares + other.squares,
+            np.minimum(self.data_min, other.data_min),
+            np.maximum(self.data_max, other.data_max),
+            self.n_samples + other.n_samples,
+        )
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean of each channel in grey levels, shape (n_channels,), rounded once."""
+        return _mean(self._weights(), _exact(self.total))
+
+    @property
+    def var(self) -> NDArray[np.float64]:
+        """Population variance of each channel, shape (n_channels,), rounded once."""
+        return _var(self._weights(), _exact(self.total), _exact(self.squares))
+
+    def _weights(self) -> NDArray[Any]:
+        return _exact(np.full(self.total.shape, self.weight))
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelMoments(_ChannelStatistics):
+    """Float64 moments of images of any dtype.
+
+    Parameters
+    ----------
+    weight : float
+        Weighted number of pixels in each channel.
+    mean : ndarray of shape (n_channels,), dtype float64
+        Weighted mean.
+    squares : ndarray of shape (n_channels,), dtype float64
+        Weighted sum of squared deviations from the mean.
+    data_min, data_max : ndarray of shape (n_channels,), dtype float64
+        Lowest and highest value.
+    n_samples : int
+        Number of images with a weight above zero.
+    """
+
+    weight: float
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    data_min: NDArray[np.float64]
+    data_max: NDArray[np.float64]
+    n_samples: int
+
+    @classmethod
+    def of(cls, images: NDArray[Any], weights: NDArray[Any] | None = None) -> Self:
+        """Compute the moments of images in two passes.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n_samples, ..., n_channels)
+            The images, finite.
+        weights : ndarray of shape (n_samples,) or None, default=None
+            Weights above zero; None means one each.
+
+        Returns
+        -------
+        ChannelMoments
+            The moments.
+        """
+        n_pixels = _pixels_per_image(images)
+        pixels = images.reshape(-1, images.shape[-1]).astype(np.float64)
+        if weights is None:
+            weights = np.ones(len(images))
+        per_pixel = np.repeat(weights.astype(np.float64), n_pixels)
+        weight = float(per_pixel.sum())
+        data_min, data_max = pixels.min(axis=0), pixels.max(axis=0)
+        mean = per_pixel @ pixels / weight
+        pixels -= mean
+        residue = per_pixel @ pixels  # what rounding left in the mean
+        squares = per_pixel @ pixels**2 - residue**2 / weight
+        mean += residue / weight
+        return cls(weight, mean, squares, data_min, data_max, len(images))
+
+    def __add__(self, other: Self) -> Self:
+        """Merge as Chan, Golub and LeVeque (1979) do, "Updating formulae"."""
+        self._check_mergeable(other)
+        weight = self.weight + other.weight
+        delta = other.mean - self.mean
+        return type(self)(
+            weight,
+            self.mean + delta * (other.weight / weight),
+            self.squares + other.squares + delta**2 * (self.weight * other.weight / weight),
+            np.minimum(self.data_min, other.data_min),
+            np.maximum(self.data_max, other.data_max),
+            self.n_samples + other.n_samples,
+        )
+
+    @property
+    def var(self) -> NDArray[np.float64]:
+        """Population variance of each channel, shape (n_channels,)."""
+        # Rounding may leave a little variance, or less than none, where there is none.
+        varies = self.data_max > self.data_min
+        return np.where(varies, np.maximum(self.squares / self.weight, 0.0), 0.0)
+
+
+def statistics_of(images: NDArray[Any], weights: NDArray[Any] | None = None) -> Statistics:
+    """Summarise images (n_samples, ..., n_channels) by the kind that fits their dtype."""
+    if has_histogram(images.dtype, images.shape[-1]):
+        return ChannelHistogram.of(images, weights)
+    if images.dtype == np.uint8:
+        return ChannelSums.of(images, weights)
+    return ChannelMoments.of(images, weights)
+
+
+def has_histogram(dtype: np.dtype[Any], n_channels: int) -> bool:
+    """Whether such images are counted by grey level."""
+    return dtype == np.uint8 and n_channels <= MAX_HISTOGRAM_CHANNELS
+
+
+_LEVELS = np.arange(256).astype(object)  # Python integers: sums of squares cannot overflow
+
+
+def _pixels_per_image(images: NDArray[Any]) -> int:
+    return int(np.prod(images.shape[1:-1], dtype=np.int64))
+
+
+def _check_total(weights: NDArray[Any], factor: int) -> None:
+    if float(weights.sum(dtype=np.float64)) * factor >= 2**53:
+        raise ValueError(
+            f"sample_weight adds up to {weights.sum(dtype=np.float64):g} in one chunk, and "
+            "counts of so many pixels are no longer exact. Pass smaller weights."
+        )
+
+
+def _exact(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Convert to Python integers or fractions, whose arithmetic does not round."""
+    if numbers.dtype.kind == "f":
+        return np.vectorize(Fraction, otypes=[object])(numbers)  # type: ignore[no-any-return]
+    return numbers.astype(object)
+
+
+def _mean(weight: NDArray[Any], total: NDArray[Any]) -> NDArray[np.float64]:
+    return (total / weight).astype(np.float64)  # type: ignore[no-any-return]
+
+
+def _var(
+    weight: NDArray[Any], total: NDArray[Any], squares: NDArray[Any]
+) -> NDArray[np.float64]:
+    # Python divides integers and fractions with a single rounding.
+    return ((weight * squares - total**2) / weight**2).astype(np.float64)  # type: ignore[no-any-return]
+
+
+def _interpolate(cumulative: NDArray[np.int64], q: float) -> float:
+    """Interpolate between the two pixels around quantile `q`, as numpy's "linear" does."""
+    position = (int(cumulative[-1]) - 1) * q
+    below = int(position)
+    low, high = np.searchsorted(cumulative, [below, below + 1], side="right").clip(max=255)
+    fraction = position - below
+    step = float(high - low)
+    # numpy interpolates from the nearer end, and equality to the last bit is the promise.
+    return float(high - step * (1 - fraction) if fraction >= 0.5 else low + step * fraction)

@@ -1,0 +1,60 @@
+"""What the estimators on images share of scikit-learn's interface."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import TransformerMixin
+
+
+class ImageTransformer(TransformerMixin, auto_wrap_output_keys=None):
+    """A transformer whose output is images, whatever container scikit-learn is asked for."""
+
+    def set_output(self, *, transform: str | None = None) -> Self:  # noqa: ARG002
+        """Accept any container and stay with images, which no data frame can hold.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            Ignored.
+
+        Returns
+        -------
+        estimator instance
+            Itself.
+        """
+        return self
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ANN401
+        """Pass names through: a column of paths becomes a column of images.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of what went in; None means those seen in `fit`, or "image".
+
+        Returns
+        -------
+        ndarray of str, dtype object
+            The same names.
+        """
+        if input_features is None:
+            input_features = getattr(self, "feature_names_in_", ["image"])
+        return np.asarray(input_features, dtype=object)
+
+
+class StatelessImageTransformer(ImageTransformer, auto_wrap_output_keys=None):
+    """An image transformer that has nothing to fit."""
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell scikit-learn that it is always ready."""
+        return True
+
+    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 (scikit-learn has no types)
+        """Tell scikit-learn that no fit is needed, and that X is no table."""
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        return tags
