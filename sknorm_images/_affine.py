@@ -50,7 +50,7 @@ class Affine:
         minuend: NDArray[np.float64],
         factor: NDArray[np.float64],
         summand: NDArray[np.float64],
-        dtype: type,
+        dtype: type[np.float32 | np.float64],
     ) -> None:
         n_channels = len(factor)
         source, target = x.reshape(-1), out.reshape(-1)
@@ -63,7 +63,7 @@ class Affine:
             x_rows, out_rows = source[part].reshape(-1, width), target[part].reshape(-1, width)
             n_rows = max(1, _BLOCK // width)
             for i in range(0, len(x_rows), n_rows):
-                block = x_rows[i : i + n_rows].astype(dtype)
+                block: NDArray[Any] = x_rows[i : i + n_rows].astype(dtype)
                 block -= minuends
                 block *= factors
                 np.add(block, summands, out=out_rows[i : i + n_rows], casting="same_kind")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
 
@@ -98,7 +98,7 @@ class Decoding:
             converted = image if image.mode == mode else image.convert(mode)
         except (ImageDecodeError, MemoryError):
             raise
-        except Image.UnidentifiedImageError as error:
+        except UnidentifiedImageError as error:
             raise ImageDecodeError(describe(source), self._unidentified(data)) from error
         except Exception as error:  # Pillow raises many classes on damaged files
             reason = str(error) or type(error).__name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class ImageDecodeError(ValueError):
     """Raised when a source cannot be turned into an image.
@@ -52,4 +54,36 @@ format. Repair or remove it, or pass on_error='blank' to JpegLoader.
 
 
 class ImageDecodeWarning(UserWarning):
-    """Lists the sources that ``on_error="blank"`` left out of one call."""
+    """Lists the images that ``on_error="blank"`` left out of one call.
+
+    Parameters
+    ----------
+    failures : mapping of int to Exception
+        The images that cannot be read, by position.
+    n_images : int
+        How many there were in all.
+
+    Attributes
+    ----------
+    failures : dict of int to Exception
+        As above.
+    n_images : int
+        As above.
+    """
+
+    def __init__(self, failures: Mapping[int, Exception], n_images: int) -> None:
+        self.failures = dict(sorted(failures.items()))
+        self.n_images = n_images
+        reasons = "; ".join(
+            f"{error.source}: {error.reason}"
+            if isinstance(error, ImageDecodeError)
+            else str(error)
+            for error in self.failures.values()
+        )
+        super().__init__(
+            f"{len(failures)} of {n_images} images cannot be decoded. They are left blank, "
+            f"and out of all statistics: {reasons}"
+        )
+
+    def __reduce__(self) -> tuple[type[ImageDecodeWarning], tuple[dict[int, Exception], int]]:
+        return type(self), (self.failures, self.n_images)

@@ -44,7 +44,7 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
     ['pixel_0_0_0', 'pixel_0_0_1', 'pixel_0_0_2', 'pixel_0_1_0']
     """
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ANN401, ARG002
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the shape of one image; nothing is decoded.
 
         Parameters
@@ -74,7 +74,7 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
         self.image_shape_ = tuple(shape[1:])
         return self
 
-    def transform(self, X: Any) -> NDArray[Any]:  # noqa: ANN401
+    def transform(self, X: Any) -> NDArray[Any]:
         """Flatten the images.
 
         Parameters
@@ -101,7 +101,7 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
             )
         return validate_data(self, _as_rows(X), reset=False)  # type: ignore[no-any-return]
 
-    def inverse_transform(self, X: Any) -> NDArray[Any]:  # noqa: ANN401
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Give rows the shape of images again.
 
         Parameters
@@ -123,7 +123,7 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
         rows = validate_data(self, X, reset=False)
         return rows.reshape(-1, *self.image_shape_)  # type: ignore[no-any-return]
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ANN401, ARG002
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name each feature by its place: ``pixel_{row}_{column}_{channel}``.
 
         Parameters
@@ -142,7 +142,7 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
         places = product(*map(range, self.image_shape_))
         return np.array(["_".join(["pixel", *map(str, place)]) for place in places], object)
 
-    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 (scikit-learn has no types)
+    def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that images go in, and that dtypes are kept."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -150,14 +150,14 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _with_shape(X: Any) -> Any:  # noqa: ANN401
+def _with_shape(X: Any) -> Any:
     """Decode images, make arrays of lists, and leave tables as they are."""
     if isinstance(X, LazyImages) or not hasattr(X, "shape"):
         return np.asarray(X)
     return X
 
 
-def _as_rows(X: Any) -> Any:  # noqa: ANN401
+def _as_rows(X: Any) -> Any:
     """Flatten arrays of more than two dimensions; the rest is scikit-learn's to judge."""
     if len(X.shape) <= 2:
         return X

@@ -18,7 +18,7 @@ def load_image_folder(
     class_names: Sequence[str] | None = None,
     extensions: Sequence[str] = (".jpg", ".jpeg"),
     return_X_y: bool = False,
-) -> Any:  # noqa: ANN401 (Bunch, or a tuple)
+) -> Any:
     """List the image files of a folder, with the sub-folder of each as its class.
 
     Nothing is opened. The order is that of the sorted paths, whatever the file system.
@@ -136,8 +136,8 @@ def _answer(
     filenames: NDArray[np.object_],
     target: NDArray[np.int64] | None,
     target_names: list[str] | None,
-    return_X_y: bool,  # noqa: FBT001
-) -> Any:  # noqa: ANN401
+    return_X_y: bool,
+) -> Any:
     if return_X_y:
         return filenames, target
     return Bunch(filenames=filenames, target=target, target_names=target_names)

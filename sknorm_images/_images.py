@@ -101,7 +101,7 @@ class LazyImages:
         """Number of channels of every image."""
         if self._decoding is not None:
             return self._decoding.n_channels
-        return np.shape(self._sources[0])[-1] if len(self) else 0
+        return self._sources[0].shape[-1] if len(self) else 0  # type: ignore[union-attr]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -128,17 +128,22 @@ class LazyImages:
         return dict(self._failures)
 
     @overload
-    def __getitem__(self, key: int | np.integer[Any]) -> Pixels: ...
+    def __getitem__(self, key: int) -> Pixels: ...
     @overload
-    def __getitem__(self, key: object) -> Self: ...
-    def __getitem__(self, key: object) -> Pixels | Self:
+    def __getitem__(
+        self, key: slice | Sequence[int] | NDArray[Any] | tuple[Any, ...]
+    ) -> Self: ...
+    def __getitem__(
+        self, key: int | slice | Sequence[int] | NDArray[Any] | tuple[Any, ...]
+    ) -> Pixels | Self:
         if isinstance(key, tuple):
             key = _first_axis(key)
-        rows = np.arange(len(self))[key]  # type: ignore[index]
+        rows = np.arange(len(self))[key]
         if rows.ndim == 0:
             failures: Failures = {}
             pixels = self._read_one(int(rows), failures)
-            warn_of(failures, 1)
+            if failures:
+                warnings.warn(ImageDecodeWarning(failures, 1), stacklevel=2)
             return pixels
         if rows.ndim > 1:
             raise IndexError(
@@ -151,7 +156,7 @@ class LazyImages:
         failures: Failures = {}
         for i in range(len(self)):
             yield self._read_one(i, failures)
-        warn_of(failures, len(self))
+        report(failures, len(self))
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None
@@ -162,7 +167,7 @@ class LazyImages:
                 "Use np.asarray(images), without copy=False."
             )
         pixels, failures = self.read()
-        warn_of(failures, len(self))
+        report(failures, len(self))
         return pixels if dtype is None else pixels.astype(dtype, copy=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -197,7 +202,7 @@ class LazyImages:
         Raises
         ------
         ValueError
-            If images differ in size, or none of them can be read.
+            If images differ in size.
         ImageDecodeError, OSError
             If an image cannot be read and `on_error` is ``"raise"``: the first one.
         """
@@ -222,7 +227,7 @@ class LazyImages:
 
     def _decode(self, i: int) -> Pixels:
         source = self._sources[i]
-        first, *others = self._resizings or (None,)
+        first = self._resizings[0] if self._resizings else None
         if isinstance(source, np.ndarray):
             pixels = source if first is None else first.resize_array(source)
         else:
@@ -236,7 +241,7 @@ class LazyImages:
                 pixels = _pixels(upright(decoded.image, decoded.orientation))
             else:
                 pixels = _pixels(first.resize(decoded))
-        for resizing in others:
+        for resizing in self._resizings[1:]:
             pixels = resizing.resize_array(pixels)
         return pixels
 
@@ -286,18 +291,11 @@ def reduce_images(
 
     Raises
     ------
-    ValueError
-        If none of the images can be read.
     ImageDecodeError, OSError
         If an image cannot be read and `on_error` is ``"raise"``: the first one.
     """
     total, failures = _run_chunks(images, task, columns, local, description)
     images._failures = failures
-    if failures and len(failures) == len(images):
-        raise ValueError(
-            f"None of the {len(images)} images can be read, so there is nothing to go on "
-            f"with. Check X; the first one fails with: {failures[0]}"
-        )
     return total, failures
 
 
@@ -389,20 +387,28 @@ def read_each(images: LazyImages, receive: Callable[[int, Pixels], None]) -> Fai
     return failures
 
 
-def warn_of(failures: Failures, n_images: int) -> None:
-    """Warn once of the images that cannot be read, if there are any."""
-    if failures:
-        reasons = "; ".join(
-            f"{error.source}: {error.reason}" if isinstance(error, ImageDecodeError)
-            else str(error)
-            for error in failures.values()
-        )  # fmt: skip
-        warnings.warn(
-            f"{len(failures)} of {n_images} images cannot be decoded and are left blank. "
-            f"Repair or remove them: {reasons}",
-            ImageDecodeWarning,
-            stacklevel=3,
+def report(failures: Failures, n_images: int) -> None:
+    """Tell the user once, when a call is complete, which images were left blank.
+
+    Parameters
+    ----------
+    failures : dict of int to Exception
+        The images that cannot be read.
+    n_images : int
+        How many there were in all.
+
+    Raises
+    ------
+    ValueError
+        If none can be read.
+    """
+    if failures and len(failures) == n_images:
+        raise ValueError(
+            f"None of the {n_images} images can be read, so there is nothing to go on with. "
+            f"Check X; the first one fails with: {failures[0]}"
         )
+    if failures:
+        warnings.warn(ImageDecodeWarning(failures, n_images), stacklevel=4)
 
 
 def _run_chunks(
@@ -436,8 +442,8 @@ def _run_chunks(
     return total, failures
 
 
-def _attempt(chunk: LazyImages, rows: slice) -> tuple[Failures, None]:  # noqa: ARG001
-    return read_each(chunk, lambda i, pixels: None), None  # noqa: ARG005
+def _attempt(chunk: LazyImages, rows: slice) -> tuple[Failures, None]:
+    return read_each(chunk, lambda i, pixels: None), None
 
 
 def _check_blank_has_size(images: LazyImages, failures: Failures) -> None:
@@ -449,7 +455,7 @@ def _check_blank_has_size(images: LazyImages, failures: Failures) -> None:
         )
 
 
-def _first_axis(key: tuple[object, ...]) -> object:
+def _first_axis(key: tuple[Any, ...]) -> Any:
     """``images[rows, ...]`` is how scikit-learn selects rows of anything with a shape."""
     rows, *others = key or (slice(None),)
     if any(other is not Ellipsis and other != slice(None) for other in others):

@@ -18,7 +18,7 @@ from sknorm_images._transformer import StatelessImageTransformer
 _COLUMN_HINT = "Pass a list, an array or a column of paths, of bytes or of binary files."
 
 
-class JpegLoader(StatelessImageTransformer, BaseEstimator, auto_wrap_output_keys=None):
+class JpegLoader(StatelessImageTransformer, BaseEstimator):
     """Turn paths of JPEG files into a sequence of images that are decoded when read.
 
     Loading only describes the work: a pipeline never holds full-size photos, and decoding
@@ -89,7 +89,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator, auto_wrap_output_keys
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ANN401, ARG002
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters and the kind of X; nothing is learned or read.
 
         Parameters
@@ -108,7 +108,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator, auto_wrap_output_keys
         _as_column(X)
         return self
 
-    def transform(self, X: Any) -> LazyImages:  # noqa: ANN401
+    def transform(self, X: Any) -> LazyImages:
         """Describe the images; decoding waits until they are read.
 
         Parameters
@@ -176,7 +176,7 @@ def _known_formats(formats: object) -> tuple[str, ...]:
     return tuple(formats)
 
 
-def _as_column(X: Any) -> list[Any]:  # noqa: ANN401
+def _as_column(X: Any) -> list[Any]:
     if isinstance(X, str | bytes | os.PathLike) or hasattr(X, "read"):
         raise TypeError(
             f"X is a single {type(X).__name__}, and a loader takes a sequence. "
@@ -192,7 +192,7 @@ def _as_column(X: Any) -> list[Any]:  # noqa: ANN401
     raise ValueError(f"X is of shape {tuple(shape)}, not of one dimension. {_COLUMN_HINT}")
 
 
-def _from_iterable(X: Any) -> list[Any]:  # noqa: ANN401
+def _from_iterable(X: Any) -> list[Any]:
     try:
         items = list(X)
     except TypeError:
@@ -204,7 +204,7 @@ def _from_iterable(X: Any) -> list[Any]:  # noqa: ANN401
     return items
 
 
-def _source(item: Any, position: int) -> Source:  # noqa: ANN401
+def _source(item: Any, position: int) -> Source:
     if isinstance(item, str | bytes | os.PathLike):
         return item
     if isinstance(item, bytearray | memoryview):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,17 @@ from sknorm_images._scaling import (
     nonzero,
     per_channel,
 )
-from sknorm_images._statistics import ChannelHistogram, Statistics, has_histogram
+from sknorm_images._statistics import (
+    MAX_HISTOGRAM_CHANNELS,
+    ChannelHistogram,
+    Statistics,
+    has_histogram,
+)
 
 _WHOLE_RANGE = (0.0, 100.0)
 
 
-class ChannelMinMaxScaler(ChannelScaler, auto_wrap_output_keys=None):
+class ChannelMinMaxScaler(ChannelScaler):
     """Scale each channel to a range: ``(x - data_min) / (data_max - data_min)``.
 
     As in :class:`sklearn.preprocessing.MinMaxScaler` with the pixels as samples, that
@@ -82,7 +87,7 @@ class ChannelMinMaxScaler(ChannelScaler, auto_wrap_output_keys=None):
     >>> photos = np.stack(load_sample_images().images)
     >>> scaler = ChannelMinMaxScaler(quantile_range=(1, 99), clip=True).fit(photos)
     >>> scaler.data_min_, scaler.data_max_
-    (array([0., 4., 0.]), array([255., 240., 255.]))
+    (array([0., 4., 0.]), array([250., 249., 255.]))
     >>> scaled = scaler.transform(photos)
     >>> float(scaled.min()), float(scaled.max())
     (0.0, 1.0)
@@ -93,7 +98,7 @@ class ChannelMinMaxScaler(ChannelScaler, auto_wrap_output_keys=None):
         feature_range: tuple[float, float] = (0, 1),
         *,
         clip: bool = False,
-        data_range: ArrayLike | None = None,
+        data_range: Sequence[ArrayLike] | None = None,
         quantile_range: tuple[float, float] = (0.0, 100.0),
         per_image: bool | str = False,
         dtype: DTypeLike = "float32",
@@ -148,9 +153,10 @@ class ChannelMinMaxScaler(ChannelScaler, auto_wrap_output_keys=None):
         one_array = isinstance(X, np.ndarray) and not partial and weights is None
         if not (one_array or has_histogram(X.dtype, self.n_features_in_)):
             raise ValueError(
-                f"quantile_range={self.quantile_range!r} needs all values at once, and X is of "
-                f"dtype {X.dtype} with {self.n_features_in_} channels. Call fit, without "
-                "sample_weight, with one array, or pass uint8 images of at most 64 channels."
+                f"quantile_range={self.quantile_range!r} needs all values at once, and X is "
+                f"of dtype {X.dtype} with {self.n_features_in_} channels. Call fit, without "
+                "sample_weight, with one array, or pass uint8 images of at most "
+                f"{MAX_HISTOGRAM_CHANNELS} channels."
             )
 
     def _attributes(
@@ -193,10 +199,12 @@ def _percentiles(
     return low.astype(np.float64), high.astype(np.float64)
 
 
-def _check_pair(name: str, pair: Any) -> None:  # noqa: ANN401
+def _check_pair(name: str, pair: Any) -> None:
     try:
         low, high = (np.asarray(end, dtype=np.float64) for end in pair)
-        ordered = np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()
+        ordered = bool(
+            np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()
+        )
     except (TypeError, ValueError):
         ordered = False
     if not ordered:

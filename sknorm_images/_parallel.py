@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ def map_chunks(
     local: bool = False,
     verbose: int = 0,
     description: str = "",
-) -> Iterator[tuple[slice, T]]:
+) -> Generator[tuple[slice, T]]:
     """Yield `rows` and ``function(*arguments(rows))`` for consecutive slices, in order.
 
     A consumer that stops early closes the generator: what runs is awaited, the rest is
@@ -100,7 +100,7 @@ def _run(tasks: Iterator[Any], options: dict[str, Any]) -> Iterator[Any]:
         yield from parallel(tasks)
 
 
-def _progress(total: int, verbose: int, description: str) -> Any:  # noqa: ANN401 (tqdm has no types)
+def _progress(total: int, verbose: int, description: str) -> Any:
     from tqdm.auto import tqdm  # only here: it looks for notebooks when imported
 
     return tqdm(total=total, desc=description, unit="image", disable=verbose <= 0)

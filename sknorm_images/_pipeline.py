@@ -16,7 +16,7 @@ _SCALERS = {"standard": ChannelStandardScaler, "minmax": ChannelMinMaxScaler}
 
 def make_image_pipeline(
     size: int | tuple[int, int] = (224, 224),
-    scaler: Any = "standard",  # noqa: ANN401 (any scikit-learn transformer)
+    scaler: Any = "standard",
     *,
     color_mode: str = "rgb",
     interpolation: str = "bilinear",

@@ -14,7 +14,7 @@ from sknorm_images._parameters import check_choice, check_number
 from sknorm_images._transformer import StatelessImageTransformer
 
 
-class Resizer(StatelessImageTransformer, BaseEstimator, auto_wrap_output_keys=None):
+class Resizer(StatelessImageTransformer, BaseEstimator):
     """Bring images to one size.
 
     Like loading, resizing only describes the work: decoding and resizing happen together
@@ -73,7 +73,7 @@ class Resizer(StatelessImageTransformer, BaseEstimator, auto_wrap_output_keys=No
         self.pad_value = pad_value
         self.engine = engine
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ANN401, ARG002
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters and the kind of X; nothing is learned or read.
 
         Parameters
@@ -92,7 +92,7 @@ class Resizer(StatelessImageTransformer, BaseEstimator, auto_wrap_output_keys=No
         _as_images(X)
         return self
 
-    def transform(self, X: Any) -> LazyImages:  # noqa: ANN401
+    def transform(self, X: Any) -> LazyImages:
         """Describe the resized images; the work waits until they are read.
 
         Parameters
@@ -137,7 +137,7 @@ class Resizer(StatelessImageTransformer, BaseEstimator, auto_wrap_output_keys=No
         )
 
 
-def _height_width(size: Any) -> tuple[int, int]:  # noqa: ANN401
+def _height_width(size: Any) -> tuple[int, int]:
     pair = list(size) if isinstance(size, Sequence | np.ndarray) else [size, size]
     if isinstance(size, str) or len(pair) != 2:
         raise ValueError(f"size={size!r} is no size. Pass (height, width), or one int.")
@@ -146,7 +146,7 @@ def _height_width(size: Any) -> tuple[int, int]:  # noqa: ANN401
     return int(pair[0]), int(pair[1])
 
 
-def _as_images(X: Any) -> LazyImages:  # noqa: ANN401
+def _as_images(X: Any) -> LazyImages:
     if isinstance(X, LazyImages):
         return X
     if isinstance(X, np.ndarray) and X.dtype != object:

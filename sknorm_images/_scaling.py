@@ -20,7 +20,7 @@ from sknorm_images._images import (
     fill,
     read_each,
     reduce_images,
-    warn_of,
+    report,
 )
 from sknorm_images._parallel import map_chunks
 from sknorm_images._parameters import check_choice
@@ -35,15 +35,13 @@ _NUMBERS_PER_CHUNK = 2**20  # 8 MiB of float64 while the moments of a chunk are 
 _PER_IMAGE = (False, "channel", "image")
 
 
-class ChannelScaler(
-    ImageTransformer, BaseEstimator, metaclass=ABCMeta, auto_wrap_output_keys=None
-):
+class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     """Base of the channel scalers: an affine map a channel, from statistics or constants."""
 
     per_image: bool | str
     dtype: Any
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ANN401, ARG002
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the statistics of each channel, exactly for uint8 images.
 
         Parameters
@@ -75,7 +73,7 @@ class ChannelScaler(
 
     def partial_fit(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> Self:  # noqa: ANN401, ARG002
+    ) -> Self:
         """Add images to the statistics; any split into calls gives the same result.
 
         Parameters
@@ -103,7 +101,7 @@ class ChannelScaler(
             self._fit(X, sample_weight, partial=True)
         return self
 
-    def transform(self, X: Any) -> NDArray[Any]:  # noqa: ANN401
+    def transform(self, X: Any) -> NDArray[Any]:
         """Scale the images.
 
         Parameters
@@ -134,13 +132,13 @@ class ChannelScaler(
         out = np.empty(common_shape(X), self.dtype)
         affine = self._affine(X.n_channels)
         _, failures = fill(X, out, lambda row, pixels: self._scale(affine, pixels, row))
-        warn_of(failures, len(X))
+        report(failures, len(X))
         return out
 
     def fit_transform(
         self,
-        X: Any,  # noqa: ANN401
-        y: Any = None,  # noqa: ANN401, ARG002
+        X: Any,
+        y: Any = None,
         sample_weight: ArrayLike | None = None,
     ) -> NDArray[Any]:
         """Fit to the images and scale them; each is decoded once.
@@ -182,13 +180,13 @@ class ChannelScaler(
                     chunk, _rows_of(weights, rows), failures
                 ),
             )
+            report(failures, len(X))
             self._learn(statistics)
         out = self._transform_array(pixels, n_jobs=X.n_jobs)
         out[list(failures)] = 0
-        warn_of(failures, len(X))
         return out
 
-    def inverse_transform(self, X: Any) -> NDArray[Any]:  # noqa: ANN401
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Turn scaled images back into grey levels.
 
         Parameters
@@ -223,7 +221,7 @@ class ChannelScaler(
             pass
         return out
 
-    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 (scikit-learn has no types)
+    def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what goes in, and whether `fit` is needed."""
         tags = super().__sklearn_tags__()
         tags.requires_fit = self._learns
@@ -283,7 +281,7 @@ class ChannelScaler(
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
 
-    def _validate(self, X: Any, *, reset: bool) -> LazyImages | NDArray[Any]:  # noqa: ANN401
+    def _validate(self, X: Any, *, reset: bool) -> LazyImages | NDArray[Any]:
         """Let scikit-learn check X as a table of (n_pixels, n_channels)."""
         if isinstance(X, LazyImages):
             table = np.broadcast_to(np.uint8(0), (len(X), X.n_channels))
@@ -297,7 +295,7 @@ class ChannelScaler(
         table = validate_data(self, X.reshape(-1, X.shape[-1]), reset=reset)
         return table.reshape(X.shape)  # type: ignore[no-any-return]
 
-    def _fit(self, X: Any, sample_weight: ArrayLike | None, *, partial: bool = False) -> None:  # noqa: ANN401
+    def _fit(self, X: Any, sample_weight: ArrayLike | None, *, partial: bool = False) -> None:
         self._check_parameters()
         X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
         weights = _check_weights(sample_weight, len(X))
@@ -310,8 +308,8 @@ class ChannelScaler(
             statistics, failures = reduce_images(
                 X, _summarise_images, columns, description="fit"
             )
+            report(failures, len(X))
             self._learn(statistics)
-            warn_of(failures, len(X))
         else:
             statistics = None
             for part in _over_rows(
@@ -328,7 +326,8 @@ class ChannelScaler(
                 "All images with a sample_weight above zero are unreadable, so there is "
                 "nothing to learn from. Check X and sample_weight."
             )
-        statistics = _plus(getattr(self, "statistics_", None), statistics)
+        if hasattr(self, "statistics_"):
+            statistics = self.statistics_ + statistics
         self._assign(
             self._attributes(statistics, self.n_features_in_, pixels)
             | {"statistics_": statistics, "n_samples_seen_": statistics.n_samples}
@@ -464,7 +463,7 @@ def _summarise(
 def _summarise_images(
     images: LazyImages,
     rows: slice,
-    weights: Weights = None,  # noqa: ARG001
+    weights: Weights = None,
 ) -> tuple[Failures, Statistics | None]:
     """Count images one by one, as they are decoded: no more than one is in memory."""
     total: Statistics | None = None

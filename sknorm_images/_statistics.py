@@ -16,6 +16,7 @@ from PIL import Image
 
 MAX_HISTOGRAM_CHANNELS = 64  # 256 counts each: 128 KiB; beyond, sums alone are kept
 
+FloatArray: TypeAlias = NDArray[np.float64]
 Statistics: TypeAlias = "ChannelHistogram | ChannelSums | ChannelMoments"
 
 
@@ -109,28 +110,30 @@ class ChannelHistogram(_ChannelStatistics):
         return type(self)(self.counts + other.counts, self.n_samples + other.n_samples)
 
     @property
-    def mean(self) -> NDArray[np.float64]:
+    def mean(self) -> FloatArray:
         """Mean of each channel in grey levels, shape (n_channels,), rounded once."""
         exact = _exact(self.counts)
         return _mean(exact.sum(axis=1), exact @ _LEVELS)
 
     @property
-    def var(self) -> NDArray[np.float64]:
+    def var(self) -> FloatArray:
         """Population variance of each channel, shape (n_channels,), rounded once."""
         exact = _exact(self.counts)
         return _var(exact.sum(axis=1), exact @ _LEVELS, exact @ _LEVELS**2)
 
     @property
-    def data_min(self) -> NDArray[np.float64]:
+    def data_min(self) -> FloatArray:
         """Lowest grey level of each channel, shape (n_channels,)."""
-        return (self.counts > 0).argmax(axis=1).astype(np.float64)
+        first: NDArray[np.intp] = (self.counts > 0).argmax(axis=1)
+        return first.astype(np.float64)
 
     @property
-    def data_max(self) -> NDArray[np.float64]:
+    def data_max(self) -> FloatArray:
         """Highest grey level of each channel, shape (n_channels,)."""
-        return 255.0 - (self.counts[:, ::-1] > 0).argmax(axis=1)
+        last: NDArray[np.intp] = (self.counts[:, ::-1] > 0).argmax(axis=1)
+        return (255 - last).astype(np.float64)
 
-    def percentile(self, q: float) -> NDArray[np.float64]:
+    def percentile(self, q: float) -> FloatArray:
         """Percentile of each channel, as ``numpy.percentile`` interpolates (linearly).
 
         Parameters
@@ -177,8 +180,8 @@ class ChannelSums(_ChannelStatistics):
     weight: int | float
     total: NDArray[Any]
     squares: NDArray[Any]
-    data_min: NDArray[np.float64]
-    data_max: NDArray[np.float64]
+    data_min: FloatArray
+    data_max: FloatArray
     n_samples: int
 
     @classmethod
@@ -225,12 +228,12 @@ class ChannelSums(_ChannelStatistics):
         )
 
     @property
-    def mean(self) -> NDArray[np.float64]:
+    def mean(self) -> FloatArray:
         """Mean of each channel in grey levels, shape (n_channels,), rounded once."""
         return _mean(self._weights(), _exact(self.total))
 
     @property
-    def var(self) -> NDArray[np.float64]:
+    def var(self) -> FloatArray:
         """Population variance of each channel, shape (n_channels,), rounded once."""
         return _var(self._weights(), _exact(self.total), _exact(self.squares))
 
@@ -257,10 +260,10 @@ class ChannelMoments(_ChannelStatistics):
     """
 
     weight: float
-    mean: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    data_min: NDArray[np.float64]
-    data_max: NDArray[np.float64]
+    mean: FloatArray
+    squares: FloatArray
+    data_min: FloatArray
+    data_max: FloatArray
     n_samples: int
 
     @classmethod
@@ -308,11 +311,12 @@ class ChannelMoments(_ChannelStatistics):
         )
 
     @property
-    def var(self) -> NDArray[np.float64]:
+    def var(self) -> FloatArray:
         """Population variance of each channel, shape (n_channels,)."""
         # Rounding may leave a little variance, or less than none, where there is none.
-        varies = self.data_max > self.data_min
-        return np.where(varies, np.maximum(self.squares / self.weight, 0.0), 0.0)
+        var: FloatArray = np.maximum(self.squares / self.weight, 0.0)
+        var[self.data_max == self.data_min] = 0.0
+        return var
 
 
 def statistics_of(images: NDArray[Any], weights: NDArray[Any] | None = None) -> Statistics:
@@ -351,13 +355,11 @@ def _exact(numbers: NDArray[Any]) -> NDArray[Any]:
     return numbers.astype(object)
 
 
-def _mean(weight: NDArray[Any], total: NDArray[Any]) -> NDArray[np.float64]:
+def _mean(weight: NDArray[Any], total: NDArray[Any]) -> FloatArray:
     return (total / weight).astype(np.float64)  # type: ignore[no-any-return]
 
 
-def _var(
-    weight: NDArray[Any], total: NDArray[Any], squares: NDArray[Any]
-) -> NDArray[np.float64]:
+def _var(weight: NDArray[Any], total: NDArray[Any], squares: NDArray[Any]) -> FloatArray:
     # Python divides integers and fractions with a single rounding.
     return ((weight * squares - total**2) / weight**2).astype(np.float64)  # type: ignore[no-any-return]
 

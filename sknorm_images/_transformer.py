@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 from sklearn.base import TransformerMixin
 
 
-class ImageTransformer(TransformerMixin, auto_wrap_output_keys=None):
+class ImageTransformer(TransformerMixin):
     """A transformer whose output is images, whatever container scikit-learn is asked for."""
 
-    def set_output(self, *, transform: str | None = None) -> Self:  # noqa: ARG002
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # scikit-learn would otherwise wrap what transform returns in a data frame.
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
         """Accept any container and stay with images, which no data frame can hold.
 
         Parameters
@@ -27,7 +31,7 @@ class ImageTransformer(TransformerMixin, auto_wrap_output_keys=None):
         """
         return self
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ANN401
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Pass names through: a column of paths becomes a column of images.
 
         Parameters
@@ -45,14 +49,14 @@ class ImageTransformer(TransformerMixin, auto_wrap_output_keys=None):
         return np.asarray(input_features, dtype=object)
 
 
-class StatelessImageTransformer(ImageTransformer, auto_wrap_output_keys=None):
+class StatelessImageTransformer(ImageTransformer):
     """An image transformer that has nothing to fit."""
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn that it is always ready."""
         return True
 
-    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 (scikit-learn has no types)
+    def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that no fit is needed, and that X is no table."""
         tags = super().__sklearn_tags__()
         tags.requires_fit = False

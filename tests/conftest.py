@@ -1,0 +1,64 @@
+"""Real photographs for all tests: crops of the two that scikit-learn ships."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # before anything imports keras
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[Image.Image]:
+    """The two photographs, 640 x 427: a temple and a flower."""
+    return [Image.fromarray(photo) for photo in load_sample_images().images]
+
+
+def encode(image: Image.Image, **options: Any) -> bytes:
+    """Encode an image as JPEG bytes; options are those of Pillow's JPEG writer."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def crops(photos: list[Image.Image], n: int, seed: int = 0) -> list[Image.Image]:
+    """Cut `n` pieces of differing sizes out of the photographs, in turn."""
+    random = np.random.default_rng(seed)
+    pieces = []
+    for i in range(n):
+        photo = photos[i % 2]
+        width, height = (int(side) for side in random.integers(40, 200, size=2))
+        left = int(random.integers(0, photo.width - width))
+        top = int(random.integers(0, photo.height - height))
+        pieces.append(photo.crop((left, top, left + width, top + height)))
+    return pieces
+
+
+@pytest.fixture(scope="session")
+def files(photos: list[Image.Image], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Paths of 24 JPEG files of differing sizes and qualities; even ones show the temple."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths = []
+    for i, crop in enumerate(crops(photos, 24)):
+        path = folder / f"{i:02}.jpg"
+        path.write_bytes(encode(crop, quality=60 + i))
+        paths.append(str(path))
+    return paths
+
+
+@pytest.fixture(scope="session")
+def pixels(files: list[str]) -> np.ndarray:
+    """What Pillow makes of `files` at 32 x 48 (height x width), decoded at full size."""
+    return np.stack(
+        [
+            np.asarray(Image.open(path).resize((48, 32), Image.Resampling.BILINEAR))
+            for path in map(Path, files)
+        ]
+    )
