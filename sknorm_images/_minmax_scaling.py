@@ -14,6 +14,7 @@ from sknorm_images._scaling import (
     ChannelScaler,
     FloatArray,
     Weights,
+    finite_numbers,
     nonzero,
     per_channel,
 )
@@ -122,7 +123,7 @@ class ChannelMinMaxScaler(ChannelScaler):
         super()._check_parameters()
         _check_pair("feature_range", self.feature_range)
         _check_pair("quantile_range", self.quantile_range)
-        if not 0 <= self.quantile_range[0] < self.quantile_range[1] <= 100:
+        if self.quantile_range[0] < 0 or self.quantile_range[1] > 100:
             raise ValueError(
                 f"quantile_range={self.quantile_range!r} is no range of percentiles. Pass two "
                 "numbers from 0 to 100, the lower one first."
@@ -133,7 +134,7 @@ class ChannelMinMaxScaler(ChannelScaler):
                 "data_range and per_image rule out. Drop one of them."
             )
         if self.data_range is not None:
-            _check_pair("data_range", self.data_range)
+            _check_pair("data_range", self.data_range, max_ndim=2)
             if self.per_image is not False:
                 raise ValueError(
                     f"data_range={self.data_range!r} is given, and "
@@ -199,13 +200,10 @@ def _percentiles(
     return low.astype(np.float64), high.astype(np.float64)
 
 
-def _check_pair(name: str, pair: Any) -> None:
-    try:
-        low, high = (np.asarray(end, dtype=np.float64) for end in pair)
-        ordered = bool(
-            np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()
+def _check_pair(name: str, pair: Any, max_ndim: int = 1) -> None:
+    ends = None if pair is None else finite_numbers(pair)
+    is_pair = ends is not None and 1 <= ends.ndim <= max_ndim and len(ends) == 2
+    if ends is None or not is_pair or not np.all(ends[0] < ends[1]):
+        raise ValueError(
+            f"{name}={pair!r} is no range. Pass two finite numbers, the lower one first."
         )
-    except (TypeError, ValueError):
-        ordered = False
-    if not ordered:
-        raise ValueError(f"{name}={pair!r} is no range. Pass (lower, upper), both finite.")

@@ -261,7 +261,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     def _check_parameters(self) -> None:
         check_choice("per_image", self.per_image, _PER_IMAGE)
-        if np.dtype(self.dtype).kind != "f":
+        try:
+            is_float = np.dtype(self.dtype).kind == "f"
+        except TypeError:
+            is_float = False
+        if not is_float:
             raise ValueError(
                 f"dtype={self.dtype!r} cannot hold scaled values. "
                 "Pass 'float32', 'float64' or 'float16'."
@@ -299,6 +303,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         self._check_parameters()
         X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
         weights = _check_weights(sample_weight, len(X))
+        if self.per_image is not False:
+            return
         if not self._learns:
             self._assign(self._attributes(None, self.n_features_in_, None))
             return
@@ -374,6 +380,15 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     def _out_dtype(self, X: NDArray[Any]) -> np.dtype[Any]:
         return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)
+
+
+def finite_numbers(value: ArrayLike) -> FloatArray | None:
+    """Read a parameter as numbers; None where it holds anything else."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.isfinite(numbers).all() else None
 
 
 def per_channel(name: str, value: ArrayLike, n_channels: int) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sknorm_images._affine import Affine
-from sknorm_images._scaling import ChannelScaler, nonzero, per_channel
+from sknorm_images._scaling import ChannelScaler, finite_numbers, nonzero, per_channel
 from sknorm_images._statistics import Statistics
 
 
@@ -113,8 +113,8 @@ class ChannelStandardScaler(ChannelScaler):
         ):
             if value is None:
                 continue
-            numbers = np.asarray(value, dtype=np.float64)
-            if numbers.ndim > 1 or not np.isfinite(numbers).all():
+            numbers = finite_numbers(value)
+            if numbers is None or numbers.ndim > 1:
                 raise ValueError(
                     f"{name}={value!r} is no list of finite numbers. Pass one number, or one "
                     "for each channel."

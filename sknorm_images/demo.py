@@ -75,7 +75,8 @@ def _train_and_compare(photos: Any, backend: str, workspace: Path) -> int:
     seconds = time.perf_counter() - start
     scaler = pipeline[-1]
     print(f"fitted on {scaler.n_samples_seen_} training files in {seconds:.2f} s")
-    for name, mean, std in zip(("red", "green", "blue"), scaler.mean_, scaler.scale_, strict=True):
+    colors = ("red", "green", "blue")
+    for name, mean, std in zip(colors, scaler.mean_, scaler.scale_, strict=True):
         print(f"  {name:5}  mean {mean:7.3f}  std {std:7.3f}  (grey levels)")
 
     import keras

@@ -1,0 +1,235 @@
+"""Every kind of error that a user meets, read as the user reads it."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from sknorm_images import (
+    ChannelMinMaxScaler,
+    ChannelStandardScaler,
+    ImageDecodeError,
+    ImageDecodeWarning,
+    JpegLoader,
+    Resizer,
+    make_image_pipeline,
+)
+from tests.conftest import encode
+
+
+def many_scans(photo) -> bytes:
+    """A progressive file whose last scan comes another 200 times."""
+    data = encode(photo.resize((32, 32)), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * 200 + data[-2:]
+
+
+def claims_to_be_huge(photo) -> bytes:
+    """A small file whose header says 60,000 x 60,000."""
+    data = encode(photo.resize((32, 32)))
+    header = data.index(b"\xff\xc0")
+    return data[: header + 5] + struct.pack(">HH", 60_000, 60_000) + data[header + 9 :]
+
+
+def as_png(photo) -> bytes:
+    file = io.BytesIO()
+    photo.save(file, "PNG")
+    return file.getvalue()
+
+
+BROKEN = {
+    "empty": (lambda photo: b"", "the file is empty"),
+    "text": (lambda photo: b"<html>404</html>", r"HTML data, while .* formats=\('JPEG',\)"),
+    "noise": (lambda photo: bytes(range(256)), "no known image format"),
+    "png": (as_png, r"PNG data, while JpegLoader has formats=\('JPEG',\)"),
+    "header": (lambda photo: encode(photo)[:3] + bytes(99), "JPEG header that is damaged"),
+    "truncated": (lambda photo: encode(photo)[:-20_000], "truncated"),
+    "huge": (claims_to_be_huge, "60000 x 60000 pixels|3600000000 pixels"),
+    "scans": (many_scans, r"\d+ scans are more than max_scans=100"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize(
+    "read",
+    [
+        np.asarray,
+        lambda images: images[5],
+        ChannelStandardScaler().fit,
+        ChannelStandardScaler().fit_transform,
+        ChannelMinMaxScaler(data_range=(0, 255)).transform,
+    ],
+)
+def test_a_file_that_cannot_be_decoded(files, photos, tmp_path, kind, read):
+    make, reason = BROKEN[kind]
+    path = tmp_path / "bad photo.jpg"
+    path.write_bytes(make(photos[0]))
+    paths = [*files[:5], str(path), *files[5:]]
+    images = make_image_pipeline((8, 8), n_jobs=2)[:2].transform(paths)
+    with pytest.raises(ImageDecodeError, match=reason) as caught:
+        read(images)
+    error = caught.value
+    assert isinstance(error, ValueError)
+    assert (error.source, error.position) == (repr(str(path)), 5)
+    assert str(error).startswith(f"Cannot decode image 5, {str(path)!r}: ")
+    assert "\n" not in str(error)
+    assert "on_error='blank'" in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_missing_file_is_the_usual_error_with_its_path(files, n_jobs):
+    pipeline = make_image_pipeline((8, 8), n_jobs=n_jobs)
+    for call in (pipeline.fit, pipeline.fit_transform):
+        with pytest.raises(FileNotFoundError, match=r"No such file.*nowhere\.jpg"):
+            call([*files, "nowhere.jpg"])
+
+
+def test_a_folder_in_place_of_a_file_is_the_usual_error(files, tmp_path):
+    with pytest.raises(IsADirectoryError, match=tmp_path.name):
+        make_image_pipeline((8, 8)).fit([*files, tmp_path])
+
+
+def test_a_file_without_permission_is_the_usual_error(files, tmp_path):
+    path = tmp_path / "secret.jpg"
+    path.touch(mode=0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may read everything
+    try:
+        with pytest.raises(PermissionError, match=r"secret\.jpg"):
+            make_image_pipeline((8, 8)).fit([path])
+    finally:
+        os.seteuid(user)
+
+
+def test_differing_sizes_without_a_resizer(files):
+    images = JpegLoader().transform(files)
+    for call in (
+        lambda: np.asarray(images),
+        lambda: ChannelStandardScaler().fit_transform(images),
+        lambda: ChannelStandardScaler().fit(images).transform(images),
+    ):
+        with pytest.raises(ValueError, match=r"Image 1, .*01\.jpg.* Add a Resizer"):
+            call()
+
+
+def test_another_number_of_channels_than_fitted(pixels):
+    scaler = ChannelStandardScaler().fit(pixels)
+    message = "X has 1 features, but ChannelStandardScaler is expecting 3 features as input"
+    for call in (scaler.transform, scaler.inverse_transform, scaler.partial_fit):
+        with pytest.raises(ValueError, match=message):
+            call(pixels[..., :1])
+
+
+@pytest.mark.parametrize("scaler", [ChannelStandardScaler(), ChannelMinMaxScaler()])
+def test_transform_before_fit(files, pixels, scaler):
+    for call in (scaler.transform, scaler.inverse_transform):
+        with pytest.raises(NotFittedError, match="is not fitted yet"):
+            call(pixels)
+    images = Resizer((8, 8)).transform(JpegLoader().transform(files))
+    with pytest.raises(NotFittedError):
+        scaler.transform(images)
+
+
+def test_no_images_at_all():
+    for X in ([], np.empty((0, 4, 4, 3), np.uint8)):
+        images = JpegLoader().transform(X) if isinstance(X, list) else X
+        with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+            ChannelStandardScaler().fit(images)
+
+
+def test_a_missing_optional_library_names_the_command():
+    code = "import sys; sys.modules['keras'] = None; import sknorm_images.keras"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 1
+    assert 'python -m pip install "sknorm-images[keras]"' in process.stderr
+
+
+@pytest.fixture
+def with_bad_ones(files, photos, tmp_path):
+    """24 good files, with one that is missing and one that is truncated among them."""
+    truncated = tmp_path / "half.jpg"
+    truncated.write_bytes(encode(photos[1])[:-20_000])
+    return [*files[:3], str(tmp_path / "gone.jpg"), *files[3:20], str(truncated), *files[20:]]
+
+
+BAD = [3, 21]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("scaler", ["standard", "minmax"])
+def test_blank_leaves_bad_images_out_and_lists_them_once(with_bad_ones, files, scaler, n_jobs):
+    good = make_image_pipeline((16, 16), scaler).fit(files)
+    expected = np.insert(good.transform(files), [3, 20], 0, axis=0)
+    pipeline = make_image_pipeline((16, 16), scaler, on_error="blank", n_jobs=n_jobs)
+    half = len(with_bad_ones) // 2
+
+    def partial():
+        images = pipeline[:2].transform(with_bad_ones)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImageDecodeWarning)
+            pipeline[-1].partial_fit(images[:half]).partial_fit(images[half:])
+        return pipeline.transform(with_bad_ones)
+
+    for call in (
+        lambda: pipeline.fit_transform(with_bad_ones),
+        lambda: pipeline.transform(with_bad_ones),
+    ):
+        with pytest.warns(ImageDecodeWarning, match="2 of 26 images") as caught:
+            np.testing.assert_array_equal(call(), expected)
+        assert len(caught) == 1
+        assert "gone.jpg" in str(caught[0].message)
+        assert "half.jpg': " in str(caught[0].message)
+    with pytest.warns(ImageDecodeWarning) as caught:
+        pipeline.fit(with_bad_ones)
+    assert len(caught) == 1
+    assert pipeline[-1].statistics_ == good[-1].statistics_
+    assert pipeline[-1].n_samples_seen_ == 24
+    pipeline[-1]._reset()
+    with pytest.warns(ImageDecodeWarning):
+        np.testing.assert_array_equal(partial(), expected)
+
+
+def test_blank_images_are_black_pixels_and_can_be_asked_for(with_bad_ones):
+    images = make_image_pipeline((16, 16), on_error="blank")[:2].transform(with_bad_ones)
+    with pytest.warns(ImageDecodeWarning):
+        pixels = np.asarray(images)
+    assert np.flatnonzero(pixels.max(axis=(1, 2, 3)) == 0).tolist() == BAD
+    assert list(images.failures) == BAD
+    assert isinstance(images.failures[3], FileNotFoundError)
+    assert isinstance(images.failures[21], ImageDecodeError)
+
+
+@pytest.mark.parametrize("call", ["fit", "fit_transform", "transform"])
+def test_all_images_bad_is_an_error_under_blank_too(call, pixels):
+    pipeline = make_image_pipeline((16, 16), on_error="blank")
+    pipeline[-1].fit(pixels)
+    with pytest.raises(ValueError, match=r"None of the 2 images can be read.*a\.jpg"):
+        getattr(pipeline, call)(["a.jpg", "b.jpg"])
+
+
+def test_blank_without_a_resizer_says_what_is_missing(with_bad_ones):
+    images = JpegLoader(on_error="blank").transform(with_bad_ones[3:4] + with_bad_ones[:1])
+    with pytest.raises(ValueError, match="Add one after the JpegLoader"):
+        np.asarray(images)
+
+
+def test_weights_are_blank_or_zero_for_all_is_an_error(with_bad_ones):
+    images = make_image_pipeline((16, 16), on_error="blank")[:2].transform(with_bad_ones)
+    weights = np.zeros(26)
+    weights[BAD] = 1
+    with (
+        pytest.warns(ImageDecodeWarning),
+        pytest.raises(ValueError, match="Check X and sample_weight"),
+    ):
+        ChannelStandardScaler().fit(images, sample_weight=weights)

@@ -1,0 +1,359 @@
+"""The channel scalers against NumPy and scikit-learn's own scalers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from sknorm_images import ChannelMinMaxScaler, ChannelStandardScaler, JpegLoader, Resizer
+
+SCALERS = [ChannelStandardScaler(), ChannelMinMaxScaler()]
+
+
+def rows(images: np.ndarray) -> np.ndarray:
+    return images.reshape(-1, images.shape[-1]).astype(np.float64)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (ChannelStandardScaler(), StandardScaler()),
+        (ChannelStandardScaler(with_mean=False), StandardScaler(with_mean=False)),
+        (ChannelStandardScaler(with_std=False), StandardScaler(with_std=False)),
+        (ChannelMinMaxScaler(), MinMaxScaler()),
+        (ChannelMinMaxScaler((-1, 1)), MinMaxScaler((-1, 1))),
+        (ChannelMinMaxScaler((0, 2), clip=True), MinMaxScaler((0, 2), clip=True)),
+    ],
+)
+def test_scaling_equals_scikit_learn_on_pixels(pixels, ours, theirs, dtype):
+    images = pixels.astype(dtype)
+    train, test = images[:12] // 2 + 30, images[12:]  # the test pixels go beyond the range
+    scaled = ours.fit(train).transform(test)
+    expected = theirs.fit(rows(train)).transform(rows(test)).reshape(test.shape)
+    np.testing.assert_allclose(scaled, expected, rtol=2e-6, atol=2e-6)
+    assert ours.n_features_in_ == 3
+    for name in ("mean_", "var_", "scale_", "data_min_", "data_max_", "data_range_", "min_"):
+        value = getattr(theirs, name, None)
+        if value is not None and hasattr(ours, name) and getattr(ours, name) is not None:
+            np.testing.assert_allclose(getattr(ours, name), value, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_lazy_images_scale_as_the_decoded_array(scaler, files, pixels):
+    resizer = Resizer((32, 48), reducing_gap=None)
+    images = resizer.transform(JpegLoader(n_jobs=2).transform(files))
+    from_array = clone(scaler).fit(pixels)
+    expected = from_array.transform(pixels)
+    streamed = clone(scaler).fit(images)
+    assert streamed.statistics_ == from_array.statistics_
+    np.testing.assert_array_equal(streamed.transform(images), expected)
+    np.testing.assert_array_equal(clone(scaler).fit_transform(images), expected)
+
+
+@pytest.mark.parametrize(
+    "shape", [(9, 3), (4, 5, 3), (2, 3, 4, 3), (2, 3, 4, 5, 3), (70, 50, 3)]
+)
+def test_any_number_of_dimensions_is_scaled(shape):
+    X = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    expected = StandardScaler().fit_transform(rows(X)).reshape(shape)
+    scaled = ChannelStandardScaler().fit_transform(X)
+    np.testing.assert_allclose(scaled, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_transform_takes_images_of_any_height_and_width(pixels):
+    scaler = ChannelStandardScaler().fit(pixels)
+    other = pixels[:1, :10, :13]
+    np.testing.assert_array_equal(
+        scaler.transform(other), scaler.transform(pixels)[:1, :10, :13]
+    )
+
+
+def test_arrays_that_are_not_contiguous_are_scaled(pixels):
+    view = pixels[::2, ::-1, 3:40:3]
+    expected = StandardScaler().fit_transform(rows(view)).reshape(view.shape)
+    np.testing.assert_allclose(
+        ChannelStandardScaler().fit_transform(view), expected, rtol=2e-6, atol=2e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype", "expected"),
+    [
+        ("uint8", "float32", "float32"),
+        ("uint8", "float64", "float64"),
+        ("uint8", "float16", "float16"),
+        ("int64", "float32", "float32"),
+        ("bool", "float32", "float32"),
+        ("float64", "float32", "float64"),
+        ("float16", "float32", "float16"),
+    ],
+)
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_integers_become_dtype_and_floats_keep_theirs(scaler, pixels, given, dtype, expected):
+    scaled = clone(scaler).set_params(dtype=dtype).fit_transform((pixels // 64).astype(given))
+    assert scaled.dtype == expected
+
+
+@pytest.mark.parametrize("std", [0.3, 1, 17.5, 73.9])
+@pytest.mark.parametrize("mean", [0, 0.4, 93.77, 127.5, 254.9])
+def test_float32_output_is_within_1e_6_of_float64(mean, std):
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    scaled = ChannelStandardScaler(mean=mean, std=std).transform(levels)
+    exact = (levels - np.float64(mean)) / std
+    assert np.all(np.abs(scaled - exact) <= 1e-6 * np.maximum(1, np.abs(exact)))
+
+
+@pytest.mark.parametrize("feature_range", [(0, 1), (-1, 1), (0, 255), (-0.5, 0.5), (10, 20)])
+@pytest.mark.parametrize("limits", [(0, 255), (3, 4), (100, 199), (0, 1), (254, 255)])
+def test_min_max_round_trip_gives_every_grey_level_back(feature_range, limits):
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    seen = np.array(limits, np.uint8).reshape(2, 1, 1, 1)
+    scaler = ChannelMinMaxScaler(feature_range).fit(seen)
+    scaled = scaler.transform(levels)
+    assert scaled.dtype == np.float32
+    np.testing.assert_array_equal(np.rint(scaler.inverse_transform(scaled)), levels)
+    bottom, top = feature_range
+    exact = (levels - np.float64(limits[0])) / (limits[1] - limits[0]) * (
+        top - bottom
+    ) + bottom
+    assert np.all(np.abs(scaled - exact) <= 1e-6 * np.maximum(1, np.abs(exact)))
+
+
+@pytest.mark.parametrize("std", [0.3, 5, 74, 127])
+@pytest.mark.parametrize("mean", [0.2, 99.93, 254.6])
+def test_standard_round_trip_gives_every_grey_level_back(mean, std):
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    scaler = ChannelStandardScaler(mean=mean, std=std)
+    scaled = scaler.transform(levels)
+    np.testing.assert_array_equal(np.rint(scaler.inverse_transform(scaled)), levels)
+
+
+def test_round_trip_of_photographs(pixels):
+    for scaler in SCALERS:
+        scaled = scaler.fit_transform(pixels)
+        np.testing.assert_array_equal(np.rint(scaler.inverse_transform(scaled)), pixels)
+
+
+def test_constant_channels_are_divided_by_one():
+    X = np.zeros((3, 2, 2, 2), np.uint8)
+    X[..., 1] = 200
+    standard = ChannelStandardScaler().fit(X)
+    np.testing.assert_array_equal(standard.scale_, [1, 1])
+    np.testing.assert_array_equal(standard.transform(X), np.zeros(X.shape))
+    np.testing.assert_array_equal(
+        ChannelMinMaxScaler((2, 3)).fit_transform(X), 2 * np.ones(X.shape)
+    )
+
+
+def test_a_constant_float_channel_has_no_variance():
+    X = np.full((1000, 1), 0.1)  # 0.1 has no exact float, so a naive variance is not 0
+    scaler = ChannelStandardScaler().fit(X)
+    assert scaler.var_[0] == 0
+    np.testing.assert_array_equal(scaler.transform(X), np.zeros(X.shape))
+
+
+def test_a_spread_below_the_normal_floats_gives_no_infinity():
+    X = np.array([[0.0], [5e-324]])
+    for scaler in SCALERS:
+        assert np.isfinite(clone(scaler).fit_transform(X)).all()
+
+
+def test_clip_cuts_off_and_the_default_does_not():
+    seen, later = np.array([[50], [100]], np.uint8), np.array([[0], [200]], np.uint8)
+    assert ChannelMinMaxScaler().fit(seen).transform(later).ravel().tolist() == [-1, 3]
+    clipped = ChannelMinMaxScaler(clip=True).fit(seen).transform(later)
+    assert clipped.ravel().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        ChannelStandardScaler(mean=[100, 110, 120], std=50),
+        ChannelStandardScaler(mean=3, with_std=False),
+        ChannelStandardScaler(with_mean=False, std=2),
+        ChannelStandardScaler(with_mean=False, with_std=False),
+        ChannelStandardScaler(per_image="channel"),
+        ChannelMinMaxScaler(data_range=(0, 255)),
+        ChannelMinMaxScaler(data_range=([0, 1, 2], [100, 110, 120])),
+        ChannelMinMaxScaler(per_image="image"),
+    ],
+)
+def test_known_constants_need_no_fit_and_a_fit_changes_nothing(scaler, pixels):
+    unfitted = clone(clone(scaler)).transform(pixels)
+    fitted = clone(scaler).fit(pixels)
+    np.testing.assert_array_equal(fitted.transform(pixels), unfitted)
+    assert not hasattr(fitted, "statistics_")
+    assert fitted.n_features_in_ == 3
+
+
+def test_known_constants_read_no_files():
+    images = Resizer().transform(JpegLoader().transform(["missing.jpg"]))
+    scaler = ChannelStandardScaler(mean=[1, 2, 3], std=4).fit(images)
+    np.testing.assert_array_equal(scaler.mean_, [1, 2, 3])
+    np.testing.assert_array_equal(scaler.var_, [16, 16, 16])
+
+
+def test_a_known_mean_goes_with_a_learned_deviation(pixels):
+    scaler = ChannelStandardScaler(mean=7)
+    with pytest.raises(NotFittedError):
+        scaler.transform(pixels)
+    scaled = scaler.fit(pixels).transform(pixels)
+    std = rows(pixels).std(axis=0)
+    np.testing.assert_allclose(scaled, (pixels - 7.0) / std, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_weight_zero_means_absent(scaler, pixels):
+    weights = np.arange(len(pixels)) % 2
+    weighted = clone(scaler).fit(pixels, sample_weight=weights)
+    alone = clone(scaler).fit(pixels[1::2])
+    np.testing.assert_array_equal(weighted.transform(pixels), alone.transform(pixels))
+    assert weighted.n_samples_seen_ == len(pixels) // 2
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_weights_of_streamed_images(scaler, files, pixels):
+    images = Resizer((32, 48), reducing_gap=None).transform(JpegLoader().transform(files))
+    weights = np.arange(len(files)) % 3
+    expected = clone(scaler).fit(np.repeat(pixels, weights, axis=0)).transform(pixels)
+    for fitted in (
+        clone(scaler).fit(images, sample_weight=weights),
+        clone(scaler)
+        .partial_fit(images[:5], sample_weight=weights[:5])
+        .partial_fit(images[5:], sample_weight=weights[5:]),
+    ):
+        np.testing.assert_array_equal(fitted.transform(images), expected)
+    np.testing.assert_array_equal(
+        clone(scaler).fit_transform(images, sample_weight=weights), expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 2], r"shape \(2,\), and X has 24 samples"),
+        ([-1] * 24, "negative"),
+        ([np.nan] * 24, "NaN"),
+        ([0] * 24, "at least one above zero"),
+        ([[1]] * 24, "one weight a sample"),
+        ([1e16] * 24, "Pass smaller weights"),
+    ],
+)
+def test_bad_weights_are_refused(pixels, weights, message):
+    with pytest.raises(ValueError, match=message):
+        ChannelStandardScaler().fit(pixels, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("scaler", "message"),
+    [
+        (ChannelStandardScaler(mean=1, with_mean=False), "with_mean=False"),
+        (ChannelStandardScaler(std=1, with_std=False), "with_std=False"),
+        (ChannelStandardScaler(mean=1, per_image="channel"), "per_image='channel'"),
+        (ChannelStandardScaler(std=[1, 2]), "2 entries, and X has 3 channels"),
+        (ChannelStandardScaler(std=0), "above zero"),
+        (ChannelStandardScaler(mean=np.nan), "finite"),
+        (ChannelStandardScaler(mean="grey"), "mean='grey'"),
+        (ChannelStandardScaler(per_image=True), "per_image=True"),
+        (ChannelStandardScaler(per_image="pixel"), "'channel', 'image'"),
+        (ChannelStandardScaler(dtype="uint8"), "float32"),
+        (ChannelStandardScaler(dtype="colour"), "dtype='colour'"),
+        (ChannelMinMaxScaler((1, 0)), "feature_range"),
+        (ChannelMinMaxScaler((0, 1, 2)), "feature_range"),
+        (ChannelMinMaxScaler(feature_range=None), "feature_range"),
+        (ChannelMinMaxScaler(data_range=(5, 5)), "data_range"),
+        (ChannelMinMaxScaler(data_range=(0, 255), per_image="image"), "Drop one"),
+        (ChannelMinMaxScaler(data_range=(0, 255), quantile_range=(1, 99)), "Drop one"),
+        (ChannelMinMaxScaler(per_image="image", quantile_range=(1, 99)), "Drop one"),
+        (ChannelMinMaxScaler(quantile_range=(-1, 99)), "from 0 to 100"),
+        (ChannelMinMaxScaler(quantile_range=(60, 50)), "quantile_range"),
+    ],
+)
+def test_parameters_that_mean_nothing_are_refused(scaler, message, pixels):
+    for call in (scaler.fit, scaler.partial_fit, scaler.fit_transform):
+        with pytest.raises(ValueError, match=message):
+            call(pixels)
+
+
+def test_percentiles_need_all_values_at_once(pixels):
+    robust = ChannelMinMaxScaler(quantile_range=(1, 99))
+    values = pixels / 255
+    with pytest.raises(ValueError, match="Call fit, without sample_weight, with one array"):
+        robust.partial_fit(values)
+    with pytest.raises(ValueError, match="all values at once"):
+        robust.fit(values, sample_weight=np.ones(len(values)))
+    with pytest.raises(ValueError, match="Pass integral weights"):
+        robust.fit(pixels, sample_weight=np.full(len(values), 0.5))
+    wide = np.random.default_rng(0).integers(0, 256, (200, 100), dtype=np.uint8)
+    expected = np.percentile(wide, (1, 99), axis=0)
+    np.testing.assert_array_equal(robust.fit(wide).data_min_, expected[0])
+
+
+def test_percentiles_grow_with_partial_fit(pixels):
+    robust = ChannelMinMaxScaler(quantile_range=(1, 99))
+    robust.partial_fit(pixels[:7]).partial_fit(pixels[7:])
+    expected = np.percentile(pixels.reshape(-1, 3), (1, 99), axis=0)
+    np.testing.assert_array_equal([robust.data_min_, robust.data_max_], expected)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_nan_and_infinity_are_refused(scaler, pixels, bad):
+    values = pixels / 255
+    fitted = clone(scaler).fit(values)
+    values[3, 2, 1, 0] = bad
+    for call in (clone(scaler).fit, fitted.transform, fitted.inverse_transform):
+        with pytest.raises(ValueError, match=r"NaN|infinity"):
+            call(values)
+
+
+def test_per_image_statistics_have_no_way_back(pixels):
+    with pytest.raises(ValueError, match=r"no way back\. Keep the original images"):
+        ChannelStandardScaler(per_image="image").inverse_transform(pixels)
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_a_failed_fit_leaves_the_scaler_as_it_was(scaler, files, pixels):
+    fitted = clone(scaler).fit(pixels)
+    before = dict(vars(fitted))
+    broken = Resizer((8, 8)).transform(
+        JpegLoader(color_mode="grayscale").transform([*files, "missing.jpg"])
+    )
+    for call in (fitted.fit, fitted.fit_transform):
+        with pytest.raises(FileNotFoundError, match=r"missing\.jpg"):
+            call(broken)
+        assert vars(fitted) == before
+    with pytest.raises(ValueError, match="expecting 3 features"):
+        fitted.partial_fit(broken)
+    assert vars(fitted) == before
+
+
+def test_fit_forgets_what_was_fitted_before(pixels):
+    scaler = ChannelStandardScaler().fit(pd.DataFrame({"a": [1.0, 2.0]}))
+    assert scaler.feature_names_in_.tolist() == ["a"]
+    scaler.fit(pixels[:5])
+    assert scaler.n_samples_seen_ == 5
+    assert not hasattr(scaler, "feature_names_in_")
+
+
+def test_the_input_is_never_changed(pixels):
+    values = pixels / 255
+    copies = pixels.copy(), values.copy()
+    for scaler in SCALERS:
+        scaler.fit(pixels).transform(pixels)
+        scaler.inverse_transform(scaler.fit_transform(values))
+    np.testing.assert_array_equal(pixels, copies[0])
+    np.testing.assert_array_equal(values, copies[1])
+
+
+def test_memory_mapped_arrays_are_scaled(pixels, tmp_path):
+    np.save(tmp_path / "x.npy", pixels)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    expected = StandardScaler().fit_transform(rows(pixels)).reshape(pixels.shape)
+    scaled = ChannelStandardScaler().fit_transform(mapped)
+    np.testing.assert_allclose(scaled, expected, rtol=2e-6, atol=2e-6)

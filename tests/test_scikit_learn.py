@@ -1,0 +1,262 @@
+"""The estimators among scikit-learn's own: checks, searches, columns, routing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    cross_val_score,
+    cross_validate,
+    train_test_split,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils import estimator_checks as checks
+
+from sknorm_images import (
+    ChannelMinMaxScaler,
+    ChannelStandardScaler,
+    ImageFlattener,
+    JpegLoader,
+    Resizer,
+    make_image_pipeline,
+)
+
+
+@pytest.fixture
+def labels(files):
+    return np.arange(len(files)) % 2  # 0 shows the temple, 1 the flower
+
+
+@pytest.fixture
+def classifier():
+    steps = make_image_pipeline((12, 16)).steps
+    pipeline = make_pipeline(ImageFlattener(), LogisticRegression())
+    pipeline.steps = steps + pipeline.steps
+    return pipeline
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (ChannelStandardScaler(), StandardScaler()),
+        (ChannelMinMaxScaler(), MinMaxScaler()),
+        (ImageFlattener(), StandardScaler()),
+    ],
+)
+def test_check_estimator_passes_and_skips_only_what_scikit_learn_skips(ours, theirs):
+    def names(estimator, status):
+        results = checks.check_estimator(estimator, on_skip=None, on_fail=None)
+        return {result["check_name"] for result in results if result["status"] == status}
+
+    assert names(ours, "failed") == set()
+    assert names(ours, "xfail") == set()
+    assert names(ours, "skipped") <= names(theirs, "skipped")
+    assert "check_transformer_general" in names(ours, "passed")
+
+
+@pytest.mark.parametrize("estimator", [JpegLoader(), Resizer()])
+def test_estimators_of_other_input_keep_the_conventions(estimator):
+    """check_estimator has no checks for input that is no table; these need none."""
+    name = type(estimator).__name__
+    for check in (
+        checks.check_estimator_cloneable,
+        checks.check_estimator_repr,
+        checks.check_estimator_tags_renamed,
+        checks.check_no_attributes_set_in_init,
+        checks.check_parameters_default_constructible,
+        checks.check_get_params_invariance,
+        checks.check_set_params,
+        checks.check_mixin_order,
+        checks.check_do_not_raise_errors_in_init_or_set_params,
+        checks.check_valid_tag_types,
+    ):
+        check(name, clone(estimator))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        JpegLoader(),
+        Resizer(),
+        ChannelStandardScaler(),
+        ChannelMinMaxScaler(),
+        ImageFlattener(),
+    ],
+)
+def test_every_estimator_has_an_html_repr(estimator):
+    assert type(estimator).__name__ in estimator._repr_html_()
+
+
+def test_the_first_steps_transform_without_a_fit(files):
+    assert make_image_pipeline((8, 9))[:2].transform(files).shape == (24, 8, 9, 3)
+
+
+def test_cross_val_score_of_a_classifier_on_paths(classifier, files, labels):
+    scores = cross_val_score(classifier, files, labels, cv=4)
+    assert scores.mean() > 0.65  # the temple and the flower look different enough
+
+
+def test_grid_search_over_the_parameters_of_steps(classifier, files, labels):
+    grid = {"resize__size": [(4, 6), (12, 16)], "load__color_mode": ["rgb", "grayscale"]}
+    search = GridSearchCV(classifier, grid, cv=3, error_score="raise").fit(files, labels)
+    assert len(search.cv_results_["params"]) == 4
+    height, width = search.best_params_["resize__size"]
+    n_channels = 3 if search.best_params_["load__color_mode"] == "rgb" else 1
+    assert search.best_estimator_[-1].n_features_in_ == height * width * n_channels
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_a_column_transformer_takes_the_path_column(files, labels, container):
+    images = make_image_pipeline((2, 3))
+    images.steps.append(("flatten", ImageFlattener()))
+    frame = pd.DataFrame({"path": files, "age": np.arange(24.0)})
+    for column in ("path", ["path"]):
+        columns = ColumnTransformer(
+            [("photo", images, column), ("age", "passthrough", ["age"])]
+        )
+        table = columns.set_output(transform=container).fit_transform(frame, labels)
+        assert type(table).__module__.split(".")[0] == container
+        names = [
+            f"photo__pixel_{r}_{c}_{ch}" for r in range(2) for c in range(3) for ch in range(3)
+        ]
+        assert list(table.columns) == [*names, "age__age"]
+        assert columns.get_feature_names_out().tolist() == list(table.columns)
+        expected = clone(images[:3]).fit_transform(files).reshape(24, -1)
+        np.testing.assert_array_equal(table.to_numpy()[:, :-1].astype("float32"), expected)
+
+
+@pytest.mark.parametrize("how", ["set_output", "config"])
+def test_images_stay_arrays_whatever_container_is_asked_for(files, how):
+    pipeline = make_image_pipeline((4, 5))
+    if how == "set_output":
+        pipeline.set_output(transform="pandas")
+    with sklearn.config_context(transform_output="pandas" if how == "config" else "default"):
+        fitted = pipeline.fit_transform(files)
+        later = pipeline.transform(files)
+        scaled = ChannelMinMaxScaler().fit_transform(fitted)
+    assert {type(fitted), type(later), type(scaled)} == {np.ndarray}
+    assert fitted.shape == (24, 4, 5, 3)
+
+
+def test_feature_names_pass_through_the_pipeline(files):
+    pipeline = make_image_pipeline((1, 2)).fit(files)
+    assert pipeline.get_feature_names_out().tolist() == ["image"]
+    assert pipeline.get_feature_names_out(["path"]).tolist() == ["path"]
+
+
+def test_train_test_split_of_lazy_images(files, labels):
+    images = make_image_pipeline((4, 5))[:2].transform(files)
+    train, test, y_train, _ = train_test_split(images, labels, test_size=6, random_state=0)
+    assert (len(train), len(test)) == (18, 6)
+    model = make_pipeline(ChannelStandardScaler(), ImageFlattener(), LogisticRegression())
+    assert model.fit(train, y_train).predict(test).shape == (6,)
+
+
+def test_cross_validation_learns_from_its_own_training_files(
+    classifier, files, labels, pixels
+):
+    """Each fold's statistics are those of Pillow's pixels of that fold's training files."""
+    classifier.set_params(resize__size=(32, 48), resize__reducing_gap=None)
+    folds = KFold(4)
+    results = cross_validate(classifier, files, labels, cv=folds, return_estimator=True)
+    for (train, _), fitted in zip(folds.split(files), results["estimator"], strict=True):
+        own = pixels[train].reshape(-1, 3).astype(np.float64)
+        np.testing.assert_allclose(fitted["scale"].mean_, own.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(fitted["scale"].scale_, own.std(axis=0), rtol=1e-12)
+    means = {tuple(fitted["scale"].mean_) for fitted in results["estimator"]}
+    assert len(means) == 4
+
+
+def test_sample_weight_arrives_by_step_name(files, pixels):
+    weights = np.arange(24) % 2
+    pipeline = make_image_pipeline((32, 48)).set_params(resize__reducing_gap=None)
+    pipeline.fit(files, scale__sample_weight=weights)
+    expected = pixels[1::2].reshape(-1, 3).astype(float).mean(axis=0)
+    np.testing.assert_allclose(pipeline[-1].mean_, expected, rtol=1e-12)
+
+
+class LastStep(ClassifierMixin, BaseEstimator):
+    """Predicts zeros; asks for no metadata."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X), int)
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_sample_weight_arrives_through_metadata_routing(files, labels, pixels, is_last):
+    weights = np.arange(24) % 2
+    expected = pixels[1::2].reshape(-1, 3).astype(float).mean(axis=0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        scaler = ChannelStandardScaler().set_fit_request(sample_weight=True)
+        pipeline = make_image_pipeline((32, 48), scaler).set_params(resize__reducing_gap=None)
+        if not is_last:
+            pipeline.steps.append(("classify", LastStep()))
+        pipeline.fit(files, labels, sample_weight=weights)
+    np.testing.assert_allclose(pipeline["scale"].mean_, expected, rtol=1e-12)
+
+
+def test_a_clone_keeps_known_constants():
+    scaler = clone(ChannelStandardScaler(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0]))
+    white = np.full((1, 1, 1, 3), 255, np.uint8)
+    np.testing.assert_allclose(scaler.transform(white).ravel(), [63.5, 50.6, 42])
+
+
+def test_flattening_keeps_order_and_dtype_and_has_a_way_back(pixels):
+    flattener = ImageFlattener().fit(pixels)
+    flat = flattener.transform(pixels)
+    np.testing.assert_array_equal(flat, pixels.reshape(24, -1))
+    assert flat.dtype == np.uint8
+    np.testing.assert_array_equal(flattener.inverse_transform(flat), pixels)
+    place = list(flattener.get_feature_names_out()).index("pixel_31_2_1")
+    np.testing.assert_array_equal(flat[:, place], pixels[:, 31, 2, 1])
+
+
+def test_flattening_decodes_lazy_images(files, pixels):
+    images = Resizer((32, 48), reducing_gap=None).transform(JpegLoader().transform(files))
+    flat = ImageFlattener().fit_transform(images)
+    np.testing.assert_array_equal(flat, pixels.reshape(24, -1))
+
+
+def test_flattening_refuses_images_of_another_shape(pixels):
+    flattener = ImageFlattener().fit(pixels)
+    with pytest.raises(ValueError, match=r"shape \(48, 32, 3\).*Add a Resizer"):
+        flattener.transform(pixels.transpose(0, 2, 1, 3))
+
+
+def test_make_image_pipeline_names_its_steps_and_passes_parameters_on():
+    pipeline = make_image_pipeline(
+        (3, 4),
+        "minmax",
+        color_mode="grayscale",
+        interpolation="box",
+        aspect_ratio="pad",
+        on_error="blank",
+        n_jobs=2,
+        verbose=1,
+    )
+    assert list(pipeline.named_steps) == ["load", "resize", "scale"]
+    assert isinstance(pipeline["scale"], ChannelMinMaxScaler)
+    parameters = pipeline.get_params()
+    assert parameters["resize__size"] == (3, 4)
+    assert parameters["resize__interpolation"] == "box"
+    assert parameters["resize__aspect_ratio"] == "pad"
+    assert parameters["load__color_mode"] == "grayscale"
+    assert parameters["load__on_error"] == "blank"
+    assert (parameters["load__n_jobs"], parameters["load__verbose"]) == (2, 1)
+    scaler = ChannelMinMaxScaler((-1, 1))
+    assert make_image_pipeline(8, scaler)["scale"] is scaler
+    with pytest.raises(ValueError, match="scaler='robust' is not known"):
+        make_image_pipeline(8, "robust")
