@@ -138,18 +138,17 @@ class LazyImages:
     ) -> Pixels | Self:
         if isinstance(key, tuple):
             key = _first_axis(key)
-        rows = np.arange(len(self))[key]
-        if rows.ndim == 0:
+        if isinstance(key, slice):
+            return self._with(sources=self._sources[key])
+        positions = np.asarray(key)
+        if positions.ndim == 0:
             failures: Failures = {}
-            pixels = self._read_one(int(rows), failures)
+            position = _checked(positions.reshape(1), len(self)).item()
+            pixels = self._read_one(range(len(self))[position], failures)
             if failures:
                 warnings.warn(ImageDecodeWarning(failures, 1), stacklevel=2)
             return pixels
-        if rows.ndim > 1:
-            raise IndexError(
-                f"An index of {rows.ndim} dimensions cannot select from {len(self)} images, "
-                "which have one. Pass a slice, a list of positions or a boolean mask."
-            )
+        rows = _checked(positions, len(self))
         return self._with(sources=[self._sources[row] for row in rows.tolist()])
 
     def __iter__(self) -> Iterator[Pixels]:
@@ -311,8 +310,8 @@ def fill(
     ----------
     images : LazyImages
         The images.
-    out : ndarray of shape (n, ...)
-        Rows of images that cannot be read become zeros.
+    out : ndarray of shape (n, height, width, n_channels)
+        As `common_shape` says. Rows of images that cannot be read become zeros.
     write : callable, default=numpy.copyto
         Fills one row with what it makes of one image.
     summarise : callable, default=None for every chunk
@@ -325,7 +324,7 @@ def fill(
     failures : dict of int to Exception
         The images that cannot be read.
     """
-    shape = common_shape(images)[1:]
+    shape = out.shape[1:]
 
     def fill_chunk(chunk: LazyImages, rows: slice) -> tuple[Failures, Any]:
         target = out[rows]
@@ -334,8 +333,8 @@ def fill(
             if pixels.shape != shape:
                 raise ValueError(
                     f"Image {rows.start + i}, {describe(chunk._sources[i])}, is of shape "
-                    f"{pixels.shape} and image 0 of shape {shape}, and one array takes images "
-                    "of one shape. Add a Resizer after the JpegLoader."
+                    f"{pixels.shape}, others are of shape {shape}, and one array takes one "
+                    "shape. Add a Resizer after the JpegLoader."
                 )
             write(target[i], pixels)
 
@@ -453,6 +452,28 @@ def _check_blank_has_size(images: LazyImages, failures: Failures) -> None:
             "on_error='blank' makes a black image of one that cannot be decoded, and without "
             f"a Resizer its size is unknown. Add one after the JpegLoader. {first}"
         )
+
+
+def _checked(positions: NDArray[Any], n_images: int) -> NDArray[Any]:
+    """Turn what selects several images into their positions, negative ones counting back."""
+    if positions.ndim > 1:
+        raise IndexError(
+            f"An index of {positions.ndim} dimensions cannot select from {n_images} images, "
+            "which have one. Pass a slice, a list of positions or a boolean mask."
+        )
+    if positions.dtype == bool:
+        if len(positions) != n_images:
+            raise IndexError(
+                f"A boolean mask of length {len(positions)} cannot select from {n_images} "
+                "images. Pass one True or False an image."
+            )
+        return np.flatnonzero(positions)
+    if positions.size and positions.dtype.kind not in "iu":
+        raise IndexError(
+            f"An index of dtype {positions.dtype} selects no images. Pass integers, a slice "
+            "or a boolean mask."
+        )
+    return positions.astype(np.intp)
 
 
 def _first_axis(key: tuple[Any, ...]) -> Any:

@@ -300,7 +300,8 @@ def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
     while n_lazy < len(steps) and isinstance(steps[n_lazy], JpegLoader | Resizer):
         n_lazy += 1
     if not n_lazy:
-        return X if hasattr(X, "shape") else np.asarray(X), pipeline
+        is_array = hasattr(X, "shape") and not hasattr(X, "to_numpy")  # no data frame
+        return X if is_array else np.asarray(X), pipeline
     images = X
     for step in steps[:n_lazy]:
         images = step.transform(images)
