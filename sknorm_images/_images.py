@@ -144,7 +144,7 @@ class LazyImages:
         if positions.ndim == 0:
             failures: Failures = {}
             position = _checked(positions.reshape(1), len(self)).item()
-            pixels = self._read_one(range(len(self))[position], failures)
+            pixels = self._read_one(position % len(self), failures)
             if failures:
                 warnings.warn(ImageDecodeWarning(failures, 1), stacklevel=2)
             return pixels
@@ -472,6 +472,12 @@ def _checked(positions: NDArray[Any], n_images: int) -> NDArray[Any]:
         raise IndexError(
             f"An index of dtype {positions.dtype} selects no images. Pass integers, a slice "
             "or a boolean mask."
+        )
+    outside = (positions < -n_images) | (positions >= n_images)
+    if outside.any():
+        raise IndexError(
+            f"There is no image {positions[outside][0]} among {n_images} images. Pass "
+            f"positions from 0 to {n_images - 1}."
         )
     return positions.astype(np.intp)
 

@@ -58,9 +58,9 @@ def map_chunks(
     """
     # joblib runs one job where n_jobs is None and threads are only preferred or required,
     # whatever parallel_config says: so the number is always passed.
-    n_jobs = effective_n_jobs(n_jobs)
-    if local:
-        n_jobs = min(n_jobs, cpu_count())
+    # More workers than cores (of this machine, or of a cluster) only cost memory.
+    n_cores = cpu_count() if local else effective_n_jobs(-1)
+    n_jobs = min(effective_n_jobs(n_jobs), n_cores)
     # Every job gets several chunks, so that none has to wait long for the last one.
     size = min(largest_chunk, max(1, n_items // (4 * n_jobs)))
     chunks = [slice(i, min(i + size, n_items)) for i in range(0, n_items, size)]
