@@ -14,6 +14,7 @@ from PIL import Image
 from sknorm_images._decoding import Decoding, Source, describe
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._geometry import Resizing, upright
+from sknorm_images._indexing import select
 from sknorm_images._parallel import map_chunks
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -136,20 +137,16 @@ class LazyImages:
     def __getitem__(
         self, key: int | slice | Sequence[int] | NDArray[Any] | tuple[Any, ...]
     ) -> Pixels | Self:
-        if isinstance(key, tuple):
-            key = _first_axis(key)
-        if isinstance(key, slice):
-            return self._with(sources=self._sources[key])
-        positions = np.asarray(key)
-        if positions.ndim == 0:
-            failures: Failures = {}
-            position = _checked(positions.reshape(1), len(self)).item()
-            pixels = self._read_one(position % len(self), failures)
-            if failures:
-                warnings.warn(ImageDecodeWarning(failures, 1), stacklevel=2)
-            return pixels
-        rows = _checked(positions, len(self))
-        return self._with(sources=[self._sources[row] for row in rows.tolist()])
+        rows = select(key, len(self))
+        if isinstance(rows, slice):
+            return self._with(sources=self._sources[rows])
+        if isinstance(rows, list):
+            return self._with(sources=[self._sources[row] for row in rows])
+        failures: Failures = {}
+        pixels = self._read_one(rows, failures)
+        if failures:
+            warnings.warn(ImageDecodeWarning(failures, 1), stacklevel=2)
+        return pixels
 
     def __iter__(self) -> Iterator[Pixels]:
         failures: Failures = {}
@@ -452,45 +449,6 @@ def _check_blank_has_size(images: LazyImages, failures: Failures) -> None:
             "on_error='blank' makes a black image of one that cannot be decoded, and without "
             f"a Resizer its size is unknown. Add one after the JpegLoader. {first}"
         )
-
-
-def _checked(positions: NDArray[Any], n_images: int) -> NDArray[Any]:
-    """Turn what selects several images into their positions, negative ones counting back."""
-    if positions.ndim > 1:
-        raise IndexError(
-            f"An index of {positions.ndim} dimensions cannot select from {n_images} images, "
-            "which have one. Pass a slice, a list of positions or a boolean mask."
-        )
-    if positions.dtype == bool:
-        if len(positions) != n_images:
-            raise IndexError(
-                f"A boolean mask of length {len(positions)} cannot select from {n_images} "
-                "images. Pass one True or False an image."
-            )
-        return np.flatnonzero(positions)
-    if positions.size and positions.dtype.kind not in "iu":
-        raise IndexError(
-            f"An index of dtype {positions.dtype} selects no images. Pass integers, a slice "
-            "or a boolean mask."
-        )
-    outside = (positions < -n_images) | (positions >= n_images)
-    if outside.any():
-        raise IndexError(
-            f"There is no image {positions[outside][0]} among {n_images} images. Pass "
-            f"positions from 0 to {n_images - 1}."
-        )
-    return positions.astype(np.intp)
-
-
-def _first_axis(key: tuple[Any, ...]) -> Any:
-    """``images[rows, ...]`` is how scikit-learn selects rows of anything with a shape."""
-    rows, *others = key or (slice(None),)
-    if any(other is not Ellipsis and other != slice(None) for other in others):
-        raise IndexError(
-            f"The index {key!r} selects within images, which are not decoded yet. Select "
-            "whole images, or from np.asarray(images)."
-        )
-    return rows
 
 
 def _pixels(image: Image.Image) -> Pixels:

@@ -10,14 +10,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sknorm_images._affine import Affine
 from sknorm_images._images import LazyImages
-from sknorm_images._scaling import (
-    ChannelScaler,
-    FloatArray,
-    Weights,
-    finite_numbers,
-    nonzero,
-    per_channel,
-)
+from sknorm_images._parameters import FloatArray, finite_numbers, per_channel
+from sknorm_images._sample_weights import Weights
+from sknorm_images._scaling import ChannelScaler, nonzero
 from sknorm_images._statistics import (
     MAX_HISTOGRAM_CHANNELS,
     ChannelHistogram,

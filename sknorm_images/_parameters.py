@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from numbers import Integral, Real
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
@@ -34,3 +40,23 @@ def check_number(
     if not low <= value <= high:  # type: ignore[operator]
         bound = f"of at least {low}" if high == float("inf") else f"from {low} to {high}"
         raise ValueError(f"{name}={value!r} is out of range. Pass a number {bound}.")
+
+
+def finite_numbers(value: ArrayLike) -> FloatArray | None:
+    """Read a parameter as numbers; None where it holds anything else."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def per_channel(name: str, value: ArrayLike, n_channels: int) -> FloatArray:
+    """Bring a parameter of one number, or of one a channel, to one a channel."""
+    numbers = np.asarray(value, dtype=np.float64)
+    if numbers.shape not in ((), (1,), (n_channels,)):
+        raise ValueError(
+            f"{name}={value!r} has {numbers.size} entries, and X has {n_channels} channels. "
+            "Pass one number, or one for each channel."
+        )
+    return np.broadcast_to(numbers, n_channels).copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,13 +23,17 @@ from sknorm_images._images import (
     report,
 )
 from sknorm_images._parallel import map_chunks
-from sknorm_images._parameters import check_choice
-from sknorm_images._statistics import Statistics, statistics_of
+from sknorm_images._parameters import FloatArray, check_choice
+from sknorm_images._sample_weights import Weights, check_weights, rows_of
+from sknorm_images._statistics import (
+    Statistics,
+    plus,
+    statistics_of,
+    statistics_of_present,
+)
 from sknorm_images._transformer import ImageTransformer
 
 T = TypeVar("T")
-FloatArray: TypeAlias = NDArray[np.float64]
-Weights: TypeAlias = NDArray[np.int64] | NDArray[np.float64] | None
 
 _NUMBERS_PER_CHUNK = 2**20  # 8 MiB of float64 while the moments of a chunk are computed
 _PER_IMAGE = (False, "channel", "image")
@@ -170,14 +174,14 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         with _all_or_nothing(self):
             self._reset()
             self._validate(X, reset=True)
-            weights = _check_weights(sample_weight, len(X))
+            weights = check_weights(sample_weight, len(X))
             self._check_learnable(X, weights, partial=False)
             pixels = np.empty(common_shape(X), np.uint8)
             statistics, failures = fill(
                 X,
                 pixels,
-                summarise=lambda chunk, rows, failures: _summarise(
-                    chunk, _rows_of(weights, rows), failures
+                summarise=lambda chunk, rows, failures: statistics_of_present(
+                    chunk, rows_of(weights, rows), failures
                 ),
             )
             report(failures, len(X))
@@ -302,7 +306,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _fit(self, X: Any, sample_weight: ArrayLike | None, *, partial: bool = False) -> None:
         self._check_parameters()
         X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
-        weights = _check_weights(sample_weight, len(X))
+        weights = check_weights(sample_weight, len(X))
         if self.per_image is not False:
             return
         if not self._learns:
@@ -319,9 +323,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         else:
             statistics = None
             for part in _over_rows(
-                X, lambda rows: _summarise(X[rows], _rows_of(weights, rows))
+                X, lambda rows: statistics_of_present(X[rows], rows_of(weights, rows))
             ):
-                statistics = _plus(statistics, part)
+                statistics = plus(statistics, part)
             self._learn(statistics, X)
 
     def _learn(
@@ -382,26 +386,6 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)
 
 
-def finite_numbers(value: ArrayLike) -> FloatArray | None:
-    """Read a parameter as numbers; None where it holds anything else."""
-    try:
-        numbers = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    return numbers if np.isfinite(numbers).all() else None
-
-
-def per_channel(name: str, value: ArrayLike, n_channels: int) -> FloatArray:
-    """Bring a parameter of one number, or of one a channel, to one a channel."""
-    numbers = np.asarray(value, dtype=np.float64)
-    if numbers.shape not in ((), (1,), (n_channels,)):
-        raise ValueError(
-            f"{name}={value!r} has {numbers.size} entries, and X has {n_channels} channels. "
-            "Pass one number, or one for each channel."
-        )
-    return np.broadcast_to(numbers, n_channels).copy()
-
-
 def nonzero(spread: FloatArray) -> FloatArray:
     """Replace a spread of zero by 1, as scikit-learn does for constant features."""
     # Anything below the normal floats counts as zero: dividing by it would overflow.
@@ -437,44 +421,6 @@ def _over_rows(
         yield result
 
 
-def _check_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
-    """Convert weights to int64 where they are integral, so that counts stay exact."""
-    if sample_weight is None:
-        return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    if weights.ndim == 0:
-        weights = np.full(n_samples, weights)
-    if weights.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight is of shape {weights.shape}, and X has {n_samples} samples. "
-            f"Pass one weight a sample, of shape ({n_samples},)."
-        )
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ValueError(
-            "sample_weight holds NaN, infinity, negative numbers, or zeros alone. Pass "
-            "weights from zero up, and at least one above zero."
-        )
-    integral = (weights == np.rint(weights)).all() and weights.max() < 2**53
-    return weights.astype(np.int64) if integral else weights
-
-
-def _rows_of(weights: Weights, rows: slice) -> Weights:
-    return None if weights is None else weights[rows]
-
-
-def _summarise(
-    images: NDArray[Any], weights: Weights = None, failures: Failures | None = None
-) -> Statistics | None:
-    """Count the images that can be read and have a weight; None where there are none."""
-    present = np.ones(len(images), bool) if weights is None else weights > 0
-    present[list(failures or ())] = False
-    if not present.any():
-        return None
-    if not present.all():
-        images, weights = images[present], None if weights is None else weights[present]
-    return statistics_of(images, weights)
-
-
 def _summarise_images(
     images: LazyImages,
     rows: slice,
@@ -485,13 +431,9 @@ def _summarise_images(
 
     def count(i: int, pixels: NDArray[np.uint8]) -> None:
         nonlocal total
-        total = _plus(
-            total, _summarise(pixels[np.newaxis], _rows_of(weights, slice(i, i + 1)))
+        total = plus(
+            total, statistics_of_present(pixels[np.newaxis], rows_of(weights, slice(i, i + 1)))
         )
 
     failures = read_each(images, count)
     return failures, total
-
-
-def _plus(a: Statistics | None, b: Statistics | None) -> Statistics | None:
-    return b if a is None else a if b is None else a + b  # type: ignore[operator]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sknorm_images._affine import Affine
-from sknorm_images._scaling import ChannelScaler, finite_numbers, nonzero, per_channel
+from sknorm_images._parameters import finite_numbers, per_channel
+from sknorm_images._scaling import ChannelScaler, nonzero
 from sknorm_images._statistics import Statistics
 
 

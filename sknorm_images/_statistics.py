@@ -6,6 +6,7 @@ chunk size and number of workers. Statistics of other dtypes are float64 moments
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any, Self, TypeAlias
@@ -326,6 +327,26 @@ def statistics_of(images: NDArray[Any], weights: NDArray[Any] | None = None) -> 
     if images.dtype == np.uint8:
         return ChannelSums.of(images, weights)
     return ChannelMoments.of(images, weights)
+
+
+def statistics_of_present(
+    images: NDArray[Any],
+    weights: NDArray[Any] | None = None,
+    absent: Collection[int] = (),
+) -> Statistics | None:
+    """Summarise the images that are not absent and not of weight 0; None if there are none."""
+    present = np.ones(len(images), bool) if weights is None else weights > 0
+    present[list(absent)] = False
+    if not present.any():
+        return None
+    if not present.all():
+        images, weights = images[present], None if weights is None else weights[present]
+    return statistics_of(images, weights)
+
+
+def plus(a: Statistics | None, b: Statistics | None) -> Statistics | None:
+    """Add statistics, where None stands for those of no images."""
+    return b if a is None else a if b is None else a + b  # type: ignore[operator]
 
 
 def has_histogram(dtype: np.dtype[Any], n_channels: int) -> bool:
