@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._jpeg_markers import read_structure
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 Size: TypeAlias = tuple[int, int]
@@ -19,11 +20,11 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
 
-_START_OF_SCAN = b"\xff\xda"
+_JPEG = b"\xff\xd8\xff"
 
 # What files called .jpg turn out to be; only for the error message.
 _SIGNATURES = {
-    b"\xff\xd8\xff": "JPEG",
+    _JPEG: "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"GIF8": "GIF",
     b"BM": "BMP",
@@ -84,11 +85,12 @@ class Decoding:
         ImageDecodeError
             If it is read but cannot be decoded.
         """
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else _read_file(source)
         try:
+            self._guard_structure(source, data)
             image = Image.open(io.BytesIO(data), formats=self.formats)
-            self._guard(source, data, image)
             size = image.size
+            self._guard_size(source, *size)
             orientation = _orientation(image) if self.exif_orientation else 1
             smaller = draft_size(size, orientation) if draft_size else None
             # A mode is never drafted: grey levels would differ from those of convert.
@@ -96,28 +98,32 @@ class Decoding:
             image.load()
             mode = MODES[self.color_mode]
             converted = image if image.mode == mode else image.convert(mode)
-        except (ImageDecodeError, MemoryError):
-            raise
+        except (ImageDecodeError, MemoryError, Warning):
+            raise  # a warning is raised only where the user turned warnings into errors
         except UnidentifiedImageError as error:
             raise ImageDecodeError(describe(source), self._unidentified(data)) from error
         except Exception as error:  # Pillow raises many classes on damaged files
-            reason = str(error) or type(error).__name__
+            reason = str(error).rstrip(" .") or type(error).__name__
             raise ImageDecodeError(describe(source), reason) from error
         box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
         return DecodedImage(converted, size, box, orientation)
 
-    def _guard(self, source: Source, data: bytes, image: Image.Image) -> None:
-        width, height = image.size
+    def _guard_structure(self, source: Source, data: bytes) -> None:
+        """Refuse what the markers of a JPEG file give away, before a decoder sees it."""
+        if not data.startswith(_JPEG):
+            return
+        width, height, n_scans = read_structure(data, self.max_scans)
+        self._guard_size(source, width, height)
+        if n_scans > self.max_scans:
+            raise ImageDecodeError(
+                describe(source), f"it has more scans than max_scans={self.max_scans}"
+            )
+
+    def _guard_size(self, source: Source, width: int, height: int) -> None:
         if width * height > self.max_pixels:
             raise ImageDecodeError(
                 describe(source),
                 f"{width} x {height} pixels are more than max_pixels={self.max_pixels}",
-            )
-        # In entropy-coded data 0xFF is always escaped, so every scan is among the matches.
-        scans = data.count(_START_OF_SCAN) if image.format in ("JPEG", "MPO") else 0
-        if scans > self.max_scans:
-            raise ImageDecodeError(
-                describe(source), f"{scans} scans are more than max_scans={self.max_scans}"
             )
 
     def _unidentified(self, data: bytes) -> str:
@@ -132,12 +138,19 @@ class Decoding:
 
 
 def describe(source: object) -> str:
-    """Name a source in a message."""
-    if isinstance(source, bytes):
-        return f"<{len(source)} bytes>"
+    """Name a source in a message: the path, or how many bytes it is."""
     if isinstance(source, str | os.PathLike):
-        return repr(os.fspath(source))
-    return f"<{type(source).__name__}>"
+        return str(os.fspath(source))
+    return (
+        f"<{len(source)} bytes>" if isinstance(source, bytes) else f"<{type(source).__name__}>"
+    )
+
+
+def _read_file(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except ValueError as error:  # a path that no file system can hold
+        raise ImageDecodeError(describe(path), f"the path has an {error}") from error
 
 
 def _identify(data: bytes) -> str | None:

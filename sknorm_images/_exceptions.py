@@ -32,7 +32,7 @@ class ImageDecodeError(ValueError):
     >>> JpegLoader().transform([b"not a photo"])[0]
     Traceback (most recent call last):
         ...
-    sknorm_images.ImageDecodeError: Cannot decode image 0, <11 bytes>: no known image \
+    sknorm_images.ImageDecodeError: Cannot decode image 0, '<11 bytes>': no known image \
 format. Repair or remove it, or pass on_error='blank' to JpegLoader.
     """
 
@@ -45,7 +45,7 @@ format. Repair or remove it, or pass on_error='blank' to JpegLoader.
     def __str__(self) -> str:
         number = "" if self.position is None else f" {self.position}"
         return (
-            f"Cannot decode image{number}, {self.source}: {self.reason}. "
+            f"Cannot decode image{number}, {self.source!r}: {self.reason}. "
             "Repair or remove it, or pass on_error='blank' to JpegLoader."
         )
 
@@ -75,7 +75,7 @@ class ImageDecodeWarning(UserWarning):
         self.failures = dict(sorted(failures.items()))
         self.n_images = n_images
         reasons = "; ".join(
-            f"{error.source}: {error.reason}"
+            f"{error.source!r}: {error.reason}"
             if isinstance(error, ImageDecodeError)
             else str(error)
             for error in self.failures.values()

@@ -28,7 +28,8 @@ def load_image_folder(
     directory : str or PathLike
         A folder with one sub-folder a class, however deep the files lie in it; or a folder
         of files alone. Hidden entries, whose names begin with a dot, are skipped, and so
-        are files with other extensions.
+        are files with other extensions. Links to folders are followed for classes, not
+        below them.
     class_names : sequence of str or None, default=None
         Which sub-folders to take, in the order of their class numbers. None takes all, in
         alphabetical order.
@@ -43,7 +44,7 @@ def load_image_folder(
         With the keys of :func:`sklearn.datasets.load_files`:
 
         filenames : ndarray of shape (n_samples,), dtype object
-            Paths (str), beginning with `directory`.
+            Paths (str), below `directory` as :class:`pathlib.Path` writes it.
         target : ndarray of shape (n_samples,), dtype int64, or None
             Class numbers; None for a folder without sub-folders.
         target_names : list of str, or None
@@ -53,9 +54,12 @@ def load_image_folder(
     ------
     OSError
         If the folder does not exist or cannot be read.
+    TypeError
+        If `class_names` or `extensions` is a lone string.
     ValueError
-        If there are no image files, or none in one of the classes; if there are files
-        beside the sub-folders; or if `class_names` names a folder that is not there.
+        If there are no image files, or none in one of the classes; if there are image files
+        beside the sub-folders, and `class_names` does not say which to take; or if it names
+        no folder, or one that is not there.
 
     Examples
     --------
@@ -71,6 +75,12 @@ def load_image_folder(
     >>> photos.target, photos.target_names
     (array([0, 0, 1]), ['cat', 'dog'])
     """
+    for parameter, value in (("class_names", class_names), ("extensions", extensions)):
+        if isinstance(value, str):
+            raise TypeError(
+                f"{parameter}={value!r} is one string, and a sequence is asked for. "
+                f"Pass [{value!r}]."
+            )
     root = Path(directory)
     endings = tuple(ending.lower() for ending in extensions)
     entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
@@ -91,8 +101,8 @@ def load_image_folder(
             f"class_names has {missing}, and {str(root)!r} holds the sub-folders {folders}. "
             "Pass names of sub-folders."
         )
-    if len(set(names)) < len(names):
-        raise ValueError(f"class_names={names} repeats a name. Pass each once.")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"class_names={names} is empty or repeats a name. Pass each once.")
     paths: list[Path] = []
     target: list[int] = []
     for number, name in enumerate(names):

@@ -19,6 +19,9 @@ INTERPOLATIONS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+# These pick or average whole pixels, so those of a reduced image are too far from them
+# (box: 38 dB, where bilinear has 55).
+_UNSMOOTHED = ("nearest", "box")
 ASPECT_RATIOS = ("ignore", "crop", "pad")
 
 # How to turn a stored image upright, by EXIF orientation (Exif 2.32, tag 0x0112).
@@ -46,7 +49,7 @@ class Resizing:
 
     def draft_size(self, size: Size, orientation: int) -> Size | None:
         """Smallest (width, height) that a file may be decoded at, or None for full size."""
-        if self.reducing_gap is None or self.interpolation == "nearest":
+        if self.reducing_gap is None or self.interpolation in _UNSMOOTHED:
             return None
         whole = _covered(size, self._target(orientation), self.aspect_ratio)
         return ceil(whole[0] * self.reducing_gap), ceil(whole[1] * self.reducing_gap)
@@ -54,8 +57,8 @@ class Resizing:
     def resize(self, decoded: DecodedImage) -> Image.Image:
         """Resize a decoded image, and turn it upright."""
         image, size, box, orientation = decoded
-        if self.interpolation == "nearest":
-            # Nearest picks other pixels in a mirrored image, so it comes after turning.
+        if image.size == size:
+            # Filters are not quite the same in both directions, so turning comes first.
             image = upright(image, orientation)
             size, orientation = image.size, 1
             box = (0.0, 0.0, float(size[0]), float(size[1]))
@@ -65,7 +68,7 @@ class Resizing:
         elif self.aspect_ratio == "pad":
             target = _contained(size, target)
         image = image.resize(target, INTERPOLATIONS[self.interpolation], box)
-        # Turning after resizing spares a copy of the full-size image.
+        # After scaled decoding, the box tells where the picture is until it is cut out.
         return self._pad(upright(image, orientation))
 
     def resize_array(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

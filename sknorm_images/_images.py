@@ -19,6 +19,14 @@ from sknorm_images._parallel import map_chunks
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Failures: TypeAlias = dict[int, ImageDecodeError | OSError]
+# What is the matter with one file, as opposed to a full disk or too many open files.
+READ_ERRORS = (
+    ImageDecodeError,
+    FileNotFoundError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 Columns: TypeAlias = tuple[NDArray[Any], ...]
 
@@ -34,6 +42,8 @@ class LazyImages:
     ----------
     sources : sequence of str, PathLike, bytes or ndarray
         Paths, contents of files, or uint8 arrays of shape (height, width, n_channels).
+    n_channels : int
+        Number of channels of every image.
     decoding : Decoding or None, default=None
         How paths and bytes become images; None where the sources are arrays.
     resizings : tuple of Resizing, default=()
@@ -70,6 +80,7 @@ class LazyImages:
     def __init__(
         self,
         sources: Sequence[Source | Pixels],
+        n_channels: int,
         decoding: Decoding | None = None,
         resizings: tuple[Resizing, ...] = (),
         *,
@@ -78,6 +89,7 @@ class LazyImages:
         verbose: int = 0,
     ) -> None:
         self._sources = sources
+        self.n_channels = n_channels
         self._decoding = decoding
         self._resizings = resizings
         self.on_error = on_error
@@ -96,13 +108,6 @@ class LazyImages:
     def dtype(self) -> np.dtype[np.uint8]:
         """Data type of the pixels: uint8, grey levels from 0 to 255."""
         return np.dtype(np.uint8)
-
-    @property
-    def n_channels(self) -> int:
-        """Number of channels of every image."""
-        if self._decoding is not None:
-            return self._decoding.n_channels
-        return self._sources[0].shape[-1] if len(self) else 0  # type: ignore[union-attr]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -214,6 +219,7 @@ class LazyImages:
     ) -> Self:
         return type(self)(
             self._sources if sources is None else sources,
+            self.n_channels,
             self._decoding,
             self._resizings if resizings is None else resizings,
             on_error=self.on_error if on_error is None else on_error,
@@ -244,8 +250,9 @@ class LazyImages:
     def _read_one(self, i: int, failures: Failures) -> Pixels:
         """Decode one image; under ``on_error="blank"`` a bad one is noted and black."""
         try:
-            return self._decode(i)
-        except (ImageDecodeError, OSError) as error:
+            pixels = self._decode(i)
+            return pixels if pixels.flags.writeable else pixels.copy()
+        except READ_ERRORS as error:
             if self.on_error == "raise":
                 raise
             failures[i] = error
@@ -329,7 +336,7 @@ def fill(
         def receive(i: int, pixels: Pixels) -> None:
             if pixels.shape != shape:
                 raise ValueError(
-                    f"Image {rows.start + i}, {describe(chunk._sources[i])}, is of shape "
+                    f"Image {rows.start + i}, {describe(chunk._sources[i])!r}, is of shape "
                     f"{pixels.shape}, others are of shape {shape}, and one array takes one "
                     "shape. Add a Resizer after the JpegLoader."
                 )
@@ -374,7 +381,7 @@ def read_each(images: LazyImages, receive: Callable[[int, Pixels], None]) -> Fai
     for i in range(len(images)):
         try:
             pixels = images._decode(i)
-        except (ImageDecodeError, OSError) as error:
+        except READ_ERRORS as error:
             failures[i] = error
             if images.on_error == "raise":
                 break
@@ -383,7 +390,7 @@ def read_each(images: LazyImages, receive: Callable[[int, Pixels], None]) -> Fai
     return failures
 
 
-def report(failures: Failures, n_images: int) -> None:
+def report(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
     """Tell the user once, when a call is complete, which images were left blank.
 
     Parameters
@@ -392,6 +399,8 @@ def report(failures: Failures, n_images: int) -> None:
         The images that cannot be read.
     n_images : int
         How many there were in all.
+    stacklevel : int, default=3
+        Whose line the warning points at: 3 is that of the caller's caller.
 
     Raises
     ------
@@ -404,7 +413,7 @@ def report(failures: Failures, n_images: int) -> None:
             f"Check X; the first one fails with: {failures[0]}"
         )
     if failures:
-        warnings.warn(ImageDecodeWarning(failures, n_images), stacklevel=4)
+        warnings.warn(ImageDecodeWarning(failures, n_images), stacklevel=stacklevel)
 
 
 def _run_chunks(

@@ -27,8 +27,7 @@ def select(key: Any, n_images: int) -> int | slice | list[int]:
     IndexError
         If the key selects anything else, or an image that is not there.
     """
-    if isinstance(key, tuple):
-        key = _first_axis(key)
+    key = _first_axis(key if isinstance(key, tuple) else (key,))
     if isinstance(key, slice):
         return key
     positions = np.asarray(key)
@@ -62,7 +61,10 @@ def select(key: Any, n_images: int) -> int | slice | list[int]:
 
 def _first_axis(key: tuple[Any, ...]) -> Any:
     rows, *others = key or (slice(None),)
-    if any(other is not Ellipsis and other != slice(None) for other in others):
+    if not all(
+        other is Ellipsis or (isinstance(other, slice) and other == slice(None))
+        for other in others
+    ):
         raise IndexError(
             f"The index {key!r} selects within images, which are not decoded yet. Select "
             "whole images, or from np.asarray(images)."

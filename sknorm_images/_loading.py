@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from sknorm_images._images import LazyImages
 from sknorm_images._parameters import check_choice, check_number
 from sknorm_images._transformer import StatelessImageTransformer
 
+_BYTES = bytes | bytearray | memoryview
 _COLUMN_HINT = "Pass a list, an array or a column of paths, of bytes or of binary files."
 
 
@@ -37,7 +39,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         file. "JPEG" includes the first frame of MPO files.
     max_pixels : int, default=89_478_485
         Larger images are refused before they are decoded. The default is the limit above
-        which Pillow warns; raise ``PIL.Image.MAX_IMAGE_PIXELS`` first to allow more.
+        which Pillow warns; raise ``PIL.Image.MAX_IMAGE_PIXELS`` first to allow more, in
+        worker processes too where joblib uses them.
     max_scans : int, default=100
         JPEG files of more scans are refused: a small file of thousands of progressive scans
         keeps a decoder busy for a long time.
@@ -133,6 +136,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         sources = [_source(item, i) for i, item in enumerate(_as_column(X))]
         return LazyImages(
             sources,
+            decoding.n_channels,
             decoding,
             on_error=self.on_error,
             n_jobs=self.n_jobs,
@@ -141,9 +145,14 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
 
     def _decoding(self) -> Decoding:
         check_choice("color_mode", self.color_mode, MODES)
+        check_choice("exif_orientation", self.exif_orientation, (True, False))
         check_choice("on_error", self.on_error, ("raise", "blank"))
         check_number("max_pixels", self.max_pixels, low=1, integral=True)
         check_number("max_scans", self.max_scans, low=1, integral=True)
+        if self.n_jobs is not None:
+            check_number("n_jobs", self.n_jobs, low=float("-inf"), integral=True)
+        if not isinstance(self.verbose, bool):
+            check_number("verbose", self.verbose, low=0, integral=True)
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and self.max_pixels > limit:
             raise ValueError(
@@ -152,7 +161,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             )
         return Decoding(
             self.color_mode,
-            bool(self.exif_orientation),
+            self.exif_orientation,
             _known_formats(self.formats),
             self.max_pixels,
             self.max_scans,
@@ -173,11 +182,11 @@ def _known_formats(formats: object) -> tuple[str, ...]:
             f"formats={formats!r} holds a name that Pillow cannot open. "
             "`python -m PIL` lists the names."
         ) from None
-    return tuple(formats)
+    return tuple(name.upper() for name in formats)
 
 
 def _as_column(X: Any) -> list[Any]:
-    if isinstance(X, str | bytes | os.PathLike) or hasattr(X, "read"):
+    if isinstance(X, str | _BYTES | os.PathLike) or hasattr(X, "read"):
         raise TypeError(
             f"X is a single {type(X).__name__}, and a loader takes a sequence. "
             "Put it in a list: [X]."
@@ -193,10 +202,10 @@ def _as_column(X: Any) -> list[Any]:
 
 
 def _from_iterable(X: Any) -> list[Any]:
-    try:
-        items = list(X)
-    except TypeError:
-        raise TypeError(f"X is a {type(X).__name__}, not a sequence. {_COLUMN_HINT}") from None
+    # What can be read only once, or in no certain order, would be read by fit alone.
+    if isinstance(X, Mapping) or not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
+        raise TypeError(f"X is a {type(X).__name__}, not a sequence. {_COLUMN_HINT}")
+    items = list(X)
     if any(isinstance(item, list | tuple) for item in items):
         if not all(isinstance(item, list | tuple) and len(item) == 1 for item in items):
             raise ValueError(f"X is a sequence of sequences. {_COLUMN_HINT}")
@@ -205,20 +214,19 @@ def _from_iterable(X: Any) -> list[Any]:
 
 
 def _source(item: Any, position: int) -> Source:
-    if isinstance(item, str | bytes | os.PathLike):
+    if isinstance(item, str | os.PathLike):
         return item
-    if isinstance(item, bytearray | memoryview):
+    if isinstance(item, _BYTES):
         return bytes(item)
-    if hasattr(item, "read"):
-        if item.seekable():
-            item.seek(0)  # a file that was just written stands at its end
-        content = item.read()
-        if isinstance(content, bytes):
-            return content
+    if isinstance(item, io.TextIOBase):
         raise TypeError(
             f"Image {position} of X is a file opened as text, and images are binary. "
             "Open it with mode 'rb'."
         )
+    if hasattr(item, "read"):
+        if item.seekable():
+            item.seek(0)  # a file that was just written stands at its end
+        return bytes(item.read())
     raise TypeError(
         f"Image {position} of X is {item!r:.60}, of type {type(item).__name__}, and no path, "
         f"bytes or binary file. {_COLUMN_HINT}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import isfinite
 from numbers import Integral, Real
 from typing import TypeAlias
 
@@ -37,7 +38,8 @@ def check_number(
         raise TypeError(
             f"{name}={value!r} is of type {type(value).__name__}. Pass {expected}."
         )
-    if not low <= value <= high:  # type: ignore[operator]
+    number = float(value)
+    if not (isfinite(number) and low <= number <= high):
         bound = f"of at least {low}" if high == float("inf") else f"from {low} to {high}"
         raise ValueError(f"{name}={value!r} is out of range. Pass a number {bound}.")
 

@@ -34,7 +34,7 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size, which is much faster, when it
         stays at least this many times larger than it is going to be. From 3.0 on, Pillow's
         documentation calls the result indistinguishable from fair resampling in most cases.
-        None, and ``interpolation="nearest"``, decode at full size.
+        None, and the interpolations "nearest" and "box", decode at full size.
     pad_value : int, default=0
         Grey level, 0 to 255, that "pad" fills every channel with.
     engine : {"pillow"}, default="pillow"
@@ -163,6 +163,8 @@ def _as_images(X: Any) -> LazyImages:
             "makes them from paths, or arrays of shape (height, width, channels)."
         )
     images = list(X)
+    if not images and not isinstance(X, np.ndarray):
+        raise ValueError("X is an empty list, so its number of channels is unknown. Check X.")
     for i, image in enumerate(images):
         if image.ndim != 3 or image.dtype != np.uint8:
             raise ValueError(
@@ -171,4 +173,5 @@ def _as_images(X: Any) -> LazyImages:
             )
     if len({image.shape[-1] for image in images}) > 1:
         raise ValueError("The images of X differ in their number of channels. Convert them.")
-    return LazyImages(images)
+    n_channels = X.shape[-1] if isinstance(X, np.ndarray) else images[0].shape[-1]
+    return LazyImages(images, n_channels)

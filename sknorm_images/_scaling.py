@@ -318,7 +318,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             statistics, failures = reduce_images(
                 X, _summarise_images, columns, description="fit"
             )
-            report(failures, len(X))
+            report(failures, len(X), stacklevel=4)
             self._learn(statistics)
         else:
             statistics = None

@@ -46,7 +46,7 @@ def run_demo(data: str | None = None) -> int:
     ImportError
         If Keras or a backend is missing.
     """
-    backend = choose_backend()
+    choose_backend()
     with tempfile.TemporaryDirectory(prefix="sknorm_images-") as workspace:
         folder = Path(workspace, "photos") if data is None else Path(data)
         if data is None:
@@ -58,10 +58,10 @@ def run_demo(data: str | None = None) -> int:
                 "of JPEG files for each class."
             )
         print(f"{len(photos.filenames)} JPEG files of {len(photos.target_names)} classes")
-        return _train_and_compare(photos, backend, Path(workspace))
+        return _train_and_compare(photos, Path(workspace))
 
 
-def _train_and_compare(photos: Any, backend: str, workspace: Path) -> int:
+def _train_and_compare(photos: Any, workspace: Path) -> int:
     train_files, test_files, y_train, y_test = train_test_split(
         photos.filenames,
         photos.target,
@@ -87,6 +87,7 @@ def _train_and_compare(photos: Any, backend: str, workspace: Path) -> int:
     train = PipelineDataset(pipeline, train_files, y_train, shuffle=True, seed=_SEED)
     test = PipelineDataset(pipeline, test_files, y_test)
     model = _build_model(keras, len(photos.target_names))
+    backend = keras.backend.backend()
     print(f"training a small CNN with Keras {keras.__version__} on {backend}")
     model.fit(train, epochs=15, shuffle=False, verbose=0)
     _, accuracy = model.evaluate(test, verbose=0)

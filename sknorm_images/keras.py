@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from math import ceil
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ try:
     import keras
 except ImportError as error:
     raise ImportError(
-        "sknorm_images.keras needs Keras, which is not installed, and a backend for it. "
+        f"sknorm_images.keras needs Keras and a backend, and importing it fails: {error}. "
         'Run: python -m pip install "sknorm-images[keras]" jax'
     ) from error
 
@@ -70,12 +71,14 @@ class PipelineDataset(keras.utils.PyDataset):
     seed : int
         The seed in use.
     epoch : int
-        Number of passes that were served in full, if `shuffle` is True.
+        Number of passes that were served in full. Before the first one, Keras may take a
+        batch or two to see what they look like; where there are no more, that is a pass.
 
     Raises
     ------
     ValueError
-        If X and y differ in length, X is empty, or a parameter is out of its range.
+        If X and y differ in length, X is empty, or a parameter is out of its range. At the
+        end of an epoch, if none of the images could be read.
     sklearn.exceptions.NotFittedError
         If the pipeline is not fitted.
 
@@ -113,8 +116,7 @@ class PipelineDataset(keras.utils.PyDataset):
     ) -> None:
         super().__init__()  # workers=1: Keras' own enqueuer repeats batches on JAX
         check_is_fitted(pipeline)
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size} makes no batches. Pass 1 or more.")
+        _check_batch_size(batch_size)
         if label_mode not in _LABEL_MODES:
             options = ", ".join(map(repr, _LABEL_MODES))
             raise ValueError(f"label_mode={label_mode!r} is not known. Pass one of {options}.")
@@ -133,7 +135,7 @@ class PipelineDataset(keras.utils.PyDataset):
             )
         self._order = self._new_order()
         self._failures: dict[int, ImageDecodeError | OSError] = {}
-        self._pass_is_complete = False
+        self._served = np.zeros(len(self), bool)
 
     def __len__(self) -> int:
         return ceil(len(self._images) / self.batch_size)
@@ -162,9 +164,9 @@ class PipelineDataset(keras.utils.PyDataset):
         if not 0 <= index < len(self):
             raise IndexError(f"Batch {index} is none of the {len(self)} batches.")
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        if index == len(self) - 1:
-            self._pass_is_complete = True
-        images = self._images[rows]
+        self._served[index] = True
+        is_pandas = hasattr(self._images, "iloc")
+        images = self._images.iloc[rows] if is_pandas else self._images[rows]
         weights = None
         if isinstance(images, LazyImages) and images.on_error == "blank":
             x, weights = self._transform_with_blanks(images, rows)
@@ -181,13 +183,18 @@ class PipelineDataset(keras.utils.PyDataset):
         Keras also calls it at other times: on JAX, a first fit begins a pass, takes one
         batch and ends it.
         """
-        if not self._pass_is_complete:
+        if not self._served.all():
             return
-        self._pass_is_complete = False
+        self._served[:] = False
         self.epoch += 1
         self._order = self._new_order()
-        if self._failures:
-            failures, self._failures = self._failures, {}
+        failures, self._failures = self._failures, {}
+        if failures and len(failures) == len(self._images):
+            raise ValueError(
+                f"None of the {len(failures)} images can be read, so there is nothing to "
+                f"train on. Check X; the first one fails with: {failures[0]}"
+            )
+        if failures:
             warnings.warn(ImageDecodeWarning(failures, len(self._images)), stacklevel=2)
 
     def _new_order(self) -> NDArray[np.intp]:
@@ -289,6 +296,13 @@ def normalization_layer(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> 
     )
 
 
+def _check_batch_size(batch_size: object) -> None:
+    if not isinstance(batch_size, Integral) or int(batch_size) < 1:
+        raise ValueError(
+            f"batch_size={batch_size!r} makes no batches. Pass an integer of 1 or more."
+        )
+
+
 def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
     """Run the lazy first steps on all of X once, and keep the rest for the batches."""
     if isinstance(X, LazyImages):
@@ -300,8 +314,7 @@ def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
     while n_lazy < len(steps) and isinstance(steps[n_lazy], JpegLoader | Resizer):
         n_lazy += 1
     if not n_lazy:
-        is_array = hasattr(X, "shape") and not hasattr(X, "to_numpy")  # no data frame
-        return X if is_array else np.asarray(X), pipeline
+        return X if hasattr(X, "shape") else np.asarray(X), pipeline
     images = X
     for step in steps[:n_lazy]:
         images = step.transform(images)
@@ -322,15 +335,29 @@ def _encode(
             f"y is of shape {labels.shape}, and label_mode={label_mode!r} numbers one label a "
             "sample. Pass y of one dimension, or numbers with label_mode='auto'."
         )
-    known = np.unique(labels) if classes is None else np.asarray(classes)
+    known = _known(labels) if classes is None else np.asarray(classes)
+    if known.ndim != 1 or not len(known) or len(np.unique(known)) < len(known):
+        raise ValueError(
+            f"classes={known.tolist()} is empty or repeats a label. Pass each label once."
+        )
     order = np.argsort(known)
     places = np.searchsorted(known, labels, sorter=order).clip(max=len(known) - 1)
     numbers = order[places]
     if (unknown := known[numbers] != labels).any():
         raise ValueError(
-            f"y holds {labels[unknown][0]!r}, which is not among the classes "
+            f"y holds {labels[unknown].tolist()[0]!r}, which is not among the classes "
             f"{known.tolist()}. Pass all labels in classes."
         )
     if label_mode == "categorical":
         return known, np.eye(len(known), dtype=np.float32)[numbers]
     return known, numbers
+
+
+def _known(labels: NDArray[Any]) -> NDArray[Any]:
+    try:
+        return np.unique(labels)
+    except TypeError as error:
+        raise ValueError(
+            f"y holds labels that have no order ({error}), such as text among numbers, or "
+            "None. Pass labels of one kind."
+        ) from error

@@ -53,8 +53,8 @@ BROKEN = {
     "png": (as_png, r"PNG data, while JpegLoader has formats=\('JPEG',\)"),
     "header": (lambda photo: encode(photo)[:3] + bytes(99), "JPEG header that is damaged"),
     "truncated": (lambda photo: encode(photo)[:-20_000], "truncated"),
-    "huge": (claims_to_be_huge, "60000 x 60000 pixels|3600000000 pixels"),
-    "scans": (many_scans, r"\d+ scans are more than max_scans=100"),
+    "huge": (claims_to_be_huge, "60000 x 60000 pixels are more than max_pixels=89478485"),
+    "scans": (many_scans, "more scans than max_scans=100"),
 }
 
 
@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_decoded(files, photos, tmp_path, kind, read):
         read(images)
     error = caught.value
     assert isinstance(error, ValueError)
-    assert (error.source, error.position) == (repr(str(path)), 5)
+    assert (error.source, error.position) == (str(path), 5)
     assert str(error).startswith(f"Cannot decode image 5, {str(path)!r}: ")
     assert "\n" not in str(error)
     assert "on_error='blank'" in str(error)

@@ -1,0 +1,260 @@
+"""``python -m sknorm_images demo``: what a user sees of the main job."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sknorm_images.__main__ import main
+from sknorm_images.demo import choose_backend
+from tests.conftest import encode
+
+COMMAND = [sys.executable, "-m", "sknorm_images"]
+
+
+class Finished(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def start(*arguments: str, backend: str | None = None) -> subprocess.Popen[str]:
+    environment = {
+        name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"
+    }
+    if backend is not None:
+        environment["KERAS_BACKEND"] = backend
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Finished:
+    out, err = process.communicate(timeout=120)
+    return Finished(process.returncode, out, err)
+
+
+@pytest.fixture(scope="module")
+def crops_of_two(photos: list[Image.Image]) -> dict[str, Image.Image]:
+    """One piece of each photograph, by the name of its class."""
+    names = ("old temple", "flower")
+    return {
+        name: photo.crop((60, 40, 240, 190)) for name, photo in zip(names, photos, strict=True)
+    }
+
+
+@pytest.fixture(scope="module")
+def photo_folder(
+    crops_of_two: dict[str, Image.Image], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Two classes of eight files each; all files of a class hold the same picture."""
+    folder = tmp_path_factory.mktemp("my photos")
+    for name, piece in crops_of_two.items():
+        (folder / name).mkdir()
+        for i in range(8):
+            (folder / name / f"{i}.jpg").write_bytes(encode(piece, quality=90))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def demos(photo_folder: Path) -> dict[str, Finished]:
+    """The demo on its own photographs, and on a user's folder: both at the same time."""
+    processes = {
+        "own": start("demo"),
+        "data": start("demo", "--data", str(photo_folder), backend="tensorflow"),
+    }
+    return {name: finish(process) for name, process in processes.items()}
+
+
+def printed_statistics(out: str) -> np.ndarray:
+    """Mean and standard deviation of red, green and blue; shape (3, 2)."""
+    found = re.findall(r"^ +(\w+) +mean +([\d.]+) +std +([\d.]+) .*grey levels", out, re.M)
+    assert [name for name, _, _ in found] == ["red", "green", "blue"]
+    return np.array([[float(mean), float(std)] for _, mean, std in found])
+
+
+@pytest.mark.parametrize("name", ["own", "data"])
+def test_it_ends_well_and_predicts_the_same_in_a_fresh_process(name, demos):
+    demo = demos[name]
+    assert demo.status == 0, demo.err
+    assert demo.out.splitlines()[-1] == "predictions of a fresh process are the same"
+    assert "Traceback" not in demo.err
+
+
+def test_it_fits_on_three_quarters_of_its_300_files(demos):
+    assert "300 JPEG files of 2 classes" in demos["own"].out
+    assert "fitted on 225 training files" in demos["own"].out
+
+
+def test_its_model_tells_the_two_photographs_apart(demos):
+    [(accuracy, n_files)] = re.findall(
+        r"held-out accuracy: ([\d.]+) \((\d+) files\)", demos["own"].out
+    )
+    assert float(accuracy) > 0.7  # chance is 0.5
+    assert n_files == "75"
+
+
+def test_its_own_photographs_have_plausible_statistics(demos, photos):
+    # Crops do not cover the photographs evenly, so this is no equality.
+    whole = np.concatenate([np.asarray(photo).reshape(-1, 3) for photo in photos])
+    expected = np.stack([whole.mean(axis=0), whole.std(axis=0)], axis=1)
+    np.testing.assert_allclose(printed_statistics(demos["own"].out), expected, rtol=0.25)
+
+
+def test_it_prints_the_statistics_of_the_users_files(demos, crops_of_two):
+    pixels = []
+    for piece in crops_of_two.values():
+        image = Image.open(io.BytesIO(encode(piece, quality=90)))
+        small = image.resize((64, 64), Image.Resampling.BILINEAR)
+        pixels.append(np.asarray(small).reshape(-1, 3).astype(np.float64))
+    both = np.concatenate(pixels)  # the split keeps the classes even, whatever its seed
+    expected = np.stack([both.mean(axis=0), both.std(axis=0)], axis=1)
+    printed = printed_statistics(demos["data"].out)
+    np.testing.assert_allclose(printed, expected, rtol=0, atol=0.0006)  # three decimals
+
+
+def test_it_counts_the_users_files(demos):
+    assert "16 JPEG files of 2 classes" in demos["data"].out
+    assert "fitted on 12 training files" in demos["data"].out
+    assert re.search(r"held-out accuracy: [\d.]+ \(4 files\)", demos["data"].out)
+
+
+def test_it_trains_on_the_backend_that_the_environment_names(demos):
+    assert f"with Keras {version('keras')} on tensorflow" in demos["data"].out
+
+
+def test_it_trains_on_the_first_backend_installed_otherwise(demos):
+    assert f"with Keras {version('keras')} on jax" in demos["own"].out
+
+
+def test_it_leaves_the_users_folder_as_it_was(demos, photo_folder):
+    assert demos["data"].status == 0
+    names = sorted(str(path.relative_to(photo_folder)) for path in photo_folder.rglob("*.*"))
+    assert names == [f"{name}/{i}.jpg" for name in ("flower", "old temple") for i in range(8)]
+
+
+# The backend
+
+
+@pytest.mark.parametrize(
+    ("missing", "chosen"), [([], "jax"), (["jax"], "tensorflow")], ids=["all", "no jax"]
+)
+def test_the_first_backend_installed_is_chosen(missing, chosen, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND")
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
+    assert choose_backend() == chosen
+    assert os.environ["KERAS_BACKEND"] == chosen
+
+
+def test_the_environment_variable_goes_first(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert choose_backend() == "tensorflow"
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
+@pytest.mark.parametrize("missing", [["keras"], ["jax", "tensorflow", "torch"]])
+def test_without_keras_or_a_backend_it_says_what_to_install(missing, monkeypatch, capsys):
+    monkeypatch.delenv("KERAS_BACKEND")
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    status, message = fails(["demo"], monkeypatch, capsys)
+    assert status == 2
+    assert 'python -m pip install "sknorm-images[demo]"' in message
+
+
+# Folders that cannot be used
+
+
+def fails(
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> tuple[int, str]:
+    """Run the command in this process, and return its status and its one line of error."""
+    monkeypatch.setattr(sys, "argv", ["sknorm_images", *arguments])
+    status = main()
+    err = capsys.readouterr().err
+    [line] = err.splitlines()
+    return status, line
+
+
+def test_a_missing_folder_is_one_line_and_status_2(tmp_path):
+    missing = tmp_path / "no such folder"
+    process = finish(start("demo", "--data", str(missing)))
+    assert process.status == 2
+    [line] = process.err.splitlines()
+    assert line.startswith("python -m sknorm_images demo: ")
+    assert str(missing) in line
+    assert process.out == ""
+
+
+def test_an_empty_folder_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
+    status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
+    assert status == 2
+    assert str(tmp_path) in line
+
+
+def test_a_folder_of_one_class_is_one_line_and_status_2(
+    photo_folder, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "flower").mkdir()
+    (tmp_path / "flower" / "0.jpg").write_bytes(
+        (photo_folder / "flower" / "0.jpg").read_bytes()
+    )
+    status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
+    assert status == 2
+    assert "no two classes" in line
+
+
+def test_a_folder_without_classes_is_one_line_and_status_2(photo_folder, monkeypatch, capsys):
+    folder = photo_folder / "flower"
+    status, line = fails(["demo", "--data", str(folder)], monkeypatch, capsys)
+    assert status == 2
+    assert "no two classes" in line
+
+
+def test_a_class_of_one_file_is_one_line_and_status_2(
+    photo_folder, tmp_path, monkeypatch, capsys
+):
+    for name in ("flower", "old temple"):
+        (tmp_path / name).mkdir()
+        content = (photo_folder / name / "0.jpg").read_bytes()
+        (tmp_path / name / "0.jpg").write_bytes(content)
+    status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
+    assert status == 2
+    assert "classes" in line
+
+
+def test_a_file_that_is_no_jpeg_is_one_line_and_status_2(
+    photo_folder, tmp_path, monkeypatch, capsys
+):
+    for name in ("flower", "old temple"):
+        (tmp_path / name).mkdir()
+        for i in range(8):
+            (tmp_path / name / f"{i}.jpg").write_bytes(b"not a photo")
+    status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
+    assert status == 2
+    assert ".jpg" in line
+
+
+def test_the_version_is_that_of_the_distribution(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["sknorm_images", "--version"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out.strip() == version("sknorm-images")

@@ -1,0 +1,379 @@
+"""load_image_folder: which files it lists, in which order, and with which class."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_files
+from sklearn.utils import Bunch
+
+from sknorm_images import JpegLoader, load_image_folder
+from tests.conftest import encode
+
+NAMES = [
+    "dog/10.jpg",
+    "dog/2.jpg",
+    "cat/b.jpg",
+    "cat/a.jpeg",
+    "ant/nest/1.jpg",
+    "ant/z.jpg",
+    "ant/nest/deep/0.jpg",
+]
+
+
+def make(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return folder
+
+
+def relative(filenames: np.ndarray, folder: Path) -> list[str]:
+    return [Path(name).relative_to(folder).as_posix() for name in filenames]
+
+
+# One class a sub-folder
+
+
+def test_it_returns_a_bunch_of_filenames_target_and_target_names(tmp_path):
+    photos = load_image_folder(make(tmp_path, "dog/1.jpg", "cat/2.jpg", "cat/1.jpg"))
+
+    assert isinstance(photos, Bunch)
+    assert set(photos) == {"filenames", "target", "target_names"}
+    assert relative(photos.filenames, tmp_path) == ["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"]
+    assert photos.filenames.dtype == object
+    assert all(type(name) is str for name in photos.filenames)
+    np.testing.assert_array_equal(photos.target, [0, 0, 1])
+    assert photos.target.dtype == np.int64
+    assert photos.target_names == ["cat", "dog"]
+
+
+def test_it_agrees_with_load_files_of_scikit_learn(tmp_path):
+    folder = make(tmp_path, "dog/1.jpg", "dog/2.jpg", "cat/1.jpg", "ant/3.jpg", "ant/1.jpg")
+    reference = load_files(folder, load_content=False, shuffle=False)
+
+    photos = load_image_folder(folder)
+
+    assert photos.target_names == reference.target_names
+    assert set(zip(photos.filenames, photos.target, strict=True)) == set(
+        zip(reference.filenames, reference.target, strict=True)
+    )
+    assert photos.filenames.shape == reference.filenames.shape
+    assert photos.target.dtype == reference.target.dtype
+
+
+def test_it_agrees_with_load_files_on_some_of_the_classes(tmp_path):
+    folder = make(tmp_path, "dog/1.jpg", "cat/1.jpg", "ant/3.jpg")
+    reference = load_files(
+        folder, load_content=False, shuffle=False, categories=["ant", "dog"]
+    )
+
+    photos = load_image_folder(folder, class_names=["ant", "dog"])
+
+    assert photos.target_names == reference.target_names
+    assert photos.filenames.tolist() == reference.filenames.tolist()
+    np.testing.assert_array_equal(photos.target, reference.target)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_is_sorted_whatever_the_order_of_creation(tmp_path, seed):
+    names = NAMES.copy()
+    random.Random(seed).shuffle(names)
+
+    photos = load_image_folder(make(tmp_path, *names))
+
+    assert relative(photos.filenames, tmp_path) == sorted(NAMES)
+    np.testing.assert_array_equal(photos.target, [0, 0, 0, 1, 1, 2, 2])
+
+
+def test_the_order_does_not_depend_on_the_file_system(tmp_path, monkeypatch):
+    make(tmp_path, *NAMES)
+    expected = load_image_folder(tmp_path)
+    iterdir, walk = Path.iterdir, os.walk
+
+    def backwards(*args, **kwargs):
+        for parent, folders, files in walk(*args, **kwargs):
+            folders.sort(reverse=True)
+            yield parent, folders, sorted(files, reverse=True)
+
+    monkeypatch.setattr(Path, "iterdir", lambda path: iter(sorted(iterdir(path))[::-1]))
+    monkeypatch.setattr(os, "walk", backwards)
+    photos = load_image_folder(tmp_path)
+
+    assert photos.filenames.tolist() == expected.filenames.tolist()
+    assert photos.target_names == expected.target_names
+
+
+def test_files_lie_as_deep_in_their_class_as_they_like(tmp_path):
+    make(tmp_path, "cat/2024/may/1.jpg", "cat/2.jpg", "dog/3.jpg")
+
+    photos = load_image_folder(tmp_path)
+
+    assert relative(photos.filenames, tmp_path) == [
+        "cat/2.jpg",
+        "cat/2024/may/1.jpg",
+        "dog/3.jpg",
+    ]
+    np.testing.assert_array_equal(photos.target, [0, 0, 1])
+    assert photos.target_names == ["cat", "dog"]
+
+
+def test_one_class_is_a_class(tmp_path):
+    photos = load_image_folder(make(tmp_path, "cat/1.jpg"))
+
+    np.testing.assert_array_equal(photos.target, [0])
+    assert photos.target_names == ["cat"]
+
+
+def test_upper_case_and_lower_case_extensions_are_the_same(tmp_path):
+    make(tmp_path, "cat/1.jpg", "cat/2.JPG", "cat/3.JPEG", "cat/4.Jpeg", "cat/5.jpeg")
+
+    assert len(load_image_folder(tmp_path).filenames) == 5
+
+
+def test_files_with_other_extensions_are_skipped(tmp_path):
+    make(tmp_path, "cat/1.jpg", "cat/2.png", "cat/notes.txt", "cat/jpg", "cat/3.jpg.bak")
+
+    photos = load_image_folder(make(tmp_path, "README.md"))
+
+    assert relative(photos.filenames, tmp_path) == ["cat/1.jpg"]
+
+
+@pytest.mark.parametrize("extensions", [(".png", ".webp"), [".PNG", ".Webp"]])
+def test_extensions_are_those_that_are_asked_for(tmp_path, extensions):
+    make(tmp_path, "cat/1.jpg", "cat/2.png", "cat/3.WEBP")
+
+    photos = load_image_folder(tmp_path, extensions=extensions)
+
+    assert relative(photos.filenames, tmp_path) == ["cat/2.png", "cat/3.WEBP"]
+
+
+def test_a_folder_whose_name_looks_like_a_file_is_a_folder(tmp_path):
+    make(tmp_path, "cats.jpg/1.jpg", "cats.jpg/more.jpg/2.jpg")
+
+    photos = load_image_folder(tmp_path)
+
+    assert relative(photos.filenames, tmp_path) == [
+        "cats.jpg/1.jpg",
+        "cats.jpg/more.jpg/2.jpg",
+    ]
+    assert photos.target_names == ["cats.jpg"]
+
+
+def test_hidden_entries_are_skipped_at_every_depth(tmp_path):
+    make(
+        tmp_path,
+        "cat/1.jpg",
+        "cat/._1.jpg",
+        "cat/.thumbnails/1.jpg",
+        "cat/more/.2.jpg",
+        ".trash/3.jpg",
+        ".cover.jpg",
+    )
+
+    photos = load_image_folder(tmp_path)
+
+    assert relative(photos.filenames, tmp_path) == ["cat/1.jpg"]
+    assert photos.target_names == ["cat"]
+
+
+def test_a_hidden_folder_may_be_the_directory_itself(tmp_path):
+    photos = load_image_folder(make(tmp_path / ".cache" / "photos", "cat/1.jpg"))
+
+    assert photos.target_names == ["cat"]
+
+
+def test_names_with_spaces_and_of_any_alphabet(tmp_path):
+    make(tmp_path, "grüne Bäume/ein Bild.jpg", "寺院/写真.jpg")
+
+    photos = load_image_folder(tmp_path)
+
+    assert photos.target_names == ["grüne Bäume", "寺院"]
+    assert relative(photos.filenames, tmp_path) == [
+        "grüne Bäume/ein Bild.jpg",
+        "寺院/写真.jpg",
+    ]
+
+
+def test_return_x_y_gives_filenames_and_target(tmp_path):
+    make(tmp_path, *NAMES)
+    photos = load_image_folder(tmp_path)
+
+    X, y = load_image_folder(tmp_path, return_X_y=True)
+
+    np.testing.assert_array_equal(X, photos.filenames)
+    np.testing.assert_array_equal(y, photos.target)
+
+
+def test_filenames_begin_with_the_directory(tmp_path, monkeypatch):
+    make(tmp_path / "photos", "cat/1.jpg")
+    monkeypatch.chdir(tmp_path)
+
+    for directory in ("photos", Path("photos"), str(tmp_path / "photos"), tmp_path / "photos"):
+        photos = load_image_folder(directory)
+        assert photos.filenames.tolist() == [os.path.join(directory, "cat", "1.jpg")]  # noqa: PTH118
+
+
+def test_a_trailing_slash_changes_nothing(tmp_path):
+    make(tmp_path, *NAMES)
+
+    photos = load_image_folder(f"{tmp_path}{os.sep}")
+
+    assert photos.filenames.tolist() == load_image_folder(tmp_path).filenames.tolist()
+
+
+def test_filenames_are_what_jpeg_loader_takes(tmp_path, photos):
+    (tmp_path / "temple").mkdir()
+    (tmp_path / "temple" / "1.jpg").write_bytes(encode(photos[0]))
+
+    X, _ = load_image_folder(tmp_path, return_X_y=True)
+
+    assert JpegLoader().transform(X)[0].shape == (427, 640, 3)
+
+
+def test_nothing_is_opened(tmp_path, monkeypatch):
+    make(tmp_path, *NAMES)
+
+    def fail(*args, **kwargs):
+        raise AssertionError("opened")
+
+    for name in ("open", "read_bytes"):
+        monkeypatch.setattr(Path, name, fail)
+    monkeypatch.setattr("builtins.open", fail)
+
+    assert len(load_image_folder(tmp_path).filenames) == len(NAMES)
+
+
+# class_names
+
+
+def test_class_names_set_the_class_numbers(tmp_path):
+    make(tmp_path, *NAMES)
+
+    photos = load_image_folder(tmp_path, class_names=["dog", "ant", "cat"])
+
+    assert photos.target_names == ["dog", "ant", "cat"]
+    np.testing.assert_array_equal(photos.target, [0, 0, 1, 1, 1, 2, 2])
+    folders = [name.split("/")[0] for name in relative(photos.filenames, tmp_path)]
+    assert folders == [photos.target_names[number] for number in photos.target]
+
+
+@pytest.mark.parametrize("class_names", [["dog", "ant"], ("dog", "ant")])
+def test_class_names_may_be_a_part_of_the_folders(tmp_path, class_names):
+    make(tmp_path, *NAMES, "empty/notes.txt")
+
+    photos = load_image_folder(tmp_path, class_names=class_names)
+
+    assert photos.target_names == ["dog", "ant"]
+    assert relative(photos.filenames, tmp_path) == [
+        "dog/10.jpg",
+        "dog/2.jpg",
+        "ant/nest/1.jpg",
+        "ant/nest/deep/0.jpg",
+        "ant/z.jpg",
+    ]
+
+
+def test_a_class_name_without_a_folder_is_refused(tmp_path):
+    make(tmp_path, "cat/1.jpg", "dog/1.jpg")
+
+    with pytest.raises(ValueError, match=r"\['cow'\].*\['cat', 'dog'\]"):
+        load_image_folder(tmp_path, class_names=["cat", "cow"])
+
+
+def test_class_names_for_a_flat_folder_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"\['cat'\]"):
+        load_image_folder(make(tmp_path, "1.jpg"), class_names=["cat"])
+
+
+def test_a_class_name_may_not_be_repeated(tmp_path):
+    make(tmp_path, "cat/1.jpg", "dog/1.jpg")
+
+    with pytest.raises(ValueError, match="repeats"):
+        load_image_folder(tmp_path, class_names=["cat", "dog", "cat"])
+
+
+def test_no_class_names_at_all_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="class_names"):
+        load_image_folder(make(tmp_path, "cat/1.jpg"), class_names=[])
+
+
+# A flat folder
+
+
+def test_a_flat_folder_has_no_target(tmp_path):
+    photos = load_image_folder(make(tmp_path, "b.jpg", "a.JPG", "c.png", ".d.jpg"))
+
+    assert relative(photos.filenames, tmp_path) == ["a.JPG", "b.jpg"]
+    assert photos.filenames.dtype == object
+    assert photos.target is None
+    assert photos.target_names is None
+
+
+def test_return_x_y_of_a_flat_folder_gives_none_for_the_target(tmp_path):
+    X, y = load_image_folder(make(tmp_path, "b.jpg", "a.jpg"), return_X_y=True)
+
+    assert relative(X, tmp_path) == ["a.jpg", "b.jpg"]
+    assert y is None
+
+
+# What is refused
+
+
+def test_image_files_beside_sub_folders_are_refused(tmp_path):
+    make(tmp_path, "cat/1.jpg", "stray.jpg")
+
+    with pytest.raises(ValueError, match=r"'stray\.jpg'.*\['cat'\].*Move"):
+        load_image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("names", [[], ["1.png"], [".1.jpg"]])
+def test_a_folder_without_images_is_refused(tmp_path, names):
+    with pytest.raises(ValueError, match=r"no files.*\.jpg or \.jpeg"):
+        load_image_folder(make(tmp_path, *names))
+
+
+@pytest.mark.parametrize("class_names", [None, ["dog", "cat"]])
+def test_an_empty_class_is_refused_by_its_name(tmp_path, class_names):
+    make(tmp_path, "cat/1.jpg", "dog/1.png")
+
+    with pytest.raises(ValueError, match=r"dog.*no files"):
+        load_image_folder(tmp_path, class_names=class_names)
+
+
+def test_a_class_of_hidden_files_is_empty(tmp_path):
+    make(tmp_path, "cat/1.jpg", "dog/.1.jpg")
+
+    with pytest.raises(ValueError, match=r"dog.*no files"):
+        load_image_folder(tmp_path)
+
+
+def test_a_directory_that_does_not_exist_is_an_os_error_with_its_path(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_image_folder(tmp_path / "nowhere")
+
+
+def test_a_file_in_place_of_a_directory_is_an_os_error_with_its_path(tmp_path):
+    make(tmp_path, "photo.jpg")
+
+    with pytest.raises(OSError, match=r"photo\.jpg"):
+        load_image_folder(tmp_path / "photo.jpg")
+
+
+def test_one_extension_outside_a_tuple_is_refused(tmp_path):
+    make(tmp_path, "cat/1.jpg", "cat/2.png")
+
+    with pytest.raises((TypeError, ValueError), match="extensions"):
+        load_image_folder(tmp_path, extensions=".jpg")
+
+
+def test_one_class_name_outside_a_list_is_refused(tmp_path):
+    make(tmp_path, "a/1.jpg", "b/1.jpg")
+
+    with pytest.raises((TypeError, ValueError), match="class_names"):
+        load_image_folder(tmp_path, class_names="ab")

@@ -1,0 +1,632 @@
+"""JpegLoader and decoding: what goes in, what comes out, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from PIL import Image, ImageFile, ImageOps, JpegImagePlugin
+
+from sknorm_images import ImageDecodeError, JpegLoader
+from tests.conftest import encode
+
+ORIENTATION = 0x0112  # the EXIF tag
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+
+
+@pytest.fixture(scope="module")
+def photo(photos: list[Image.Image]) -> Image.Image:
+    """A part of the temple, with both sides odd and of differing length."""
+    return photos[0].crop((120, 90, 297, 221))
+
+
+def pillow(data: bytes, mode: str = "RGB") -> np.ndarray:
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert(mode))
+    return pixels if mode == "RGB" else pixels[..., np.newaxis]
+
+
+def markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """Walk through a JPEG: the number of each marker and where it stands."""
+    position = 2
+    while True:
+        marker = data[position + 1]
+        yield marker, position
+        if marker == END_OF_IMAGE:
+            return
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == START_OF_SCAN:  # entropy-coded data until a marker, restarts aside
+            while data[position] != 0xFF or data[position + 1] in (0, *range(0xD0, 0xD8)):
+                position += 1
+
+
+def n_scans(data: bytes) -> int:
+    return sum(marker == START_OF_SCAN for marker, _ in markers(data))
+
+
+def claim_size(data: bytes, width: int, height: int) -> bytes:
+    """Overwrite the size in the header of a JPEG."""
+    start = next(position for marker, position in markers(data) if marker in (0xC0, 0xC2))
+    return data[: start + 5] + struct.pack(">HH", height, width) + data[start + 9 :]
+
+
+def repeat_last_scan(data: bytes, times: int) -> bytes:
+    places = list(markers(data))
+    end = places[-1][1]
+    last = next(place for marker, place in reversed(places) if marker == START_OF_SCAN)
+    return data[:end] + data[last:end] * times + data[end:]
+
+
+def with_orientation(image: Image.Image, orientation: int, **options: object) -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return encode(image, exif=exif, **options)
+
+
+def as_ycck(photo: Image.Image) -> bytes:
+    """Encode as YCCK, which Pillow reads and does not write.
+
+    The stored components are those of CMYK = (255 - RGB, 0), inverted as Adobe does; the
+    last byte of the Adobe segment then says that the first three are YCbCr.
+    """
+    inverse = ImageOps.invert(photo).convert("YCbCr")
+    bands = [*ImageOps.invert(Image.merge("RGB", inverse.split())).split()]
+    bands.append(Image.new("L", photo.size, 0))
+    data = bytearray(encode(Image.merge("CMYK", bands), quality=95))
+    adobe = data.index(b"Adobe")
+    assert data[adobe + 11] == 0
+    data[adobe + 11] = 2
+    return bytes(data)
+
+
+KINDS: dict[str, Callable[[Image.Image], bytes]] = {
+    "grayscale": lambda photo: encode(photo.convert("L")),
+    "CMYK": lambda photo: encode(photo.convert("CMYK")),
+    "YCCK": as_ycck,
+    "RGB without YCbCr": lambda photo: encode(photo, keep_rgb=True),
+    "progressive": lambda photo: encode(photo, progressive=True),
+    "progressive grayscale": lambda photo: encode(photo.convert("L"), progressive=True),
+    "restart markers": lambda photo: encode(photo, restart_marker_blocks=2),
+    "4:4:4": lambda photo: encode(photo, subsampling="4:4:4"),
+    "4:2:2": lambda photo: encode(photo, subsampling="4:2:2"),
+    "4:2:0": lambda photo: encode(photo, subsampling="4:2:0"),
+    "1 x 1": lambda photo: encode(photo.crop((9, 9, 10, 10))),
+    "1 high": lambda photo: encode(photo.resize((65_500, 1))),
+    "1 wide": lambda photo: encode(photo.resize((1, 20_000))),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("color_mode", "mode"), [("rgb", "RGB"), ("grayscale", "L")])
+def test_every_kind_of_jpeg_decodes_as_pillow_converts_it(photo, kind, color_mode, mode):
+    data = KINDS[kind](photo)
+
+    image = JpegLoader(color_mode=color_mode).transform([data])[0]
+
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, pillow(data, mode))
+
+
+def test_the_kinds_are_what_they_are_called(photo):
+    def opened(kind):
+        return Image.open(io.BytesIO(KINDS[kind](photo)))
+
+    assert opened("grayscale").mode == "L"
+    assert opened("CMYK").mode == opened("YCCK").mode == "CMYK"
+    assert opened("CMYK").info["adobe_transform"] == 0
+    assert opened("YCCK").info["adobe_transform"] == 2
+    assert opened("RGB without YCbCr").info["adobe_transform"] == 0
+    assert opened("progressive").info["progressive"]
+    sampling = [JpegImagePlugin.get_sampling(opened(k)) for k in ("4:4:4", "4:2:2", "4:2:0")]
+    assert sampling == [0, 1, 2]
+
+
+def test_a_ycck_file_shows_the_photo_that_went_in(photo):
+    image = JpegLoader().transform([as_ycck(photo)])[0]
+
+    assert np.abs(image - np.asarray(photo, float)).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_upright_as_exif_says(photo, orientation):
+    data = with_orientation(photo, orientation)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+
+    image = JpegLoader().transform([data])[0]
+
+    np.testing.assert_array_equal(image, np.asarray(expected))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_stay_as_stored_without_exif_orientation(photo, orientation):
+    data = with_orientation(photo, orientation)
+
+    image = JpegLoader(exif_orientation=False).transform([data])[0]
+
+    np.testing.assert_array_equal(image, pillow(data))
+
+
+def test_grayscale_images_are_turned_upright_too(photo):
+    data = with_orientation(photo.convert("L"), 6)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+
+    image = JpegLoader(color_mode="grayscale").transform([data])[0]
+
+    np.testing.assert_array_equal(image[..., 0], np.asarray(expected))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65_535])
+def test_an_orientation_that_exif_does_not_define_means_upright(photo, orientation):
+    data = with_orientation(photo, orientation)
+
+    np.testing.assert_array_equal(JpegLoader().transform([data])[0], pillow(data))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+@pytest.mark.parametrize(
+    ("start", "damage"),
+    [
+        (0, b"XXXXXXXX"),  # no TIFF header
+        (4, b"\xff\xff\xff\x7f"),  # the directory lies far behind the end
+        (8, b"\xff\xff"),  # the directory has more entries than there are bytes
+        (12, b"\xff\xff"),  # the orientation is of an unknown type
+    ],
+)
+def test_damaged_exif_does_not_fail_a_good_image(photo, start, damage):
+    data = with_orientation(photo, 1)
+    start += data.index(b"Exif\0\0") + 6
+    damaged = data[:start] + damage + data[start + len(damage) :]
+
+    np.testing.assert_array_equal(JpegLoader().transform([damaged])[0], pillow(data))
+
+
+def test_mpo_gives_its_first_frame(photos, photo):
+    file = io.BytesIO()
+    photo.save(file, "MPO", save_all=True, append_images=[photos[1]])
+    first = Image.open(file)
+    assert (first.format, first.n_frames) == ("MPO", 2)
+
+    image = JpegLoader().transform([file.getvalue()])[0]
+
+    np.testing.assert_array_equal(image, np.asarray(first))
+
+
+# What X may be
+
+
+@pytest.fixture(scope="module")
+def paths(photos: list[Image.Image], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Three files of differing content."""
+    folder = tmp_path_factory.mktemp("x")
+    made = []
+    for i, photo in enumerate([photos[0], photos[1], photos[0].convert("L")]):
+        path = folder / f"{i}.jpg"
+        path.write_bytes(encode(photo.crop((40 * i, 0, 40 * i + 60, 50 + i))))
+        made.append(str(path))
+    return made
+
+
+def contents(paths: list[str]) -> list[bytes]:
+    return [Path(path).read_bytes() for path in paths]
+
+
+COLUMNS: dict[str, Callable[[list[str]], object]] = {
+    "str": list,
+    "tuple": tuple,
+    "Path": lambda paths: [Path(path) for path in paths],
+    "bytes": contents,
+    "bytearray": lambda paths: [bytearray(content) for content in contents(paths)],
+    "memoryview": lambda paths: [memoryview(content) for content in contents(paths)],
+    "BytesIO": lambda paths: [io.BytesIO(content) for content in contents(paths)],
+    "mixed": lambda paths: [paths[0], Path(paths[1]), contents(paths)[2]],
+    "numpy str array": np.array,
+    "numpy object array": lambda paths: np.array(paths, object),
+    "numpy object array of Path": lambda paths: np.array([Path(p) for p in paths], object),
+    "numpy column": lambda paths: np.array(paths, object).reshape(-1, 1),
+    "list column": lambda paths: [[path] for path in paths],
+    "pandas Series": lambda paths: pd.Series(paths, index=[7, 0, 3]),
+    "pandas Series of bytes": lambda paths: pd.Series(contents(paths)),
+    "pandas DataFrame": lambda paths: pd.DataFrame({"path": paths}, index=[7, 0, 3]),
+    "polars Series": pl.Series,
+    "polars Series of bytes": lambda paths: pl.Series(contents(paths)),
+    "polars DataFrame": lambda paths: pl.DataFrame({"path": paths}),
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_every_kind_of_column_gives_its_images_in_order(paths, column):
+    images = JpegLoader().transform(COLUMNS[column](paths))
+
+    assert len(images) == 3
+    for image, content in zip(images, contents(paths), strict=True):
+        np.testing.assert_array_equal(image, pillow(content))
+
+
+def test_open_files_are_read_at_once_and_can_be_closed(paths):
+    with Path(paths[0]).open("rb") as file:
+        images = JpegLoader().transform([file])
+
+    np.testing.assert_array_equal(images[0], pillow(contents(paths)[0]))
+
+
+def test_files_are_read_from_their_beginning_wherever_they_stand(paths):
+    with Path(paths[0]).open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        images = JpegLoader().transform([file])
+
+    np.testing.assert_array_equal(images[0], pillow(contents(paths)[0]))
+
+
+def test_files_that_cannot_seek_are_read(photo):
+    data = encode(photo.crop((0, 0, 8, 8)))
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as file:
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(data)
+        images = JpegLoader().transform([file])
+
+    np.testing.assert_array_equal(images[0], pillow(data))
+
+
+@pytest.mark.parametrize(
+    "name", ["two words.jpg", "Çatalhöyük.jpg", "寺院 🏯.jpg", "no ending"]
+)
+def test_any_file_name_is_read(tmp_path, photo, name):
+    path = tmp_path / name
+    path.write_bytes(encode(photo))
+
+    images = JpegLoader().transform([str(path), path])
+
+    for image in images:
+        np.testing.assert_array_equal(image, pillow(path.read_bytes()))
+
+
+def test_a_relative_path_is_read_from_the_working_directory(paths, monkeypatch):
+    monkeypatch.chdir(Path(paths[0]).parent)
+
+    np.testing.assert_array_equal(
+        JpegLoader().transform(["0.jpg"])[0], pillow(contents(paths)[0])
+    )
+
+
+def test_an_empty_list_gives_no_images():
+    assert JpegLoader().transform([]).shape == (0,)
+
+
+def test_transform_opens_no_file(tmp_path, photo):
+    path = tmp_path / "deleted.jpg"
+    path.write_bytes(encode(photo))
+    loader = JpegLoader().fit([path])
+    path.unlink()
+
+    images = loader.transform([path])
+
+    assert images.shape == (1,)
+    with pytest.raises(FileNotFoundError, match=r"deleted\.jpg"):
+        images[0]
+
+
+def test_what_is_in_a_file_is_read_again_each_time(tmp_path, photos):
+    path = tmp_path / "changing.jpg"
+    path.write_bytes(encode(photos[0]))
+    images = JpegLoader().transform([path])
+    before = images[0]
+    path.write_bytes(encode(photos[1]))
+
+    assert not np.array_equal(images[0], before)
+    np.testing.assert_array_equal(images[0], pillow(encode(photos[1])))
+
+
+# What X may not be
+
+
+@pytest.mark.parametrize("method", ["fit", "transform"])
+@pytest.mark.parametrize(
+    ("lone", "kind"),
+    [
+        ("photo.jpg", "str"),
+        (np.str_("photo.jpg"), "str_"),
+        (Path("photo.jpg"), "Path"),
+        (b"\xff\xd8\xff", "bytes"),
+        (io.BytesIO(b"\xff\xd8\xff"), "BytesIO"),
+    ],
+)
+def test_a_lone_item_is_refused(method, lone, kind):
+    with pytest.raises(TypeError, match=rf"single \w*{kind}.*list"):
+        getattr(JpegLoader(), method)(lone)
+
+
+@pytest.mark.parametrize("X", [bytearray(b"\xff\xd8"), memoryview(b"\xff\xd8"), 5, None])
+def test_what_is_no_column_is_refused(X):
+    with pytest.raises(TypeError, match="list"):
+        JpegLoader().transform(X)
+
+
+@pytest.mark.parametrize("make", [iter, set], ids=["iterator", "set"])
+def test_what_has_no_order_or_is_read_only_once_is_refused(paths, make):
+    with pytest.raises(TypeError, match="list"):
+        JpegLoader().fit_transform(make(paths))
+
+
+@pytest.mark.parametrize("wrong", [5, None, 1.5, {"path": "a.jpg"}, np.zeros(3)])
+def test_a_wrong_item_is_named_by_its_position(paths, wrong):
+    with pytest.raises(TypeError, match=r"[Ii]mage 2 .*list"):
+        JpegLoader().transform([*paths[:2], wrong])
+
+
+def test_a_missing_value_in_a_pandas_column_is_named_by_its_position(paths):
+    with pytest.raises(TypeError, match=r"[Ii]mage 1 "):
+        JpegLoader().transform(pd.Series([paths[0], None], index=[5, 6]))
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [["a.jpg", "b.jpg"]],
+        [["a.jpg"], "b.jpg"],
+        np.array([["a.jpg", "b.jpg"]]),
+        np.array("a.jpg"),
+        pd.DataFrame({"path": ["a.jpg"], "label": [1]}),
+        np.zeros((2, 4, 4, 3), np.uint8),
+    ],
+)
+def test_what_is_not_one_column_is_a_value_error(X):
+    with pytest.raises(ValueError, match="column of paths"):
+        JpegLoader().transform(X)
+
+
+def test_a_file_opened_as_text_is_refused(paths):
+    with (
+        Path(paths[0]).open(encoding="utf-8") as file,
+        pytest.raises(TypeError, match=r"[Ii]mage 1 .*text.*'rb'"),
+    ):
+        JpegLoader().transform([paths[0], file])
+
+
+def test_a_file_of_strings_is_refused():
+    with pytest.raises(TypeError, match=r"[Ii]mage 0 .*text.*'rb'"):
+        JpegLoader().transform([io.StringIO("text")])
+
+
+# What a file may not be
+
+
+@pytest.mark.parametrize("format_", ["PNG", "GIF", "BMP", "TIFF"])
+def test_another_format_named_jpg_is_refused_by_its_name(tmp_path, photo, format_):
+    path = tmp_path / "photo.jpg"
+    photo.save(path, format_)
+
+    with pytest.raises(ImageDecodeError, match=rf"photo\.jpg.*{format_} data.*formats"):
+        JpegLoader().transform([path])[0]
+
+
+@pytest.mark.parametrize("formats", [("PNG", "JPEG"), ["JPEG", "PNG"]])
+def test_formats_lets_other_formats_in(photo, formats):
+    png = io.BytesIO()
+    photo.save(png, "PNG")
+
+    images = JpegLoader(formats=formats).transform([png, encode(photo)])
+
+    np.testing.assert_array_equal(images[0], np.asarray(photo))
+    np.testing.assert_array_equal(images[1], pillow(encode(photo)))
+
+
+def test_jpeg_is_refused_where_formats_leaves_it_out(photo):
+    with pytest.raises(ImageDecodeError, match=r"JPEG data.*\('PNG',\)"):
+        JpegLoader(formats=("PNG",)).transform([encode(photo)])[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"hello", "no known image format"),
+        (b"<!DOCTYPE html><title>404</title>", "HTML"),
+        (b"\xff\xd8\xff\xd9", "JPEG header that is damaged"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "[Tt]runcated"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_a_reason(content, reason):
+    with pytest.raises(ImageDecodeError, match=reason):
+        JpegLoader().transform([content])[0]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("part", [0.3, 0.9])
+def test_a_truncated_file_is_refused(photo, progressive, part):
+    data = encode(photo, progressive=progressive)
+
+    with pytest.raises(ImageDecodeError, match="truncated"):
+        JpegLoader().transform([data[: int(part * len(data))]])[0]
+
+
+def test_a_folder_in_place_of_a_file_is_an_os_error_with_the_path(tmp_path):
+    (tmp_path / "folder.jpg").mkdir()
+
+    with pytest.raises(OSError, match=r"folder\.jpg"):
+        JpegLoader().transform([tmp_path / "folder.jpg"])[0]
+
+
+def test_a_path_out_of_a_numpy_array_is_named_plainly(tmp_path):
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"hello")
+
+    with pytest.raises(ImageDecodeError) as caught:
+        JpegLoader().transform(np.array([str(path)]))[0]
+
+    assert "np.str_" not in str(caught.value)
+
+
+# Guards
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Sizes of the images that Pillow made room for."""
+    sizes = []
+    prepare = ImageFile.ImageFile.load_prepare
+
+    def record(image: ImageFile.ImageFile) -> None:
+        sizes.append(image.size)
+        prepare(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", record)
+    return sizes
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [9_460, 13_000, 65_500])
+def test_a_file_that_claims_too_many_pixels_is_refused_on_its_header(photo, prepared, side):
+    bomb = claim_size(encode(photo), side, side)
+
+    with pytest.raises(ImageDecodeError, match=r"pixels"):
+        JpegLoader().transform([bomb])[0]
+
+    assert prepared == []
+
+
+def test_max_pixels_lets_in_as_many_and_no_more(photo, prepared):
+    data, n_pixels = encode(photo), photo.width * photo.height
+
+    assert JpegLoader(max_pixels=n_pixels).transform([data])[0].size == 3 * n_pixels
+    assert prepared == [photo.size]
+    message = rf"{photo.width} x {photo.height} .*max_pixels={n_pixels - 1}"
+    with pytest.raises(ImageDecodeError, match=message):
+        JpegLoader(max_pixels=n_pixels - 1).transform([data])[0]
+    assert prepared == [photo.size]
+
+
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_max_pixels_above_pillows_limit_names_the_limit(method):
+    too_many = Image.MAX_IMAGE_PIXELS + 1
+
+    with pytest.raises(
+        ValueError, match=rf"max_pixels={too_many}.*PIL\.Image\.MAX_IMAGE_PIXELS"
+    ):
+        getattr(JpegLoader(max_pixels=too_many), method)(["a.jpg"])
+
+
+@pytest.mark.parametrize("limit", [None, 10**10])
+def test_max_pixels_may_be_raised_with_pillows_limit(monkeypatch, photo, limit):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    data = encode(photo)
+
+    image = JpegLoader(max_pixels=10**10).transform([data])[0]
+
+    np.testing.assert_array_equal(image, pillow(data))
+
+
+def test_the_default_of_max_pixels_is_pillows_limit():
+    assert JpegLoader().max_pixels == Image.MAX_IMAGE_PIXELS
+
+
+def test_max_scans_lets_in_as_many_and_no_more(photo):
+    data = encode(photo, progressive=True)
+    n = n_scans(data)
+    assert n > 1
+
+    np.testing.assert_array_equal(JpegLoader(max_scans=n).transform([data])[0], pillow(data))
+    with pytest.raises(ImageDecodeError, match=rf"more scans than max_scans={n - 1}"):
+        JpegLoader(max_scans=n - 1).transform([data])[0]
+
+
+def test_a_file_of_many_scans_is_refused_before_it_is_decoded(photo, prepared):
+    bomb = repeat_last_scan(encode(photo, progressive=True), 95)
+    assert n_scans(bomb) > 100
+
+    with pytest.raises(ImageDecodeError, match="more scans than max_scans=100"):
+        JpegLoader().transform([bomb])[0]
+
+    assert prepared == []
+
+
+def test_a_file_of_many_scans_decodes_where_max_scans_allows_it(photo):
+    many = repeat_last_scan(encode(photo, progressive=True), 95)
+
+    image = JpegLoader(max_scans=1_000).transform([many])[0]
+
+    np.testing.assert_array_equal(image, pillow(many))
+
+
+def test_bytes_that_look_like_scans_behind_the_image_are_none(photo):
+    # A "motion photo" is a JPEG with a video behind it, in which any two bytes occur.
+    data = encode(photo)
+    video = np.random.default_rng(0).bytes(10_000_000)
+    assert video.count(b"\xff\xda") > 100
+
+    np.testing.assert_array_equal(JpegLoader().transform([data + video])[0], pillow(data))
+
+
+def test_bytes_that_look_like_scans_in_a_comment_are_none(photo):
+    data = encode(photo, comment=b"\xff\xda" * 200)
+
+    np.testing.assert_array_equal(JpegLoader().transform([data])[0], pillow(data))
+
+
+# Parameters
+
+
+@pytest.mark.parametrize("method", ["fit", "transform"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("color_mode", "L"),
+        ("color_mode", None),
+        ("color_mode", ["rgb"]),
+        ("exif_orientation", "no"),
+        ("formats", "JPEG"),
+        ("formats", ()),
+        ("formats", None),
+        ("formats", ("JPEG", "no such format")),
+        ("formats", (1,)),
+        ("max_pixels", 0),
+        ("max_pixels", 1e6),
+        ("max_pixels", True),
+        ("max_pixels", None),
+        ("max_scans", 0),
+        ("max_scans", 2.5),
+        ("max_scans", "10"),
+        ("on_error", "ignore"),
+        ("on_error", None),
+        ("n_jobs", "two"),
+        ("n_jobs", 1.5),
+        ("verbose", "loud"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_its_value(method, name, value):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        getattr(JpegLoader(**{name: value}), method)(["a.jpg"])
+
+    assert f"{name}={value!r}" in str(caught.value)
+
+
+def test_init_stores_every_parameter_untouched():
+    parameters = {name: object() for name in JpegLoader().get_params()}
+
+    loader = JpegLoader(**parameters)
+
+    assert len(parameters) == 8
+    assert all(loader.get_params()[name] is value for name, value in parameters.items())
+
+
+def test_fit_and_transform_change_no_parameter(photo):
+    parameters = {"formats": ["JPEG", "PNG"], "n_jobs": -1, "max_scans": np.int64(7)}
+    loader = JpegLoader(**parameters)
+
+    loader.fit([encode(photo)]).transform([encode(photo)])
+
+    assert all(getattr(loader, name) is value for name, value in parameters.items())
+
+
+def test_loading_needs_no_fit(photo):
+    data = encode(photo)
+
+    np.testing.assert_array_equal(
+        JpegLoader().transform([data])[0], JpegLoader().fit([data]).transform([data])[0]
+    )

@@ -1,0 +1,109 @@
+"""Peak memory of a process that fits: the same for many files as for few."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import encode
+
+# Run in a process of its own, which has a peak of its own.
+MEASURE = """
+import json, resource, sys
+from pathlib import Path
+
+import numpy as np
+from sknorm_images import ChannelStandardScaler, JpegLoader, Resizer
+
+MEGABYTE = 10**6
+
+
+def peak():
+    # On Linux ru_maxrss may be that of the process which started this one.
+    status = Path("/proc/self/status")
+    if status.exists():
+        [line] = [line for line in status.read_text().splitlines() if "VmHWM" in line]
+        return int(line.split()[1]) * 1024 / MEGABYTE
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEGABYTE
+
+
+def fit(paths, size):
+    images = JpegLoader(n_jobs=2).transform(paths)
+    if size is not None:
+        images = Resizer(size).transform(images)
+    ChannelStandardScaler().fit(images)
+"""
+
+
+def measure(code: str, **inputs: object) -> dict[str, float]:
+    process = subprocess.run(
+        [sys.executable, "-c", f"{MEASURE}\ninputs = json.load(sys.stdin)\n{code}"],
+        input=json.dumps(inputs),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
+
+
+@pytest.fixture(scope="module")
+def squares(photos: list[Image.Image], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """200 JPEG files of 300 x 300 pixels: 270 kB each when decoded."""
+    folder = tmp_path_factory.mktemp("squares")
+    random = np.random.default_rng(0)
+    paths = []
+    for i in range(200):
+        left, top = int(random.integers(0, 340)), int(random.integers(0, 127))
+        path = folder / f"{i:03}.jpg"
+        crop = photos[i % 2].crop((left, top, left + 300, top + 300))
+        path.write_bytes(encode(crop, quality=80))
+        paths.append(str(path))
+    return paths
+
+
+FEW_AND_MANY = """
+paths, size = inputs["paths"], inputs["size"]
+fit(paths, size)  # what is loaded and set up once
+fit(paths, size)
+few = peak()
+fit(paths * 10, size)
+many = peak()
+held = np.ones(100 * MEGABYTE, np.uint8)
+json.dump({"few": few, "many": many, "with_100_megabytes": peak()}, sys.stdout)
+"""
+
+
+@pytest.mark.parametrize(
+    "size",  # 1,800 more decoded images would take 486 MB, or 271 MB when resized
+    [None, (224, 224)],
+    ids=["300x300", "224x224"],
+)
+def test_fitting_ten_times_more_files_needs_no_more_memory(size, squares):
+    peaks = measure(FEW_AND_MANY, paths=squares, size=size)
+    assert peaks["many"] - peaks["few"] < 8
+    assert peaks["with_100_megabytes"] - peaks["many"] > 50  # the measure would have seen it
+
+
+SMALL_AND_LARGE = """
+fit([inputs["small"]] * 40, None)
+before = peak()
+fit([inputs["large"]] * 40, None)
+json.dump({"growth": peak() - before}, sys.stdout)
+"""
+
+
+def test_fit_of_large_photos_holds_a_few_of_them_at_once(photos, tmp_path):
+    small, large = tmp_path / "small.jpg", tmp_path / "large.jpg"
+    small.write_bytes(encode(photos[0].crop((0, 0, 30, 20))))
+    large.write_bytes(encode(photos[0].resize((3000, 2000))))  # 18 MB when decoded
+    growth = measure(SMALL_AND_LARGE, small=str(small), large=str(large))["growth"]
+    # All 40 take 720 MB. Two are read at once, each with the copies that Pillow makes of it.
+    assert growth < 15 * 18

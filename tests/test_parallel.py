@@ -1,0 +1,553 @@
+"""Parallel reading: who really runs, what each backend returns, how errors arrive."""
+
+from __future__ import annotations
+
+import _thread
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+
+from sknorm_images import (
+    ChannelMinMaxScaler,
+    ChannelStandardScaler,
+    ImageDecodeError,
+    ImageFlattener,
+    LazyImages,
+    make_image_pipeline,
+)
+
+PATIENCE = 30  # seconds; only a test that fails waits so long
+
+
+class Watched:
+    """A path that calls `watch` with its position whenever it is about to be read."""
+
+    def __init__(self, path: str, position: int, watch: Callable[[int], None]) -> None:
+        self.path = path
+        self.position = position
+        self.watch = watch
+
+    def __fspath__(self) -> str:
+        self.watch(self.position)
+        return self.path
+
+
+def watched(paths: list[str], watch: Callable[[int], None]) -> list[Watched]:
+    return [Watched(path, i, watch) for i, path in enumerate(paths)]
+
+
+def pipeline_of(
+    n_jobs: int | None = None, scaler: Any = "standard", **options: Any
+) -> Pipeline:
+    pipeline = make_image_pipeline((32, 48), scaler, n_jobs=n_jobs, **options)
+    return pipeline.set_params(resize__reducing_gap=None)
+
+
+def lazy(sources: Any, n_jobs: int | None = None, **options: Any) -> LazyImages:
+    return pipeline_of(n_jobs, **options)[:-1].transform(sources)
+
+
+FITTED = ChannelStandardScaler(mean=100, std=50)  # constants: transform needs no fit
+
+READERS: dict[str, Callable[[LazyImages], Any]] = {
+    "asarray": np.asarray,
+    "transform": FITTED.transform,
+    "fit_transform": lambda images: ChannelStandardScaler().fit_transform(images),
+    "fit": lambda images: ChannelStandardScaler().fit(images),
+    "partial_fit": lambda images: ChannelStandardScaler().partial_fit(images),
+}
+each_reader = pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
+
+
+# The same bits everywhere
+
+
+@pytest.fixture(scope="module")
+def reference(files: list[str]) -> tuple[ChannelStandardScaler, np.ndarray]:
+    """What one job makes of `files`, without any configuration."""
+    pipeline = pipeline_of(1).fit(files)
+    return pipeline[-1], pipeline.transform(files)
+
+
+def exact_moments(pixels: np.ndarray) -> tuple[list[float], list[float]]:
+    means, variances = [], []
+    for channel in np.moveaxis(pixels, -1, 0).astype(np.int64):
+        n, total, squares = channel.size, int(channel.sum()), int((channel**2).sum())
+        means.append(float(Fraction(total, n)))
+        variances.append(float(Fraction(squares, n) - Fraction(total, n) ** 2))
+    return means, variances
+
+
+def test_one_job_gives_the_exact_statistics_of_the_photos(reference, pixels):
+    scaler, output = reference
+    means, variances = exact_moments(pixels)
+    np.testing.assert_array_max_ulp(scaler.mean_, np.array(means), maxulp=1)
+    np.testing.assert_array_max_ulp(scaler.var_, np.array(variances), maxulp=1)
+    expected = (pixels - np.array(means)) / np.sqrt(variances)
+    np.testing.assert_allclose(output, expected, rtol=0, atol=1e-6)
+
+
+BACKENDS = {
+    "unconfigured": {},
+    "two jobs": {"n_jobs": 2},
+    "sequential": {"backend": "sequential"},
+    "threading": {"backend": "threading", "n_jobs": 2},
+    "loky": {"backend": "loky", "n_jobs": 2},
+}
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2, 3, -1])
+@pytest.mark.parametrize("configuration", BACKENDS.values(), ids=BACKENDS.keys())
+def test_every_backend_and_number_of_jobs_gives_the_same_bits(
+    configuration, n_jobs, reference, files, pixels
+):
+    scaler, output = reference
+    with joblib.parallel_config(**configuration) if configuration else nullcontext():
+        pipeline = pipeline_of(n_jobs)
+        both_at_once = pipeline.fit_transform(files)
+        np.testing.assert_array_equal(both_at_once, output, strict=True)
+        pipeline.fit(files)
+        np.testing.assert_array_equal(pipeline.transform(files), output, strict=True)
+        np.testing.assert_array_equal(pipeline[:-1].transform(files), pixels)
+    for attribute in ("mean_", "var_", "scale_", "n_samples_seen_"):
+        np.testing.assert_array_equal(
+            getattr(pipeline[-1], attribute), getattr(scaler, attribute), strict=True
+        )
+    np.testing.assert_array_equal(pipeline[-1].statistics_.counts, scaler.statistics_.counts)
+
+
+def test_multiprocessing_gives_the_same_bits(reference, files):
+    # In a process of its own: one that has run JAX must not fork.
+    code = """
+import json, sys
+import joblib
+from sknorm_images import make_image_pipeline
+
+files = json.load(sys.stdin)
+answers = []
+for n_jobs in (None, 2):
+    pipeline = make_image_pipeline((32, 48), n_jobs=n_jobs)
+    pipeline.set_params(resize__reducing_gap=None)
+    with joblib.parallel_config("multiprocessing", n_jobs=2):
+        output = pipeline.fit(files).transform(files)
+    scaler = pipeline[-1]
+    answers.append([scaler.mean_.tobytes().hex(), scaler.var_.tobytes().hex(),
+                    output.tobytes().hex()])
+json.dump(answers, sys.stdout)
+"""
+    process = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        input=json.dumps(files),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    scaler, output = reference
+    expected = [array.tobytes().hex() for array in (scaler.mean_, scaler.var_, output)]
+    assert json.loads(process.stdout) == [expected, expected]
+
+
+@pytest.mark.parametrize("n_images", [0, 1, 2, 3, 31, 32, 33, 65])
+def test_no_image_is_lost_or_read_twice_at_the_edge_of_a_chunk(n_images, files, pixels):
+    sources = [files[i % 24] for i in range(n_images)]
+    read: list[int] = []
+    stack = np.asarray(lazy(watched(sources, read.append), n_jobs=2))
+    assert sorted(read) == list(range(n_images))
+    np.testing.assert_array_equal(stack, pixels[np.arange(n_images) % 24])
+
+
+# Who really runs
+
+
+class Meeting:
+    """Passes when two threads are inside at the same time."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+        self._barrier = threading.Barrier(2)
+        self._first_two = iter(range(2))
+        self._lock = threading.Lock()
+
+    def __call__(self, position: int) -> None:
+        with self._lock:
+            self.threads.add(threading.get_ident())
+            is_early = next(self._first_two, None) is not None
+        if is_early:
+            self._barrier.wait(PATIENCE)
+
+
+@each_reader
+def test_two_jobs_decode_in_two_threads_at_once(reader, files):
+    meeting = Meeting()
+    reader(lazy(watched(files, meeting), n_jobs=2))
+    assert len(meeting.threads) == 2
+
+
+@each_reader
+@pytest.mark.parametrize("configuration", [{}, {"backend": "threading"}])
+def test_parallel_config_alone_decodes_in_two_threads_at_once(configuration, reader, files):
+    meeting = Meeting()
+    images = lazy(watched(files, meeting))
+    with joblib.parallel_config(n_jobs=2, **configuration):
+        reader(images)
+    assert len(meeting.threads) == 2
+
+
+@each_reader
+@pytest.mark.parametrize("n_jobs", [None, 1])
+def test_one_job_decodes_in_the_calling_thread(n_jobs, reader, files):
+    threads = set()
+    images = lazy(watched(files, lambda i: threads.add(threading.get_ident())), n_jobs)
+    reader(images)
+    assert threads == {threading.get_ident()}
+
+
+@each_reader
+def test_an_explicit_single_job_outweighs_parallel_config(reader, files):
+    threads = set()
+    images = lazy(watched(files, lambda i: threads.add(threading.get_ident())), 1)
+    with joblib.parallel_config("threading", n_jobs=2):
+        reader(images)
+    assert len(threads) == 1
+
+
+@pytest.mark.parametrize("kind", [ChannelStandardScaler, ChannelMinMaxScaler])
+def test_a_whole_pipeline_decodes_in_two_threads_at_once(kind, files):
+    for method in ("fit", "fit_transform"):
+        meeting = Meeting()
+        getattr(pipeline_of(2, kind()), method)(watched(files, meeting))
+        assert len(meeting.threads) == 2
+
+
+class NoteProcess:
+    """Notes in a folder which process is reading; picklable.
+
+    The first reading of each process waits until `n_processes` have begun.
+    """
+
+    def __init__(self, folder: Path, n_processes: int) -> None:
+        self.folder = folder
+        self.n_processes = n_processes
+
+    def __call__(self, position: int) -> None:
+        note = self.folder / str(os.getpid())
+        if note.exists():
+            return
+        note.touch()
+        end = time.monotonic() + PATIENCE
+        while len(self.seen()) < self.n_processes and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def seen(self) -> set[int]:
+        return {int(note.name) for note in self.folder.iterdir()}
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_under_loky_two_other_processes_fit(method, n_jobs, files, tmp_path):
+    note = NoteProcess(tmp_path, 2)
+    images = lazy(watched(files, note), n_jobs)
+    with joblib.parallel_config("loky", n_jobs=2):
+        getattr(ChannelStandardScaler(), method)(images)
+    assert len(note.seen() - {os.getpid()}) == 2
+    assert os.getpid() not in note.seen()
+
+
+@pytest.mark.parametrize("name", ["asarray", "transform", "fit_transform"])
+def test_under_loky_pixels_are_made_in_this_process(name, files, tmp_path):
+    note = NoteProcess(tmp_path, 1)
+    meeting = Meeting()
+
+    def watch(position: int) -> None:
+        note(position)
+        meeting(position)
+
+    images = lazy(watched(files, watch))
+    with joblib.parallel_config("loky", n_jobs=2):
+        READERS[name](images)
+    assert note.seen() == {os.getpid()}
+    assert len(meeting.threads) == 2
+
+
+@each_reader
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_every_file_is_read_exactly_once(n_jobs, reader, files):
+    read: list[int] = []
+    reader(lazy(watched(files, read.append), n_jobs))
+    assert sorted(read) == list(range(24))
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_transform"])
+def test_a_pipeline_decodes_every_file_exactly_once(method, files, monkeypatch):
+    decoded = []
+    original = Image.open
+
+    def counting(file: Any, *args: Any, **options: Any) -> Image.Image:
+        image = original(file, *args, **options)
+        decoded.append(image.size)
+        return image
+
+    monkeypatch.setattr(Image, "open", counting)
+    getattr(pipeline_of(2), method)(files)
+    assert len(decoded) == 24
+
+
+def test_images_are_decoded_only_when_they_are_read(files):
+    read: list[int] = []
+    images = lazy(watched(files, read.append))[::2][3:]
+    assert read == []
+    images[1]
+    assert read == [8]
+
+
+# Errors
+
+
+@pytest.fixture(scope="module")
+def not_a_photo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("broken") / "not a photo.jpg"
+    path.write_bytes(b"not a photo")
+    return str(path)
+
+
+def state_of(estimator: Any) -> dict[str, int]:
+    return {name: id(value) for name, value in vars(estimator).items()}
+
+
+LATE = 21
+SETTINGS = {
+    "one job": (1, {}),
+    "two threads": (2, {}),
+    "threading": (None, {"backend": "threading", "n_jobs": 2}),
+    "loky": (2, {"backend": "loky"}),
+    "loky, two jobs": (None, {"backend": "loky", "n_jobs": 2}),
+}
+each_setting = pytest.mark.parametrize(
+    ("n_jobs", "configuration"), SETTINGS.values(), ids=SETTINGS.keys()
+)
+
+
+@each_setting
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_transform"])
+def test_a_damaged_file_is_named_and_leaves_the_scaler_as_it_was(
+    method, n_jobs, configuration, files, pixels, not_a_photo
+):
+    paths = [*files[:LATE], not_a_photo, *files[LATE:]]
+    scaler = ChannelStandardScaler().fit(pixels[:5])
+    before = state_of(scaler)
+    with (
+        joblib.parallel_config(**configuration) if configuration else nullcontext(),
+        pytest.raises(ImageDecodeError) as raised,
+    ):
+        getattr(scaler, method)(lazy(paths, n_jobs))
+    assert raised.value.position == LATE
+    assert raised.value.source == not_a_photo
+    assert str(raised.value) == (
+        f"Cannot decode image {LATE}, {not_a_photo!r}: no known image format. "
+        "Repair or remove it, or pass on_error='blank' to JpegLoader."
+    )
+    assert state_of(scaler) == before
+
+
+@each_setting
+def test_a_missing_file_is_an_oserror_with_its_path(n_jobs, configuration, files, tmp_path):
+    missing = str(tmp_path / "missing.jpg")
+    images = lazy([*files, missing], n_jobs)
+    with (
+        joblib.parallel_config(**configuration) if configuration else nullcontext(),
+        pytest.raises(FileNotFoundError) as raised,
+    ):
+        ChannelStandardScaler().fit(images)
+    assert raised.value.filename == missing
+
+
+@pytest.mark.parametrize("reader", [READERS[name] for name in ("asarray", "transform")])
+def test_a_damaged_file_is_named_by_its_position_in_threads(reader, files, not_a_photo):
+    with pytest.raises(ImageDecodeError, match=f"image {LATE}, .*not a photo") as raised:
+        reader(lazy([*files[:LATE], not_a_photo], n_jobs=2))
+    assert raised.value.position == LATE
+
+
+@each_reader
+def test_the_first_damaged_file_is_named_even_if_a_later_one_fails_before(
+    reader, files, not_a_photo
+):
+    paths = list(files)
+    first, later = 3, 9
+    paths[first] = paths[later] = paths[20] = not_a_photo
+    later_was_read = threading.Event()
+
+    def watch(position: int) -> None:
+        if position == later:
+            later_was_read.set()
+        elif position == first:
+            assert later_was_read.wait(PATIENCE)
+
+    with pytest.raises(ImageDecodeError) as raised:
+        reader(lazy(watched(paths, watch), n_jobs=2))
+    assert raised.value.position == first
+
+
+@each_setting
+def test_the_first_of_several_damaged_files_is_named(
+    n_jobs, configuration, files, not_a_photo
+):
+    paths = list(files)
+    paths[13] = paths[2] = paths[7] = paths[23] = not_a_photo
+    with (
+        joblib.parallel_config(**configuration) if configuration else nullcontext(),
+        pytest.raises(ImageDecodeError) as raised,
+    ):
+        ChannelMinMaxScaler().fit(lazy(paths, n_jobs))
+    assert raised.value.position == 2
+
+
+def test_an_error_stops_the_reading(files, not_a_photo):
+    paths = [not_a_photo, *(files * 20)]
+    read: list[int] = []
+
+    def watch(position: int) -> None:
+        read.append(position)
+        time.sleep(0.005 * (position > 0))
+
+    with pytest.raises(ImageDecodeError):
+        ChannelStandardScaler().fit(lazy(watched(paths, watch), n_jobs=2))
+    assert len(read) < 300  # of 481: the chunks that were under way, and no more
+
+
+@each_reader
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_keyboard_interrupt_passes_through(n_jobs, reader, files):
+    def watch(position: int) -> None:
+        if position == 13:
+            _thread.interrupt_main()  # what Ctrl-C does
+
+    with pytest.raises(KeyboardInterrupt):
+        reader(lazy(watched(files, watch), n_jobs))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_transform"])
+def test_a_keyboard_interrupt_leaves_the_scaler_as_it_was(method, n_jobs, files, pixels):
+    def watch(position: int) -> None:
+        if position == 13:
+            _thread.interrupt_main()
+
+    scaler = ChannelStandardScaler().fit(pixels[:5])
+    before = state_of(scaler)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(scaler, method)(lazy(watched(files, watch), n_jobs))
+    assert state_of(scaler) == before
+
+
+# Progress
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@each_reader
+def test_verbose_shows_a_progress_bar_that_counts_every_image(reader, n_jobs, files, capsys):
+    reader(lazy(files, n_jobs, verbose=1))
+    shown = capsys.readouterr()
+    assert "100%" in shown.err
+    assert "24/24" in shown.err
+    assert shown.out == ""
+
+
+@each_reader
+def test_nothing_is_shown_by_default(reader, files, capsys):
+    reader(lazy(files, 2))
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
+
+
+def test_the_progress_bar_ends_where_an_error_does(files, not_a_photo, capsys):
+    images = lazy([*files[:12], not_a_photo, *files[12:]], verbose=1)
+    with pytest.raises(ImageDecodeError):
+        ChannelStandardScaler().fit(images)
+    assert "25/25" not in capsys.readouterr().err
+
+
+# Within joblib's own parallelism
+
+
+def pillow_pixels(files: list[str], size: tuple[int, int]) -> np.ndarray:
+    height, width = size
+    return np.stack(
+        [
+            np.asarray(Image.open(file).resize((width, height), Image.Resampling.BILINEAR))
+            for file in files
+        ]
+    ).astype(np.float64)
+
+
+def folds() -> StratifiedKFold:
+    return StratifiedKFold(3)
+
+
+def pillow_score(files: list[str], y: np.ndarray, size: tuple[int, int]) -> float:
+    pixels = pillow_pixels(files, size)
+    scores = []
+    for train, test in folds().split(pixels, y):
+        mean = pixels[train].mean(axis=(0, 1, 2))
+        std = pixels[train].std(axis=(0, 1, 2))
+        x = ((pixels - mean) / std).reshape(len(pixels), -1)
+        model = KNeighborsClassifier(3).fit(x[train], y[train])
+        scores.append(model.score(x[test], y[test]))
+    return float(np.mean(scores))
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_parallel_grid_search_over_a_parallel_loader_scores_as_pillow_does(backend, files):
+    sizes = [(4, 4), (8, 12)]
+    y = np.arange(24) % 2  # temple or flower
+    pipeline = make_image_pipeline(n_jobs=2).set_params(resize__reducing_gap=None)
+    pipeline.steps += [("flatten", ImageFlattener()), ("model", KNeighborsClassifier(3))]
+    search = GridSearchCV(
+        pipeline,
+        {"resize__size": sizes},
+        cv=folds(),
+        n_jobs=2,
+        error_score="raise",
+    )
+    with joblib.parallel_config(backend):
+        search.fit(files, y)
+    expected = [pillow_score(files, y, size) for size in sizes]
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_jobs_within_jobs_give_the_same_bits(backend, reference, files):
+    _, output = reference
+    parts = joblib.Parallel(n_jobs=2, backend=backend)(
+        joblib.delayed(pipeline_of(2).fit_transform)(files) for _ in range(3)
+    )
+    for part in parts:
+        np.testing.assert_array_equal(part, output, strict=True)
+
+
+def test_threads_may_share_a_fitted_pipeline(reference, files):
+    _, output = reference
+    pipeline = pipeline_of(2).fit(files)
+    parts = joblib.Parallel(n_jobs=2, backend="threading")(
+        joblib.delayed(pipeline.transform)(files) for _ in range(4)
+    )
+    for part in parts:
+        np.testing.assert_array_equal(part, output, strict=True)
