@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pickle
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,3 +235,28 @@ def test_weights_are_blank_or_zero_for_all_is_an_error(with_bad_ones):
         pytest.raises(ValueError, match="Check X and sample_weight"),
     ):
         ChannelStandardScaler().fit(images, sample_weight=weights)
+
+
+def test_blank_swallows_no_fault_of_the_machine(files, monkeypatch):
+    def too_many_open_files(path):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", too_many_open_files)
+    with pytest.raises(OSError, match="Too many open files"):
+        make_image_pipeline((8, 8), on_error="blank").fit(files)
+
+
+def test_a_path_that_no_file_can_have(files):
+    with pytest.raises(ImageDecodeError, match=r"image 24, .*null byte"):
+        make_image_pipeline((8, 8)).fit([*files, "a\0b.jpg"])
+
+
+@pytest.mark.parametrize("claim", [(10_000, 9_000), (13_000, 13_000), (60_000, 60_000)])
+def test_a_header_that_claims_too_much_is_refused_without_a_warning(photos, claim):
+    data = encode(photos[0].resize((32, 32)))
+    header = data.index(b"\xff\xc0")
+    data = data[: header + 5] + struct.pack(">HH", *claim) + data[header + 9 :]
+    with pytest.raises(
+        ImageDecodeError, match=f"{claim[1]} x {claim[0]} pixels are more than"
+    ):
+        JpegLoader().transform([data])[0]

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, LabelEncoder, StandardScaler
@@ -21,6 +22,7 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageDecodeError,
     ImageDecodeWarning,
+    ImageFlattener,
     JpegLoader,
     Resizer,
     make_image_pipeline,
@@ -824,3 +826,47 @@ def channels_first() -> Iterator[None]:
 def test_a_layer_is_refused_where_channels_come_first(kind, pixels):
     with pytest.raises(ValueError, match=r"channels_first.*channels_last"):
         normalization_layer(kind().fit(pixels))
+
+
+def test_an_epoch_without_a_single_readable_image_is_an_error(tmp_path):
+    scaler = ChannelMinMaxScaler(data_range=(0, 255))
+    pipeline = make_image_pipeline(8, scaler, on_error="blank")
+    paths = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    dataset = PipelineDataset(pipeline, paths, [0, 1, 0], batch_size=2)
+    for i in range(len(dataset)):
+        assert not dataset[i][2].any()
+
+    with pytest.raises(ValueError, match=r"None of the 3 images can be read.*a\.jpg"):
+        dataset.on_epoch_end()
+
+
+def test_a_data_frame_goes_to_a_column_transformer_as_a_data_frame(files, pixels):
+    table = pd.DataFrame({"path": files, "age": np.arange(24.0)}, index=range(100, 124))
+    images = make_image_pipeline((32, 48)).set_params(resize__reducing_gap=None)
+    rows = Pipeline([*images.steps, ("flatten", ImageFlattener())])
+    columns = ColumnTransformer([("photo", rows, "path"), ("age", "passthrough", ["age"])])
+    dataset = PipelineDataset(columns.fit(table), table, batch_size=10)
+
+    x = np.concatenate([dataset[i] for i in range(len(dataset))])
+
+    flat = pixels.reshape(-1, 3).astype(float)
+    expected = ((pixels - flat.mean(axis=0)) / flat.std(axis=0)).reshape(24, -1)
+    np.testing.assert_allclose(x[:, :-1], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(x[:, -1], np.arange(24.0))
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "message"),
+    [
+        ([1, 2, None], None, "Pass labels of one kind"),
+        (["a", "b", "a"], [], "empty or repeats a label"),
+        (["a", "b", "a"], ["a", "b", "b"], "empty or repeats a label"),
+        (["a", "b", "c"], ["a", "b"], "y holds 'c', which is not among the classes"),
+    ],
+)
+def test_labels_that_cannot_be_numbered_are_refused(y, classes, message):
+    scaler = ChannelMinMaxScaler(data_range=(0, 255))
+    images = np.zeros((3, 2, 2, 1), np.uint8)
+
+    with pytest.raises(ValueError, match=message):
+        PipelineDataset(scaler, images, y, label_mode="int", classes=classes)
