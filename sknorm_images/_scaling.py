@@ -185,7 +185,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
                 ),
             )
             report(failures, len(X))
-            self._learn(statistics)
+            self._learn_from(statistics)
         out = self._transform_array(pixels, n_jobs=X.n_jobs)
         out[list(failures)] = 0
         return out
@@ -283,7 +283,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _check_ready(self) -> None:
         self._check_parameters()
         if self._learns:
-            check_is_fitted(self)
+            check_is_fitted(self, "statistics_")
 
     def _reset(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -319,16 +319,16 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
                 X, _summarise_images, columns, description="fit"
             )
             report(failures, len(X), stacklevel=4)
-            self._learn(statistics)
+            self._learn_from(statistics)
         else:
             statistics = None
             for part in _over_rows(
                 X, lambda rows: statistics_of_present(X[rows], rows_of(weights, rows))
             ):
                 statistics = plus(statistics, part)
-            self._learn(statistics, X)
+            self._learn_from(statistics, X)
 
-    def _learn(
+    def _learn_from(
         self, statistics: Statistics | None, pixels: NDArray[Any] | None = None
     ) -> None:
         if statistics is None:
@@ -351,7 +351,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Make the one map for all images; None where each image has its own."""
         if self.per_image is not False:
             return None
-        fitted = hasattr(self, "n_features_in_")
+        fitted = hasattr(self, "scale_")
         attributes = vars(self) if fitted else self._attributes(None, n_channels, None)
         return self._affine_from(attributes, n_channels)
 

@@ -357,3 +357,11 @@ def test_memory_mapped_arrays_are_scaled(pixels, tmp_path):
     expected = StandardScaler().fit_transform(rows(pixels)).reshape(pixels.shape)
     scaled = ChannelStandardScaler().fit_transform(mapped)
     np.testing.assert_allclose(scaled, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_parameters_set_after_a_fit_ask_for_another_fit(pixels):
+    scaler = ChannelStandardScaler(per_image="channel").fit(pixels)
+    with pytest.raises(NotFittedError):
+        scaler.set_params(per_image=False).transform(pixels)
+    constants = scaler.set_params(mean=0, std=2).transform(pixels)
+    np.testing.assert_array_equal(constants, pixels / np.float32(2))
