@@ -2,9 +2,11 @@
 
 from importlib.metadata import version as _version
 
+from sknorm_images._decoding import Decoding as Decoding
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._flattening import ImageFlattener
 from sknorm_images._folders import load_image_folder
+from sknorm_images._geometry import Resizing as Resizing
 from sknorm_images._images import LazyImages
 from sknorm_images._loading import JpegLoader
 from sknorm_images._minmax_scaling import ChannelMinMaxScaler
@@ -30,6 +32,7 @@ __all__ = [
 ]
 __version__ = _version("sknorm-images")
 
-# Pickles name this module, so they survive a move inside the package.
-for _name in __all__:
+# Pickles name this module, so they survive a move inside the package. The last two are
+# what LazyImages hold.
+for _name in (*__all__, "Decoding", "Resizing"):
     globals()[_name].__module__ = __name__

@@ -10,7 +10,10 @@ from sknorm_images import __version__
 
 def main() -> int:
     """Run a command; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m sknorm_images", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m sknorm_images",
+        description="Folders of JPEG photos to normalised arrays.",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser(
@@ -30,6 +33,8 @@ def main() -> int:
 
     try:
         return run_demo(arguments.data)
+    except KeyboardInterrupt:
+        return 130  # what a shell says of a command that Ctrl-C ended
     except (OSError, ValueError, ImportError) as error:
         print(f"{parser.prog} {arguments.command}: {error}", file=sys.stderr)  # noqa: T201
         return 2

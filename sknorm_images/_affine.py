@@ -28,10 +28,11 @@ class Affine:
 
     def apply(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the scaled `x` to `out`, C-contiguous; both of shape (..., n_channels)."""
-        if x.dtype == np.uint8 and out.dtype != np.float64:
-            # A grey level less a whole number is exact in float32, so no digits are lost
-            # in the subtraction: x * factor + shift would be 6e-5 off at std 0.3.
-            whole = np.rint(self.center).clip(0, 255)
+        if x.dtype == np.uint8 and out.dtype.itemsize <= 4:
+            # A grey level less a whole number is exact in float32, so no digits are lost in
+            # the subtraction, least of all where the output is about zero: x * factor +
+            # shift would be 6e-5 off at std 0.3.
+            whole = np.rint(self.center - self.shift / self.factor).clip(0, 255)
             self._apply(
                 x, out, whole, self.factor, self.shift + (whole - self.center) * self.factor,
                 np.float32,
@@ -54,8 +55,9 @@ class Affine:
     ) -> None:
         n_channels = len(factor)
         source, target = x.reshape(-1), out.reshape(-1)
-        tiled = source.size - source.size % (n_channels * _TILE)
-        for part, repeats in ((slice(0, tiled), _TILE), (slice(tiled, None), 1)):
+        tile = max(1, min(_TILE, _BLOCK // n_channels))
+        tiled = source.size - source.size % (n_channels * tile)
+        for part, repeats in ((slice(0, tiled), tile), (slice(tiled, None), 1)):
             width = n_channels * repeats
             minuends, factors, summands = (
                 np.tile(values, repeats).astype(dtype) for values in (minuend, factor, summand)

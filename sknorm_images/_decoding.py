@@ -20,6 +20,7 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
 
+_DRAFTED = ("JPEG", "MPO")  # formats that Pillow can decode at a smaller scale
 _JPEG = b"\xff\xd8\xff"
 
 # What files called .jpg turn out to be; only for the error message.
@@ -89,8 +90,10 @@ class Decoding:
         try:
             self._guard_structure(source, data)
             image = Image.open(io.BytesIO(data), formats=self.formats)
+            self._guard_size(source, *image.size)
+            if image.format not in _DRAFTED:
+                image.load()  # which turns a TIFF upright, and reads the EXIF behind a PNG
             size = image.size
-            self._guard_size(source, *size)
             orientation = _orientation(image) if self.exif_orientation else 1
             smaller = draft_size(size, orientation) if draft_size else None
             # A mode is never drafted: grey levels would differ from those of convert.
@@ -98,6 +101,8 @@ class Decoding:
             image.load()
             mode = MODES[self.color_mode]
             converted = image if image.mode == mode else image.convert(mode)
+        except Image.DecompressionBombWarning as error:
+            raise ImageDecodeError(describe(source), str(error).rstrip(" .")) from error
         except (ImageDecodeError, MemoryError, Warning):
             raise  # a warning is raised only where the user turned warnings into errors
         except UnidentifiedImageError as error:
@@ -134,7 +139,10 @@ class Decoding:
             return "no known image format"
         if found in self.formats:
             return f"a {found} header that is damaged"
-        return f"{found} data, while JpegLoader has formats={self.formats!r}"
+        message = f"{found} data, while JpegLoader has formats={self.formats!r}"
+        if found in Image.registered_extensions().values():
+            message += f"; formats={(*self.formats, found)!r} would let it in"
+        return message
 
 
 def describe(source: object) -> str:
@@ -150,7 +158,8 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
     except ValueError as error:  # a path that no file system can hold
-        raise ImageDecodeError(describe(path), f"the path has an {error}") from error
+        reason = f"no file can have this path ({error})"
+        raise ImageDecodeError(describe(path), reason) from error
 
 
 def _identify(data: bytes) -> str | None:
@@ -164,6 +173,8 @@ def _identify(data: bytes) -> str | None:
 def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 (damaged metadata must not fail a good image)
         return 1
     return orientation if orientation in range(1, 9) else 1

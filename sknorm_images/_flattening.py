@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknorm_images._images import LazyImages, common_shape
+from sknorm_images._transformer import committed
 
 
 class ImageFlattener(TransformerMixin, BaseEstimator):
@@ -45,7 +46,7 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
     """
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the shape of one image; nothing is decoded.
+        """Learn the shape of one image; without a Resizer, from the first one.
 
         Parameters
         ----------
@@ -66,12 +67,13 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
         """
         if isinstance(X, LazyImages):
             shape = common_shape(X)
-            validate_data(self, np.broadcast_to(np.uint8(0), (shape[0], prod(shape[1:]))))
+            table = np.broadcast_to(np.uint8(0), (shape[0], prod(shape[1:])))
         else:
-            X = _with_shape(X)
-            shape = X.shape
-            validate_data(self, _as_rows(X))
-        self.image_shape_ = tuple(shape[1:])
+            array = X if hasattr(X, "shape") else np.asarray(X)
+            shape, table = array.shape, _as_rows(array)
+        with committed(self) as fitted:
+            validate_data(fitted, table)
+            fitted.image_shape_ = tuple(shape[1:])
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:
@@ -93,13 +95,14 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
             If the images are of another shape than in `fit`.
         """
         check_is_fitted(self)
-        X = _with_shape(X)
+        X = X if hasattr(X, "shape") else np.asarray(X)
         if len(X.shape) > 2 and X.shape[1:] != self.image_shape_:
             raise ValueError(
                 f"X holds images of shape {X.shape[1:]}, and ImageFlattener was fitted on "
                 f"{self.image_shape_}. Add a Resizer, or fit again."
             )
-        return validate_data(self, _as_rows(X), reset=False)  # type: ignore[no-any-return]
+        rows = _as_rows(np.asarray(X) if isinstance(X, LazyImages) else X)
+        return validate_data(self, rows, reset=False)  # type: ignore[no-any-return]
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Give rows the shape of images again.
@@ -148,13 +151,6 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _with_shape(X: Any) -> Any:
-    """Decode images, make arrays of lists, and leave tables as they are."""
-    if isinstance(X, LazyImages) or not hasattr(X, "shape"):
-        return np.asarray(X)
-    return X
 
 
 def _as_rows(X: Any) -> Any:

@@ -18,7 +18,8 @@ from sknorm_images._indexing import select
 from sknorm_images._parallel import map_chunks
 
 Pixels: TypeAlias = NDArray[np.uint8]
-Failures: TypeAlias = dict[int, ImageDecodeError | OSError]
+ReadError: TypeAlias = ImageDecodeError | OSError
+Failures: TypeAlias = dict[int, ReadError]
 # What is the matter with one file, as opposed to a full disk or too many open files.
 READ_ERRORS = (
     ImageDecodeError,
@@ -255,7 +256,7 @@ class LazyImages:
         except READ_ERRORS as error:
             if self.on_error == "raise":
                 raise
-            failures[i] = error
+            failures[i] = _forget_frames(error)
             _check_blank_has_size(self, failures)
             return np.zeros(self.shape[1:], np.uint8)
 
@@ -385,9 +386,16 @@ def read_each(images: LazyImages, receive: Callable[[int, Pixels], None]) -> Fai
             failures[i] = error
             if images.on_error == "raise":
                 break
+            _forget_frames(error)
         else:
             receive(i, pixels)
     return failures
+
+
+def _forget_frames(error: ReadError) -> ReadError:
+    """Let go of the bytes and pixels that are still alive in the frames of an exception."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 def report(failures: Failures, n_images: int, stacklevel: int = 3) -> None:

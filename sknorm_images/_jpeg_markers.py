@@ -48,8 +48,9 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
             progressive = marker in _PROGRESSIVE
         elif marker == _SOS and payload:
             n_scans += 1
-            # A sequential scan of all components is the last one that a decoder reads.
-            if n_scans > max_scans or (not progressive and payload[0] == n_components):
+            # Decoders read no further where the first scan of a sequential file is whole.
+            is_whole = not progressive and n_scans == 1 and payload[0] == n_components
+            if is_whole or n_scans > max_scans:
                 break
     return JpegStructure(width, height, n_scans)
 

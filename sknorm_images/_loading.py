@@ -151,6 +151,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         check_number("max_scans", self.max_scans, low=1, integral=True)
         if self.n_jobs is not None:
             check_number("n_jobs", self.n_jobs, low=float("-inf"), integral=True)
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs=0 leaves nobody to work. Pass 1 or more, or -1 for all.")
         if not isinstance(self.verbose, bool):
             check_number("verbose", self.verbose, low=0, integral=True)
         limit = Image.MAX_IMAGE_PIXELS
@@ -186,10 +188,15 @@ def _known_formats(formats: object) -> tuple[str, ...]:
 
 
 def _as_column(X: Any) -> list[Any]:
+    if isinstance(X, LazyImages):
+        raise TypeError(
+            "X is LazyImages, which a JpegLoader made already. Pass it to the steps that come "
+            "after the loader, such as pipeline[1:]."
+        )
     if isinstance(X, str | _BYTES | os.PathLike) or hasattr(X, "read"):
         raise TypeError(
-            f"X is a single {type(X).__name__}, and a loader takes a sequence. "
-            "Put it in a list: [X]."
+            f"X is a single {type(X).__name__}, and a loader takes a sequence. Put a file in "
+            "a list: [X]; for a folder, pass load_image_folder(X).filenames."
         )
     shape = getattr(X, "shape", None)
     if shape is None:
@@ -198,7 +205,10 @@ def _as_column(X: Any) -> list[Any]:
         return list(np.asarray(X, dtype=object)[:, 0])
     if len(shape) == 1:
         return list(X)
-    raise ValueError(f"X is of shape {tuple(shape)}, not of one dimension. {_COLUMN_HINT}")
+    raise ValueError(
+        f"X is of shape {tuple(shape)}, not of one dimension. {_COLUMN_HINT} Arrays of pixels "
+        "go to the steps that come after the loader, such as pipeline[1:]."
+    )
 
 
 def _from_iterable(X: Any) -> list[Any]:
@@ -224,9 +234,11 @@ def _source(item: Any, position: int) -> Source:
             "Open it with mode 'rb'."
         )
     if hasattr(item, "read"):
-        if item.seekable():
+        if hasattr(item, "seekable") and item.seekable():
             item.seek(0)  # a file that was just written stands at its end
-        return bytes(item.read())
+        content = item.read()
+        if isinstance(content, _BYTES):
+            return bytes(content)
     raise TypeError(
         f"Image {position} of X is {item!r:.60}, of type {type(item).__name__}, and no path, "
         f"bytes or binary file. {_COLUMN_HINT}"

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sknorm_images._affine import Affine
 from sknorm_images._images import LazyImages
-from sknorm_images._parameters import FloatArray, finite_numbers, per_channel
+from sknorm_images._parameters import FloatArray, check_choice, finite_numbers, per_channel
 from sknorm_images._sample_weights import Weights
 from sknorm_images._scaling import ChannelScaler, nonzero
 from sknorm_images._statistics import (
@@ -116,6 +116,7 @@ class ChannelMinMaxScaler(ChannelScaler):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        check_choice("clip", self.clip, (True, False))
         _check_pair("feature_range", self.feature_range)
         _check_pair("quantile_range", self.quantile_range)
         if self.quantile_range[0] < 0 or self.quantile_range[1] > 100:

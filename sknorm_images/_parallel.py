@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext, suppress
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -81,7 +82,8 @@ def map_chunks(
     with _progress(n_items, verbose, description) as bar:
         try:
             for rows, result in zip(chunks, results, strict=True):
-                bar.update(rows.stop - rows.start)
+                if bar is not None:
+                    bar.update(rows.stop - rows.start)
                 yield rows, result
         finally:
             stopped = True
@@ -90,17 +92,20 @@ def map_chunks(
 
 
 def _run(tasks: Iterator[Any], options: dict[str, Any]) -> Iterator[Any]:
-    try:
+    parallel = None
+    with suppress(ValueError):  # multiprocessing's and Ray's backends only return lists
         parallel = Parallel(return_as="generator", **options)
-    except ValueError:  # multiprocessing's and Ray's backends only return lists
-        parallel = Parallel(**options)
-        while batch := list(islice(tasks, 8 * options["n_jobs"])):
-            yield from parallel(batch)
-    else:
+    if parallel is not None:
         yield from parallel(tasks)
+        return
+    with Parallel(**options) as pool:
+        while batch := list(islice(tasks, 8 * options["n_jobs"])):
+            yield from pool(batch)
 
 
 def _progress(total: int, verbose: int, description: str) -> Any:
+    if verbose <= 0:
+        return nullcontext()
     from tqdm.auto import tqdm  # only here: it looks for notebooks when imported
 
-    return tqdm(total=total, desc=description, unit="image", disable=verbose <= 0)
+    return tqdm(total=total, desc=description, unit="image")

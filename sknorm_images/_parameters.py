@@ -15,10 +15,8 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
-    if not any(
-        value is choice or (type(value) is type(choice) and value == choice)
-        for choice in choices
-    ):
+    plain = value.item() if isinstance(value, np.generic) else value  # grids may be arrays
+    if not any(type(plain) is type(choice) and plain == choice for choice in choices):
         options = ", ".join(map(repr, choices))
         raise ValueError(f"{name}={value!r} is not known. Pass one of {options}.")
 

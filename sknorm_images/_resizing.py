@@ -133,17 +133,19 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
             self.interpolation,
             self.aspect_ratio,
             self.reducing_gap,
-            self.pad_value,
+            int(self.pad_value),
         )
 
 
 def _height_width(size: Any) -> tuple[int, int]:
-    pair = list(size) if isinstance(size, Sequence | np.ndarray) else [size, size]
-    if isinstance(size, str) or len(pair) != 2:
+    if not isinstance(size, Sequence | np.ndarray):
+        check_number("size", size, low=1, integral=True)
+        return int(size), int(size)
+    if isinstance(size, str) or len(size) != 2:
         raise ValueError(f"size={size!r} is no size. Pass (height, width), or one int.")
-    for side in pair:
-        check_number("size", side, low=1, integral=True)
-    return int(pair[0]), int(pair[1])
+    check_number("size[0]", size[0], low=1, integral=True)
+    check_number("size[1]", size[1], low=1, integral=True)
+    return int(size[0]), int(size[1])
 
 
 def _as_images(X: Any) -> LazyImages:
@@ -152,8 +154,9 @@ def _as_images(X: Any) -> LazyImages:
     if isinstance(X, np.ndarray) and X.dtype != object:
         if X.ndim != 4:
             raise ValueError(
-                f"X is of shape {X.shape}, and images are (n, height, width, channels). "
-                "Add the missing axis, such as X[..., np.newaxis] for one channel."
+                f"X is of shape {X.shape}, and images are (n, height, width, channels). Add "
+                "the missing axis: X[np.newaxis] for one image, X[..., np.newaxis] for one "
+                "channel."
             )
     elif not isinstance(X, list | tuple | np.ndarray) or not all(
         isinstance(image, np.ndarray) for image in X
@@ -163,15 +166,20 @@ def _as_images(X: Any) -> LazyImages:
             "makes them from paths, or arrays of shape (height, width, channels)."
         )
     images = list(X)
-    if not images and not isinstance(X, np.ndarray):
-        raise ValueError("X is an empty list, so its number of channels is unknown. Check X.")
+    if not images and np.ndim(X) != 4:
+        raise ValueError("X is empty, so its number of channels is unknown. Check X.")
     for i, image in enumerate(images):
-        if image.ndim != 3 or image.dtype != np.uint8:
+        if image.ndim != 3 or not image.size or image.dtype != np.uint8:
             raise ValueError(
-                f"Image {i} of X is of shape {image.shape} and dtype {image.dtype}. Pass "
-                "(height, width, channels) of dtype uint8, with grey levels from 0 to 255."
+                f"Image {i} of X is of shape {image.shape} and dtype {image.dtype}, and "
+                "images are (height, width, channels) of dtype uint8, with grey levels from 0 "
+                "to 255. Convert floats with np.rint(X).astype(np.uint8), times 255 if they "
+                "end at 1."
             )
     if len({image.shape[-1] for image in images}) > 1:
-        raise ValueError("The images of X differ in their number of channels. Convert them.")
-    n_channels = X.shape[-1] if isinstance(X, np.ndarray) else images[0].shape[-1]
-    return LazyImages(images, n_channels)
+        counts = sorted({image.shape[-1] for image in images})
+        raise ValueError(
+            f"Images of X have {counts} channels, and one array takes one number of them. "
+            "Convert them."
+        )
+    return LazyImages(images, images[0].shape[-1] if images else X.shape[-1])

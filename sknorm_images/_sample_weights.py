@@ -14,7 +14,12 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
     """Convert weights to int64 where they are integral, so that counts stay exact."""
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"sample_weight holds no numbers ({error}). Pass one number a sample."
+        ) from error
     if weights.ndim == 0:
         weights = np.full(n_samples, weights)
     if weights.shape != (n_samples,):

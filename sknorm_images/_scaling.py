@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from os import PathLike
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -31,7 +31,7 @@ from sknorm_images._statistics import (
     statistics_of,
     statistics_of_present,
 )
-from sknorm_images._transformer import ImageTransformer
+from sknorm_images._transformer import ImageTransformer, committed
 
 T = TypeVar("T")
 
@@ -70,15 +70,18 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         ImageDecodeError, OSError
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
-        with _all_or_nothing(self):
-            self._reset()
-            self._fit(X, sample_weight)
+        with committed(self) as fitted:
+            fitted._reset()
+            fitted._fit(X, sample_weight)
         return self
 
     def partial_fit(
         self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Add images to the statistics; any split into calls gives the same result.
+        """Add images to the statistics.
+
+        For uint8 images any split into calls gives the same as one `fit`, to the last bit;
+        for other dtypes, to rounding.
 
         Parameters
         ----------
@@ -101,8 +104,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         ImageDecodeError, OSError
             As `fit` raises them.
         """
-        with _all_or_nothing(self):
-            self._fit(X, sample_weight, partial=True)
+        with committed(self) as fitted:
+            fitted._fit(X, sample_weight, partial=True)
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:
@@ -147,6 +150,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     ) -> NDArray[Any]:
         """Fit to the images and scale them; each is decoded once.
 
+        Without a Resizer the first one is decoded once more, for its shape.
+
         Parameters
         ----------
         X : LazyImages or array-like of shape (n_samples, ..., n_channels)
@@ -171,11 +176,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         self._check_parameters()
         if not (isinstance(X, LazyImages) and self._learns):
             return self.fit(X, sample_weight=sample_weight).transform(X)
-        with _all_or_nothing(self):
-            self._reset()
-            self._validate(X, reset=True)
+        with committed(self) as fitted:
+            fitted._reset()
+            fitted._validate(X, reset=True)
             weights = check_weights(sample_weight, len(X))
-            self._check_learnable(X, weights, partial=False)
+            fitted._check_learnable(X, weights, partial=False)
             pixels = np.empty(common_shape(X), np.uint8)
             statistics, failures = fill(
                 X,
@@ -185,7 +190,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
                 ),
             )
             report(failures, len(X))
-            self._learn_from(statistics)
+            fitted._learn_from(statistics)
         out = self._transform_array(pixels, n_jobs=X.n_jobs)
         out[list(failures)] = 0
         return out
@@ -297,6 +302,12 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             return X
         if not hasattr(X, "shape"):
             X = np.asarray(X)
+        first = next(iter(X), None) if len(X.shape) == 1 else None
+        if isinstance(first, str | bytes | PathLike):
+            raise ValueError(
+                f"X holds {str(first)!r}, and {type(self).__name__} takes images. Put a "
+                "JpegLoader and a Resizer before it, as make_image_pipeline does."
+            )
         if len(X.shape) <= 2:
             return validate_data(self, X, reset=reset)  # type: ignore[no-any-return]
         X = np.asarray(X)
@@ -351,8 +362,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Make the one map for all images; None where each image has its own."""
         if self.per_image is not False:
             return None
-        fitted = hasattr(self, "scale_")
-        attributes = vars(self) if fitted else self._attributes(None, n_channels, None)
+        learned = vars(self) if self._learns else None
+        attributes = learned or self._attributes(None, n_channels, None)
         return self._affine_from(attributes, n_channels)
 
     def _affine_of_image(self, image: NDArray[Any]) -> Affine:
@@ -387,21 +398,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
 
 def nonzero(spread: FloatArray) -> FloatArray:
-    """Replace a spread of zero by 1, as scikit-learn does for constant features."""
-    # Anything below the normal floats counts as zero: dividing by it would overflow.
-    return np.where(spread < np.finfo(np.float64).tiny, 1.0, spread)
-
-
-@contextmanager
-def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
-    """Leave the estimator as it was when the block is left by an exception."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+    """Replace a spread of about zero by 1, as scikit-learn does for constant features."""
+    return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)
 
 
 def _over_rows(

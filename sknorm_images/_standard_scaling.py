@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sknorm_images._affine import Affine
-from sknorm_images._parameters import finite_numbers, per_channel
-from sknorm_images._scaling import ChannelScaler, nonzero
+from sknorm_images._parameters import check_choice, finite_numbers, per_channel
+from sknorm_images._scaling import ChannelScaler
 from sknorm_images._statistics import Statistics
 
 
@@ -46,9 +46,9 @@ class ChannelStandardScaler(ChannelScaler):
     mean_ : ndarray of shape (n_channels,), dtype float64, or None
         Mean in grey levels; None where it is neither known nor needed.
     var_ : ndarray of shape (n_channels,), dtype float64, or None
-        Population variance; None if `with_std` is False.
+        Population variance; None where it is neither known nor needed.
     scale_ : ndarray of shape (n_channels,), dtype float64, or None
-        Standard deviation, with 1 for constant channels; None if `with_std` is False.
+        Standard deviation, with 1 for constant channels; None where `var_` is.
     n_samples_seen_ : int
         Number of images that were counted: read, and with a weight above zero. Only if
         something was learned, like `statistics_`.
@@ -108,6 +108,8 @@ class ChannelStandardScaler(ChannelScaler):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        check_choice("with_mean", self.with_mean, (True, False))
+        check_choice("with_std", self.with_std, (True, False))
         for name, value, wanted in (
             ("mean", self.mean, self.with_mean),
             ("std", self.std, self.with_std),
@@ -144,12 +146,12 @@ class ChannelStandardScaler(ChannelScaler):
             mean = per_channel("mean", self.mean, n_channels)
         elif statistics is not None:
             mean = statistics.mean
-        if self.with_std and self.std is not None:
+        if self.std is not None:
             scale = per_channel("std", self.std, n_channels)
             var = scale**2
-        elif self.with_std and statistics is not None:
+        elif statistics is not None:
             var = statistics.var
-            scale = nonzero(np.sqrt(var))
+            scale = np.where(statistics.is_constant, 1.0, np.sqrt(var))
         return {"mean_": mean, "var_": var, "scale_": scale}
 
     def _affine_from(self, attributes: Mapping[str, Any], n_channels: int) -> Affine:

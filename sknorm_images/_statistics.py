@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sknorm_images._parameters import FloatArray
+
 MAX_HISTOGRAM_CHANNELS = 64  # 256 counts each: 128 KiB; beyond, sums alone are kept
 
-FloatArray: TypeAlias = NDArray[np.float64]
 Statistics: TypeAlias = "ChannelHistogram | ChannelSums | ChannelMoments"
 
 
@@ -36,6 +37,15 @@ class _ChannelStatistics:
 
     __hash__ = None  # type: ignore[assignment]
 
+    @property
+    def is_constant(self) -> NDArray[np.bool_]:
+        """Whether each channel has a single value, shape (n_channels,)."""
+        return np.equal(self.data_min, self.data_max)  # type: ignore[attr-defined, no-any-return]
+
+    def __repr__(self) -> str:
+        n_channels = len(self.mean)  # type: ignore[attr-defined]
+        return f"<{type(self).__name__}: {self.n_samples} images of {n_channels} channels>"
+
     def _check_mergeable(self, other: object) -> None:
         if type(self) is not type(other):
             raise ValueError(
@@ -45,7 +55,7 @@ class _ChannelStatistics:
             )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChannelHistogram(_ChannelStatistics):
     """Counts of the 256 grey levels of uint8 images, channel by channel.
 
@@ -88,7 +98,7 @@ class ChannelHistogram(_ChannelStatistics):
         n_channels = images.shape[-1]
         n_pixels = _pixels_per_image(images)
         if weights is not None:
-            _check_total(weights, n_pixels)
+            _check_total(weights.sum(dtype=np.float64) * n_pixels, 2**53)
             per_pixel = np.repeat(weights, n_pixels)
             counts = np.array([
                 np.bincount(channel, per_pixel, minlength=256)
@@ -108,6 +118,7 @@ class ChannelHistogram(_ChannelStatistics):
 
     def __add__(self, other: Self) -> Self:
         self._check_mergeable(other)
+        _check_total(self.counts[0].sum() + float(other.counts[0].sum()), 2**62)
         return type(self)(self.counts + other.counts, self.n_samples + other.n_samples)
 
     @property
@@ -161,7 +172,7 @@ class ChannelHistogram(_ChannelStatistics):
         return np.array([_interpolate(channel, q / 100) for channel in cumulative])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChannelSums(_ChannelStatistics):
     """Integer sums of uint8 images with too many channels for a histogram each.
 
@@ -205,7 +216,7 @@ class ChannelSums(_ChannelStatistics):
         pixels = images.reshape(-1, images.shape[-1])
         if weights is None:
             weights = np.ones(len(images), np.int64)
-        _check_total(weights, n_pixels * 255**2)
+        _check_total(weights.sum(dtype=np.float64) * n_pixels * 255**2, 2**53)
         per_pixel = np.repeat(weights, n_pixels)
         wide = pixels.astype(weights.dtype)
         return cls(
@@ -219,6 +230,7 @@ class ChannelSums(_ChannelStatistics):
 
     def __add__(self, other: Self) -> Self:
         self._check_mergeable(other)
+        _check_total((self.weight + other.weight) * 255**2, 2**62)
         return type(self)(
             self.weight + other.weight,
             self.total + other.total,
@@ -242,7 +254,7 @@ class ChannelSums(_ChannelStatistics):
         return _exact(np.full(self.total.shape, self.weight))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChannelMoments(_ChannelStatistics):
     """Float64 moments of images of any dtype.
 
@@ -319,6 +331,17 @@ class ChannelMoments(_ChannelStatistics):
         var[self.data_max == self.data_min] = 0.0
         return var
 
+    @property
+    def is_constant(self) -> NDArray[np.bool_]:
+        """Whether the variance of each channel may be all rounding, shape (n_channels,).
+
+        The bound is that of Chan, Golub and LeVeque (1983), "Algorithms for computing the
+        sample variance", which scikit-learn uses too.
+        """
+        eps = np.finfo(np.float64).eps
+        bound = self.weight * eps * self.var + (self.weight * self.mean * eps) ** 2
+        return np.less_equal(self.var, bound)
+
 
 def statistics_of(images: NDArray[Any], weights: NDArray[Any] | None = None) -> Statistics:
     """Summarise images (n_samples, ..., n_channels) by the kind that fits their dtype."""
@@ -361,11 +384,12 @@ def _pixels_per_image(images: NDArray[Any]) -> int:
     return int(np.prod(images.shape[1:-1], dtype=np.int64))
 
 
-def _check_total(weights: NDArray[Any], factor: int) -> None:
-    if float(weights.sum(dtype=np.float64)) * factor >= 2**53:
+def _check_total(total: float, limit: int) -> None:
+    """Refuse weights whose sums would no longer be exact, or overflow."""
+    if total >= limit:
         raise ValueError(
-            f"sample_weight adds up to {weights.sum(dtype=np.float64):g} in one chunk, and "
-            "counts of so many pixels are no longer exact. Pass smaller weights."
+            f"sample_weight adds up to {total:g}, and counts of so many pixels are no longer "
+            "exact. Pass smaller weights."
         )
 
 

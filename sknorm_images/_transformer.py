@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin
+
+E = TypeVar("E", bound=BaseEstimator)
+
+
+@contextmanager
+def committed(estimator: E) -> Iterator[E]:
+    """Hand out a copy to fit; the estimator takes its state over when all went well."""
+    copied = copy(estimator)
+    yield copied
+    estimator.__dict__ = copied.__dict__
 
 
 class ImageTransformer(TransformerMixin):

@@ -69,7 +69,7 @@ def _train_and_compare(photos: Any, workspace: Path) -> int:
         stratify=photos.target,
         random_state=_SEED,
     )
-    pipeline = make_image_pipeline(_SIZE, n_jobs=-1)
+    pipeline = make_image_pipeline(_SIZE, on_error="blank", n_jobs=-1)
     start = time.perf_counter()
     pipeline.fit(train_files)
     seconds = time.perf_counter() - start
@@ -149,7 +149,13 @@ def choose_backend() -> str:
             "the demo needs Keras and a backend. "
             'Run: python -m pip install "sknorm-images[demo]"'
         )
-    return os.environ.setdefault("KERAS_BACKEND", installed[0])
+    backend = os.environ.setdefault("KERAS_BACKEND", installed[0])
+    if backend not in installed:
+        raise ImportError(
+            f"KERAS_BACKEND={backend} is not installed, unlike {', '.join(installed)}. "
+            f"Install it, or set KERAS_BACKEND={installed[0]}."
+        )
+    return backend
 
 
 def make_photo_folder(folder: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import (
@@ -26,8 +28,9 @@ try:
     import keras
 except ImportError as error:
     raise ImportError(
-        f"sknorm_images.keras needs Keras and a backend, and importing it fails: {error}. "
-        'Run: python -m pip install "sknorm-images[keras]" jax'
+        f"sknorm_images.keras needs Keras and a backend, and importing Keras fails: {error}. "
+        'Run: python -m pip install "sknorm-images[keras]" jax, and name the backend in the '
+        "environment: KERAS_BACKEND=jax. (Keras asks for TensorFlow unless it is told.)"
     ) from error
 
 __all__ = ["PipelineDataset", "normalization_layer"]
@@ -117,6 +120,7 @@ class PipelineDataset(keras.utils.PyDataset):
         super().__init__()  # workers=1: Keras' own enqueuer repeats batches on JAX
         check_is_fitted(pipeline)
         _check_batch_size(batch_size)
+        _check_seed(seed)
         if label_mode not in _LABEL_MODES:
             options = ", ".join(map(repr, _LABEL_MODES))
             raise ValueError(f"label_mode={label_mode!r} is not known. Pass one of {options}.")
@@ -129,6 +133,9 @@ class PipelineDataset(keras.utils.PyDataset):
         self.seed = int(np.random.SeedSequence().entropy) if seed is None else seed  # type: ignore[arg-type]
         self.epoch = 0
         self.classes_, self._y = _encode(y, label_mode, classes)
+        self._one_hot: NDArray[np.float32] | None = None
+        if label_mode == "categorical" and self.classes_ is not None:
+            self._one_hot = np.eye(len(self.classes_), dtype=np.float32)
         if self._y is not None and len(self._y) != n_samples:
             raise ValueError(
                 f"X has {n_samples} samples and y has {len(self._y)}. Pass one label a sample."
@@ -162,19 +169,30 @@ class PipelineDataset(keras.utils.PyDataset):
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
         if not 0 <= index < len(self):
-            raise IndexError(f"Batch {index} is none of the {len(self)} batches.")
+            raise IndexError(
+                f"There is no batch {index} among {len(self)} batches. Pass 0 to "
+                f"{len(self) - 1}."
+            )
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        self._served[index] = True
         is_pandas = hasattr(self._images, "iloc")
         images = self._images.iloc[rows] if is_pandas else self._images[rows]
         weights = None
         if isinstance(images, LazyImages) and images.on_error == "blank":
             x, weights = self._transform_with_blanks(images, rows)
         else:
-            x = self._transform(images)
+            try:
+                x = self._transform(images)
+            except ImageDecodeError as error:
+                if error.position is not None:
+                    error.position = int(rows[error.position])
+                raise
+        self._served[index] = True
         if self._y is None:
             return x
-        batch = x, self._y[rows]
+        y = self._y[rows]
+        if self._one_hot is not None:
+            y = self._one_hot[y]
+        batch = x, y
         return batch if weights is None else (*batch, weights)
 
     def on_epoch_end(self) -> None:
@@ -212,7 +230,7 @@ class PipelineDataset(keras.utils.PyDataset):
         self, images: LazyImages, rows: NDArray[np.intp]
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         pixels, failures = images.read()
-        x = self._transform(pixels)
+        x = np.require(self._transform(pixels), requirements="W")
         weights = np.ones(len(x), np.float32)
         for i, error in failures.items():
             x[i] = 0
@@ -232,7 +250,7 @@ def normalization_layer(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> 
     Parameters
     ----------
     scaler : ChannelStandardScaler or ChannelMinMaxScaler
-        Fitted, or with constants that need no fit for any number of channels.
+        Fitted, or with constants that need no fit.
 
     Returns
     -------
@@ -277,6 +295,8 @@ def normalization_layer(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> 
             "Keras' image_data_format is 'channels_first', and the scaler's channels come "
             "last. Call keras.config.set_image_data_format('channels_last')."
         )
+    if not hasattr(scaler, "n_features_in_") and not get_tags(scaler).requires_fit:
+        scaler = _fitted_to_constants(scaler)
     check_is_fitted(scaler, "n_features_in_")
     if isinstance(scaler, ChannelMinMaxScaler):
         if scaler.clip:
@@ -296,17 +316,34 @@ def normalization_layer(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> 
     )
 
 
+def _fitted_to_constants(
+    scaler: ChannelStandardScaler | ChannelMinMaxScaler,
+) -> ChannelStandardScaler | ChannelMinMaxScaler:
+    """Fit a scaler that learns nothing; one number for all channels stays one number."""
+    if isinstance(scaler, ChannelMinMaxScaler):
+        constants = [*(scaler.data_range or ())]
+    else:
+        constants = [value for value in (scaler.mean, scaler.std) if value is not None]
+    n_channels = max(map(np.size, constants), default=1)
+    fitted: ChannelStandardScaler | ChannelMinMaxScaler = clone(scaler)
+    return fitted.fit(np.zeros((1, n_channels)))
+
+
 def _check_batch_size(batch_size: object) -> None:
-    if not isinstance(batch_size, Integral) or int(batch_size) < 1:
+    is_integer = isinstance(batch_size, Integral) and not isinstance(batch_size, bool)
+    if not is_integer or int(batch_size) < 1:  # type: ignore[call-overload]
         raise ValueError(
             f"batch_size={batch_size!r} makes no batches. Pass an integer of 1 or more."
         )
 
 
+def _check_seed(seed: object) -> None:
+    if seed is not None and (not isinstance(seed, Integral) or int(seed) < 0):
+        raise ValueError(f"seed={seed!r} is no seed. Pass an integer from 0 on, or None.")
+
+
 def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
     """Run the lazy first steps on all of X once, and keep the rest for the batches."""
-    if isinstance(X, LazyImages):
-        return X, pipeline
     steps = (
         [step for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [pipeline]
     )
@@ -327,6 +364,14 @@ def _encode(
     if y is None:
         return None, None
     labels = np.asarray(y)
+    if (
+        labels.dtype.kind == "U"
+        and isinstance(y, list | tuple)
+        and not all(isinstance(label, str) for label in y)
+    ):
+        raise ValueError("y holds text among other things. Pass labels of one kind.")
+    if labels.ndim == 0:
+        raise ValueError(f"y={y!r} is one label. Pass one for each sample.")
     is_text = labels.dtype.kind in "OUST"
     if label_mode == "auto" and not is_text and classes is None:
         return None, labels
@@ -348,8 +393,6 @@ def _encode(
             f"y holds {labels[unknown].tolist()[0]!r}, which is not among the classes "
             f"{known.tolist()}. Pass all labels in classes."
         )
-    if label_mode == "categorical":
-        return known, np.eye(len(known), dtype=np.float32)[numbers]
     return known, numbers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ from sklearn.datasets import load_sample_images
 def photos() -> list[Image.Image]:
     """The two photographs, 640 x 427: a temple and a flower."""
     return [Image.fromarray(photo) for photo in load_sample_images().images]
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_arrive() -> None:
+    """Undo that a shell starts background jobs with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def encode(image: Image.Image, **options: Any) -> bytes:

@@ -143,7 +143,8 @@ def test_the_adapter_without_keras_says_what_to_install():
     assert process.returncode == 1
     last = process.stderr.splitlines()[-1]
     assert last.startswith("ImportError: sknorm_images.keras needs Keras")
-    assert last.endswith('Run: python -m pip install "sknorm-images[keras]" jax')
+    assert 'Run: python -m pip install "sknorm-images[keras]" jax' in last
+    assert "KERAS_BACKEND=jax" in last
 
 
 def test_everything_else_works_without_keras():

@@ -154,7 +154,7 @@ def test_32_is_the_batch_size_of_keras_and_the_default():
 
 @pytest.mark.parametrize("index", [-1, 4, 100])
 def test_a_batch_that_does_not_exist_is_an_index_error(index):
-    with pytest.raises(IndexError, match=f"Batch {index} .* 4 batches"):
+    with pytest.raises(IndexError, match=f"no batch {index} among 4 batches"):
         numbered()[index]
 
 
@@ -870,3 +870,56 @@ def test_labels_that_cannot_be_numbered_are_refused(y, classes, message):
 
     with pytest.raises(ValueError, match=message):
         PipelineDataset(scaler, images, y, label_mode="int", classes=classes)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_damaged_file_is_named_by_its_position_in_x(pipeline, files, shuffle):
+    dataset = PipelineDataset(
+        pipeline, [*files[:7], b"broken", *files[7:]], batch_size=4, shuffle=shuffle, seed=3
+    )
+
+    with pytest.raises(ImageDecodeError) as caught:
+        list(dataset)
+
+    assert caught.value.position == 7
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        ChannelStandardScaler(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
+        ChannelStandardScaler(mean=100, std=[50, 60, 70]),
+        ChannelStandardScaler(mean=127.5, std=127.5),
+        ChannelMinMaxScaler(data_range=(0, 255)),
+        ChannelMinMaxScaler((-1, 1), data_range=([0, 1, 2], [250, 251, 252])),
+    ],
+)
+def test_known_constants_become_a_layer_without_a_fit(scaler, pixels):
+    layer = normalization_layer(scaler)
+
+    scaled = np.asarray(layer(pixels.astype("float32")))
+
+    np.testing.assert_allclose(scaled, scaler.transform(pixels), rtol=0, atol=1e-5)
+    assert not hasattr(scaler, "n_features_in_")
+
+
+def test_lazy_images_do_not_go_through_a_loader_again(pipeline, files):
+    with pytest.raises(TypeError, match=r"Pass it to the steps that come after the loader"):
+        PipelineDataset(pipeline, pipeline[:2].transform(files))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": True}, "batch_size=True"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": "a"}, "seed='a'"),
+        ({"y": 3}, "y=3 is one label"),
+        ({"y": [1, "a", "b"]}, "labels of one kind"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused_at_once(options, message):
+    images = np.zeros((3, 2, 2, 1), np.uint8)
+
+    with pytest.raises(ValueError, match=message):
+        PipelineDataset(ChannelMinMaxScaler(data_range=(0, 255)), images, **options)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -630,3 +632,63 @@ def test_loading_needs_no_fit(photo):
     np.testing.assert_array_equal(
         JpegLoader().transform([data])[0], JpegLoader().fit([data]).transform([data])[0]
     )
+
+
+# Formats let in beside JPEG
+
+
+def saved(photo: Image.Image, image_format: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    photo.save(file, image_format, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_other_formats_are_turned_upright_once(photo, image_format, orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = saved(photo, image_format, exif=exif)
+
+    image = JpegLoader(formats=(image_format,)).transform([data])[0]
+
+    opened = Image.open(io.BytesIO(data))
+    np.testing.assert_array_equal(image, np.asarray(ImageOps.exif_transpose(opened)))
+
+
+def test_a_damaged_png_is_an_error(photo):
+    data = bytearray(saved(photo, "PNG"))
+    middle = len(data) // 2
+    data[middle : middle + 50] = bytes(50)
+
+    with pytest.raises(ImageDecodeError):
+        JpegLoader(formats=("PNG",)).transform([bytes(data)])[0]
+
+
+def test_a_png_that_claims_too_much_is_an_error_where_warnings_are(photo):
+    data = bytearray(saved(photo.resize((8, 8)), "PNG"))
+    data[16:24] = struct.pack(">II", 10_000, 9_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+
+    with pytest.raises(ImageDecodeError, match="exceeds limit"):
+        JpegLoader(formats=("PNG",)).transform([bytes(data)])[0]
+
+
+def test_a_sequential_file_of_many_scans_is_refused(photo, prepared):
+    """The first scan has one component, so a decoder reads on to the end of the image."""
+    data = encode(photo)
+    start = data.rindex(b"\xff\xda")
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + bytes(4)
+    bomb = data[:start] + scan + data[start:-2] + scan * 200 + data[-2:]
+
+    with pytest.raises(ImageDecodeError, match="more scans than max_scans=100"):
+        JpegLoader().transform([bomb])[0]
+
+    assert prepared == []
+
+
+def test_lazy_images_are_sent_to_the_steps_after_the_loader(photo):
+    images = JpegLoader().transform([encode(photo)])
+
+    with pytest.raises(TypeError, match=r"LazyImages.*pipeline\[1:\]"):
+        JpegLoader().transform(images)

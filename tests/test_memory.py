@@ -107,3 +107,29 @@ def test_fit_of_large_photos_holds_a_few_of_them_at_once(photos, tmp_path):
     growth = measure(SMALL_AND_LARGE, small=str(small), large=str(large))["growth"]
     # All 40 take 720 MB. Two are read at once, each with the copies that Pillow makes of it.
     assert growth < 15 * 18
+
+
+BLANK = """
+import warnings
+
+paths = inputs["paths"]
+images = Resizer(8, reducing_gap=None).transform(
+    JpegLoader(n_jobs=2, on_error="blank").transform(paths)
+)
+ChannelStandardScaler().fit(images[:1])
+warnings.simplefilter("ignore")
+before = peak()
+ChannelStandardScaler().fit(images)
+json.dump({"growth": peak() - before, "failures": len(images.failures)}, sys.stdout)
+"""
+
+
+def test_unreadable_photos_are_not_kept_in_memory(photos, tmp_path):
+    good, bad = tmp_path / "good.jpg", tmp_path / "bad.jpg"
+    data = encode(photos[0].resize((3000, 2000)))
+    good.write_bytes(data)
+    bad.write_bytes(data[: len(data) // 2])
+    found = measure(BLANK, paths=[str(good), *[str(bad)] * 60])
+    assert found["failures"] == 60
+    # Each holds 24 MB as Pillow stores it: 1,440 MB together.
+    assert found["growth"] < 15 * 18

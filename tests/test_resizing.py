@@ -595,7 +595,7 @@ def test_what_is_no_images_is_refused(method, X, error, message):
     ],
 )
 def test_a_wrong_parameter_is_named(method, name, value):
-    with pytest.raises((TypeError, ValueError), match=rf"{name}=.*Pass "):
+    with pytest.raises((TypeError, ValueError), match=rf"{name}(\[\d\])?=.*Pass "):
         getattr(Resizer(**{name: value}), method)(np.zeros((1, 4, 4, 3), np.uint8))
 
 
@@ -633,3 +633,20 @@ def test_the_images_that_went_in_are_not_changed(photo):
 
     np.testing.assert_array_equal(array, np.asarray(photo))
     assert images.shape == (1,)
+
+
+def test_an_object_array_of_images_is_taken_as_a_list(photos):
+    column = np.empty(5, object)
+    for i in range(5):
+        column[i] = np.asarray(photos[0].resize((20 + i, 30)))
+
+    images = Resizer(8).transform(column)
+
+    assert images.shape == (5, 8, 8, 3)
+    np.testing.assert_array_equal(images, Resizer(8).transform(list(column)))
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 5, 3), (2, 5, 5, 0)])
+def test_images_without_pixels_are_refused(shape):
+    with pytest.raises(ValueError, match="Image 0 of X is of shape"):
+        Resizer(8).transform(np.zeros(shape, np.uint8))

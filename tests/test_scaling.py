@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -108,7 +111,10 @@ def test_float32_output_is_within_1e_6_of_float64(mean, std):
     assert np.all(np.abs(scaled - exact) <= 1e-6 * np.maximum(1, np.abs(exact)))
 
 
-@pytest.mark.parametrize("feature_range", [(0, 1), (-1, 1), (0, 255), (-0.5, 0.5), (10, 20)])
+@pytest.mark.parametrize(
+    "feature_range",
+    [(0, 1), (-1, 1), (0, 255), (-0.5, 0.5), (10, 20), (-10, 10), (-128, 127), (-1000, 1000)],
+)
 @pytest.mark.parametrize("limits", [(0, 255), (3, 4), (100, 199), (0, 1), (254, 255)])
 def test_min_max_round_trip_gives_every_grey_level_back(feature_range, limits):
     levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
@@ -157,10 +163,32 @@ def test_a_constant_float_channel_has_no_variance():
     np.testing.assert_array_equal(scaler.transform(X), np.zeros(X.shape))
 
 
-def test_a_spread_below_the_normal_floats_gives_no_infinity():
-    X = np.array([[0.0], [5e-324]])
-    for scaler in SCALERS:
-        assert np.isfinite(clone(scaler).fit_transform(X)).all()
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.array([[0.0], [5e-324]]),
+        np.array([[1.0], [1 + 4e-16]]),
+        np.array([[0.1]] * 99_999 + [[np.nextafter(0.1, 1)]]),
+    ],
+)
+def test_what_is_constant_but_for_rounding_is_as_in_scikit_learn(X):
+    pairs = (
+        (ChannelStandardScaler(), StandardScaler()),
+        (ChannelMinMaxScaler(), MinMaxScaler()),
+    )
+    for ours, theirs in pairs:
+        assert ours.fit(X).scale_.tolist() == theirs.fit(X).scale_.tolist() == [1]
+
+
+def test_a_wide_table_is_scaled_in_memory_of_its_own_size():
+    X = np.random.default_rng(0).normal(size=(20, 50_000))
+    scaler = ChannelStandardScaler().fit(X)
+    tracemalloc.start()
+    scaled = scaler.transform(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_allclose(scaled, StandardScaler().fit_transform(X), atol=1e-9)
+    assert peak < 4 * X.nbytes
 
 
 def test_clip_cuts_off_and_the_default_does_not():
@@ -365,3 +393,52 @@ def test_parameters_set_after_a_fit_ask_for_another_fit(pixels):
         scaler.set_params(per_image=False).transform(pixels)
     constants = scaler.set_params(mean=0, std=2).transform(pixels)
     np.testing.assert_array_equal(constants, pixels / np.float32(2))
+
+
+def test_switches_set_after_a_fit_work(pixels):
+    flat = pixels.reshape(-1, 3).astype(float)
+    scaler = ChannelStandardScaler(with_std=False).fit(pixels).set_params(with_std=True)
+    expected = (pixels - flat.mean(axis=0)) / flat.std(axis=0)
+    np.testing.assert_allclose(scaler.transform(pixels), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_parameters_out_of_a_numpy_grid_are_taken(pixels):
+    scaler = ChannelStandardScaler(per_image=np.str_("image"), with_mean=np.bool_(True))
+    assert scaler.transform(pixels).shape == pixels.shape
+
+
+def test_a_fitted_scaler_transforms_while_another_thread_fits_it_again(pixels):
+    scaler = ChannelStandardScaler().fit(pixels)
+    expected = scaler.transform(pixels[:1])
+    stop = threading.Event()
+
+    def fit_again():
+        while not stop.is_set():
+            scaler.fit(pixels)
+
+    thread = threading.Thread(target=fit_again)
+    thread.start()
+    try:
+        for _ in range(100):
+            np.testing.assert_array_equal(scaler.transform(pixels[:1]), expected)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_weights_that_would_overflow_are_refused():
+    scaler = ChannelStandardScaler()
+    pixel = np.zeros((1, 1, 1, 3), np.uint8)
+    for _ in range(500):
+        scaler.partial_fit(pixel, sample_weight=[9e15])
+    before = scaler.statistics_
+    with pytest.raises(ValueError, match="Pass smaller weights"):
+        scaler.fit(pixel, sample_weight=[1e16])
+    with pytest.raises(ValueError, match="Pass smaller weights"):
+        before + before
+    assert scaler.statistics_ is before
+
+
+def test_paths_given_to_a_scaler_are_sent_to_a_loader(files):
+    with pytest.raises(ValueError, match=r"00\.jpg.*Put a JpegLoader and a Resizer before it"):
+        ChannelStandardScaler().fit(files)

@@ -15,6 +15,7 @@ from sknorm_images import (
     ChannelSums,
     make_image_pipeline,
 )
+from sknorm_images._parallel import map_chunks
 
 
 def exact_moments(
@@ -138,6 +139,22 @@ def test_any_order_of_the_images_is_bit_identical(pixels):
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(len(pixels))
         assert ChannelStandardScaler().fit(pixels[order]).statistics_ == whole.statistics_
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+def test_any_order_of_the_files_and_any_chunk_size_is_bit_identical(
+    files, pixels, monkeypatch, n_jobs, chunk
+):
+    monkeypatch.setitem(map_chunks.__kwdefaults__, "largest_chunk", chunk)
+    expected = np.percentile(pixels.reshape(-1, 3), (2, 98), axis=0)
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(files))
+        robust = ChannelMinMaxScaler(quantile_range=(2, 98))
+        pipeline = make_image_pipeline((32, 48), robust, n_jobs=n_jobs)
+        pipeline.set_params(resize__reducing_gap=None).fit([files[i] for i in order])
+        np.testing.assert_array_equal([robust.data_min_, robust.data_max_], expected)
+        assert within_one_ulp(robust.statistics_.mean, exact_moments(pixels)[0])
 
 
 def test_many_channels_are_exact_too():
