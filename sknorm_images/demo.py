@@ -21,6 +21,7 @@ from sklearn.model_selection import train_test_split
 from sknorm_images import load_image_folder, make_image_pipeline
 
 _FILES_PER_CLASS = 150
+_FEWEST_FILES = 4
 _BACKENDS = ("jax", "tensorflow", "torch")
 _SIZE = (64, 64)
 _SEED = 0
@@ -56,6 +57,13 @@ def run_demo(data: str | None = None) -> int:
             raise ValueError(
                 f"{str(folder)!r} holds no two classes to tell apart. Give it one sub-folder "
                 "of JPEG files for each class."
+            )
+        counts = np.bincount(photos.target)
+        if counts.min() < _FEWEST_FILES:
+            smallest = folder / photos.target_names[counts.argmin()]
+            raise ValueError(
+                f"{str(smallest)!r} holds {counts.min()} JPEG files, and a quarter of each class "
+                f"is held out. Give each class at least {_FEWEST_FILES}."
             )
         print(f"{len(photos.filenames)} JPEG files of {len(photos.target_names)} classes")
         return _train_and_compare(photos, Path(workspace))

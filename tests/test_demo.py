@@ -237,7 +237,8 @@ def test_a_class_of_one_file_is_one_line_and_status_2(
         (tmp_path / name / "0.jpg").write_bytes(content)
     status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
     assert status == 2
-    assert "classes" in line
+    assert "flower' holds 1 JPEG files" in line
+    assert "Give each class at least 4" in line
 
 
 def test_a_file_that_is_no_jpeg_is_one_line_and_status_2(
