@@ -37,6 +37,9 @@ _SIGNATURES = {
 }
 
 
+_NOT_OPENED = ("HTML", "PDF", "HEIF")  # by Pillow alone
+
+
 class DecodedImage(NamedTuple):
     """An image in its stored orientation, as large as it was decoded."""
 
@@ -140,7 +143,7 @@ class Decoding:
         if found in self.formats:
             return f"a {found} header that is damaged"
         message = f"{found} data, while JpegLoader has formats={self.formats!r}"
-        if found in Image.registered_extensions().values():
+        if found not in _NOT_OPENED:
             message += f"; formats={(*self.formats, found)!r} would let it in"
         return message
 

@@ -95,7 +95,8 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
             If the images are of another shape than in `fit`.
         """
         check_is_fitted(self)
-        X = X if hasattr(X, "shape") else np.asarray(X)
+        if not hasattr(X, "shape") or (isinstance(X, LazyImages) and X.ndim == 1):
+            X = np.asarray(X)
         if len(X.shape) > 2 and X.shape[1:] != self.image_shape_:
             raise ValueError(
                 f"X holds images of shape {X.shape[1:]}, and ImageFlattener was fitted on "

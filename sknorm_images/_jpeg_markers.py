@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _SOS, _EOI = 0xDA, 0xD9
-_STANDALONE = {0x01, *range(0xD0, 0xD9)}  # TEM, RST0-7, SOI: no length follows
+# TEM, reserved ones, RST0-7 and SOI: no length follows, and decoders pass over them.
+_STANDALONE = {*range(0x01, 0xC0), *range(0xD0, 0xD9)}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # all SOF; DHT, JPG and DAC are not
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 

@@ -33,7 +33,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         ``convert`` does.
     exif_orientation : bool, default=True
         Whether to turn images upright as their EXIF orientation says. Keras' ``load_img``
-        does not.
+        does not. TIFF files, where `formats` lets them in, Pillow turns in any case.
     formats : tuple of str, default=("JPEG",)
         Pillow's names of the formats that may be decoded. No other decoder ever sees a
         file. "JPEG" includes the first frame of MPO files.

@@ -108,7 +108,7 @@ class ChannelMinMaxScaler(ChannelScaler):
 
     @property
     def _learns(self) -> bool:
-        return self.per_image is False and self.data_range is None
+        return not self.per_image and self.data_range is None
 
     @property
     def _robust(self) -> bool:
@@ -131,7 +131,7 @@ class ChannelMinMaxScaler(ChannelScaler):
             )
         if self.data_range is not None:
             _check_pair("data_range", self.data_range, max_ndim=2)
-            if self.per_image is not False:
+            if self.per_image:
                 raise ValueError(
                     f"data_range={self.data_range!r} is given, and "
                     f"per_image={self.per_image!r} takes it from each image. Drop one of them."
@@ -167,7 +167,8 @@ class ChannelMinMaxScaler(ChannelScaler):
             assert statistics is not None
             low, high = statistics.data_min, statistics.data_max
         bottom, top = self.feature_range
-        scale = (top - bottom) / nonzero(high - low)
+        spread = high - low if self.data_range is not None else nonzero(high - low)
+        scale = (top - bottom) / spread
         return {
             "data_min_": low,
             "data_max_": high,
@@ -177,8 +178,7 @@ class ChannelMinMaxScaler(ChannelScaler):
         }
 
     def _affine_from(self, attributes: Mapping[str, Any], n_channels: int) -> Affine:
-        bottom = np.full(n_channels, self.feature_range[0], np.float64)
-        return Affine(attributes["data_min_"], attributes["scale_"], bottom)
+        return Affine(np.zeros(n_channels), attributes["scale_"], attributes["min_"])
 
     def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
         super()._scale(affine, pixels, out)

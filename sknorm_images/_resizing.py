@@ -138,10 +138,10 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
 
 
 def _height_width(size: Any) -> tuple[int, int]:
-    if not isinstance(size, Sequence | np.ndarray):
+    if not isinstance(size, Sequence | np.ndarray) or np.ndim(size) == 0:
         check_number("size", size, low=1, integral=True)
         return int(size), int(size)
-    if isinstance(size, str) or len(size) != 2:
+    if len(size) != 2:
         raise ValueError(f"size={size!r} is no size. Pass (height, width), or one int.")
     check_number("size[0]", size[0], low=1, integral=True)
     check_number("size[1]", size[1], low=1, integral=True)

@@ -217,7 +217,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             If `per_image` is set: the statistics of each image are not kept.
         """
         self._check_ready()
-        if self.per_image is not False:
+        if self.per_image:
             raise ValueError(
                 f"per_image={self.per_image!r} keeps no statistics, so there is no way back. "
                 "Keep the original images, or fit with per_image=False."
@@ -318,7 +318,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         self._check_parameters()
         X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
         weights = check_weights(sample_weight, len(X))
-        if self.per_image is not False:
+        if self.per_image:
             return
         if not self._learns:
             self._assign(self._attributes(None, self.n_features_in_, None))
@@ -360,7 +360,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     def _affine(self, n_channels: int) -> Affine | None:
         """Make the one map for all images; None where each image has its own."""
-        if self.per_image is not False:
+        if self.per_image:
             return None
         learned = vars(self) if self._learns else None
         attributes = learned or self._attributes(None, n_channels, None)

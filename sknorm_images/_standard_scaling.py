@@ -102,7 +102,7 @@ class ChannelStandardScaler(ChannelScaler):
 
     @property
     def _learns(self) -> bool:
-        return self.per_image is False and (
+        return not self.per_image and (
             (self.with_mean and self.mean is None) or (self.with_std and self.std is None)
         )
 
@@ -127,7 +127,7 @@ class ChannelStandardScaler(ChannelScaler):
                     f"{name}={value!r} is given, and with_{name}=False says not to use it. "
                     "Drop one of them."
                 )
-            if self.per_image is not False:
+            if self.per_image:
                 raise ValueError(
                     f"{name}={value!r} is given, and per_image={self.per_image!r} takes it "
                     "from each image. Drop one of them."

@@ -270,6 +270,8 @@ class ChannelMoments(_ChannelStatistics):
         Lowest and highest value.
     n_samples : int
         Number of images with a weight above zero.
+    n_values : int
+        Number of their pixels, in each channel.
     """
 
     weight: float
@@ -278,6 +280,7 @@ class ChannelMoments(_ChannelStatistics):
     data_min: FloatArray
     data_max: FloatArray
     n_samples: int
+    n_values: int
 
     @classmethod
     def of(cls, images: NDArray[Any], weights: NDArray[Any] | None = None) -> Self:
@@ -307,7 +310,7 @@ class ChannelMoments(_ChannelStatistics):
         residue = per_pixel @ pixels  # what rounding left in the mean
         squares = per_pixel @ pixels**2 - residue**2 / weight
         mean += residue / weight
-        return cls(weight, mean, squares, data_min, data_max, len(images))
+        return cls(weight, mean, squares, data_min, data_max, len(images), len(pixels))
 
     def __add__(self, other: Self) -> Self:
         """Merge as Chan, Golub and LeVeque (1979) do, "Updating formulae"."""
@@ -321,6 +324,7 @@ class ChannelMoments(_ChannelStatistics):
             np.minimum(self.data_min, other.data_min),
             np.maximum(self.data_max, other.data_max),
             self.n_samples + other.n_samples,
+            self.n_values + other.n_values,
         )
 
     @property
@@ -339,7 +343,7 @@ class ChannelMoments(_ChannelStatistics):
         sample variance", which scikit-learn uses too.
         """
         eps = np.finfo(np.float64).eps
-        bound = self.weight * eps * self.var + (self.weight * self.mean * eps) ** 2
+        bound = self.n_values * eps * self.var + (self.n_values * self.mean * eps) ** 2
         return np.less_equal(self.var, bound)
 
 

@@ -62,8 +62,8 @@ def run_demo(data: str | None = None) -> int:
         if counts.min() < _FEWEST_FILES:
             smallest = folder / photos.target_names[counts.argmin()]
             raise ValueError(
-                f"{str(smallest)!r} holds {counts.min()} JPEG files, and a quarter of each class "
-                f"is held out. Give each class at least {_FEWEST_FILES}."
+                f"{str(smallest)!r} holds {counts.min()} JPEG files, and a quarter of each "
+                f"class is held out. Give each class at least {_FEWEST_FILES}."
             )
         print(f"{len(photos.filenames)} JPEG files of {len(photos.target_names)} classes")
         return _train_and_compare(photos, Path(workspace))

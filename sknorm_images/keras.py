@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import (
@@ -133,9 +131,7 @@ class PipelineDataset(keras.utils.PyDataset):
         self.seed = int(np.random.SeedSequence().entropy) if seed is None else seed  # type: ignore[arg-type]
         self.epoch = 0
         self.classes_, self._y = _encode(y, label_mode, classes)
-        self._one_hot: NDArray[np.float32] | None = None
-        if label_mode == "categorical" and self.classes_ is not None:
-            self._one_hot = np.eye(len(self.classes_), dtype=np.float32)
+        self._is_categorical = label_mode == "categorical"
         if self._y is not None and len(self._y) != n_samples:
             raise ValueError(
                 f"X has {n_samples} samples and y has {len(self._y)}. Pass one label a sample."
@@ -190,8 +186,8 @@ class PipelineDataset(keras.utils.PyDataset):
         if self._y is None:
             return x
         y = self._y[rows]
-        if self._one_hot is not None:
-            y = self._one_hot[y]
+        if self._is_categorical and self.classes_ is not None:
+            y = (y[:, np.newaxis] == np.arange(len(self.classes_))).astype(np.float32)
         batch = x, y
         return batch if weights is None else (*batch, weights)
 
@@ -285,7 +281,7 @@ def normalization_layer(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> 
             f"scaler is a {type(scaler).__name__}, which has no layer of its own. Pass a "
             "ChannelStandardScaler or a ChannelMinMaxScaler, such as pipeline[-1]."
         )
-    if scaler.per_image is not False:
+    if scaler.per_image:
         raise ValueError(
             f"per_image={scaler.per_image!r} takes the statistics from each image, and no "
             "Keras layer does. Scale in the pipeline: PipelineDataset(pipeline, ...)."
@@ -295,38 +291,35 @@ def normalization_layer(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> 
             "Keras' image_data_format is 'channels_first', and the scaler's channels come "
             "last. Call keras.config.set_image_data_format('channels_last')."
         )
-    if not hasattr(scaler, "n_features_in_") and not get_tags(scaler).requires_fit:
-        scaler = _fitted_to_constants(scaler)
-    check_is_fitted(scaler, "n_features_in_")
-    if isinstance(scaler, ChannelMinMaxScaler):
-        if scaler.clip:
-            raise ValueError(
-                "clip=True cuts values off, and keras.layers.Rescaling does not. Fit a scaler "
-                "with clip=False, or scale in the pipeline: PipelineDataset(pipeline, ...)."
-            )
-        return keras.layers.Rescaling(
-            scaler.scale_.tolist(), scaler.min_.tolist(), dtype="float32"
+    if isinstance(scaler, ChannelMinMaxScaler) and scaler.clip:
+        raise ValueError(
+            "clip=True cuts values off, and keras.layers.Rescaling does not. Fit a scaler "
+            "with clip=False, or scale in the pipeline: PipelineDataset(pipeline, ...)."
         )
-    zeros = np.zeros(scaler.n_features_in_)
-    mean = scaler.mean_ if scaler.with_mean else zeros
-    # scale_ is 1 for a constant channel, where the variance would be 0.
-    std = scaler.scale_ if scaler.with_std else zeros + 1
+    # What becomes of 0 and of 1 tells all about a map that is affine.
+    levels = np.zeros((2, _n_channels(scaler)))
+    levels[1] = 1
+    offset, scaled_one = scaler.transform(levels)
+    factor = scaled_one - offset
+    if isinstance(scaler, ChannelMinMaxScaler):
+        return keras.layers.Rescaling(factor.tolist(), offset.tolist(), dtype="float32")
     return keras.layers.Normalization(
-        axis=-1, mean=mean.tolist(), variance=(std**2).tolist(), dtype="float32"
+        axis=-1,
+        mean=(-offset / factor).tolist(),
+        variance=(1 / factor**2).tolist(),
+        dtype="float32",
     )
 
 
-def _fitted_to_constants(
-    scaler: ChannelStandardScaler | ChannelMinMaxScaler,
-) -> ChannelStandardScaler | ChannelMinMaxScaler:
-    """Fit a scaler that learns nothing; one number for all channels stays one number."""
+def _n_channels(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> int:
+    """Tell the channels seen in `fit`, or those of the constants: 1 if they are for all."""
+    if hasattr(scaler, "n_features_in_"):
+        return int(scaler.n_features_in_)
     if isinstance(scaler, ChannelMinMaxScaler):
-        constants = [*(scaler.data_range or ())]
+        constants = [*(() if scaler.data_range is None else scaler.data_range)]
     else:
         constants = [value for value in (scaler.mean, scaler.std) if value is not None]
-    n_channels = max(map(np.size, constants), default=1)
-    fitted: ChannelStandardScaler | ChannelMinMaxScaler = clone(scaler)
-    return fitted.fit(np.zeros((1, n_channels)))
+    return max(map(np.size, constants), default=1)
 
 
 def _check_batch_size(batch_size: object) -> None:
@@ -338,7 +331,9 @@ def _check_batch_size(batch_size: object) -> None:
 
 
 def _check_seed(seed: object) -> None:
-    if seed is not None and (not isinstance(seed, Integral) or int(seed) < 0):
+    if seed is None:
+        return
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
         raise ValueError(f"seed={seed!r} is no seed. Pass an integer from 0 on, or None.")
 
 

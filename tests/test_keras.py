@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -923,3 +924,25 @@ def test_values_that_mean_nothing_are_refused_at_once(options, message):
 
     with pytest.raises(ValueError, match=message):
         PipelineDataset(ChannelMinMaxScaler(data_range=(0, 255)), images, **options)
+
+
+@pytest.mark.parametrize(
+    ("scaler", "changes"),
+    [
+        (ChannelStandardScaler(), {"mean": 0, "std": 1}),
+        (ChannelStandardScaler(mean=1, std=2), {"mean": 100, "std": 50}),
+        (
+            ChannelStandardScaler(per_image="channel"),
+            {"per_image": False, "mean": 5, "std": 6},
+        ),
+        (ChannelMinMaxScaler(), {"data_range": (0, 255)}),
+        (ChannelMinMaxScaler(), {"feature_range": (-1, 1)}),
+    ],
+)
+def test_a_layer_follows_the_scaler_after_its_parameters_were_set(scaler, changes, pixels):
+    scaler = clone(scaler).fit(pixels // 2).set_params(**changes)
+
+    scaled = np.asarray(normalization_layer(scaler)(pixels.astype("float32")))
+
+    expected = scaler.transform(pixels)
+    assert np.abs(scaled - expected).max() <= 1e-5 * max(1, np.abs(expected).max())

@@ -692,3 +692,25 @@ def test_lazy_images_are_sent_to_the_steps_after_the_loader(photo):
 
     with pytest.raises(TypeError, match=r"LazyImages.*pipeline\[1:\]"):
         JpegLoader().transform(images)
+
+
+def test_a_reserved_marker_hides_no_scans(photo, prepared):
+    """A decoder that looks for a restart passes over it, whatever length seems to follow."""
+    data = encode(photo, progressive=True, restart_marker_blocks=1)
+    first = data.index(b"\xff\xda")
+    second = data.index(b"\xff\xda", first + 2)
+    header = data[first : first + 2 + int.from_bytes(data[first + 2 : first + 4])]
+    hidden = data[first:second] * 200
+    bomb = data[:first] + header + b"\xff\x02\xff\xff" + hidden + b"\xff\xd9"
+
+    with pytest.raises(ImageDecodeError, match="more scans than max_scans=100"):
+        JpegLoader().transform([bomb])[0]
+
+    assert prepared == []
+
+
+def test_formats_that_pillow_cannot_open_are_not_recommended():
+    with pytest.raises(ImageDecodeError, match="PDF data, while") as caught:
+        JpegLoader().transform([b"%PDF-1.4"])[0]
+
+    assert "would let it in" not in str(caught.value)

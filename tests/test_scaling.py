@@ -442,3 +442,41 @@ def test_weights_that_would_overflow_are_refused():
 def test_paths_given_to_a_scaler_are_sent_to_a_loader(files):
     with pytest.raises(ValueError, match=r"00\.jpg.*Put a JpegLoader and a Resizer before it"):
         ChannelStandardScaler().fit(files)
+
+
+def test_a_numpy_false_is_no_per_image(pixels):
+    scaler = ChannelStandardScaler(per_image=np.bool_(False)).fit(pixels)
+    np.testing.assert_allclose(scaler.mean_, rows(pixels).mean(axis=0))
+
+
+@pytest.mark.parametrize("weight", [1e-6, 1, 1e13])
+def test_the_size_of_weights_makes_no_channel_constant(pixels, weight):
+    values = pixels / 255
+    scaler = ChannelStandardScaler().fit(values, sample_weight=np.full(len(values), weight))
+    np.testing.assert_allclose(scaler.scale_, rows(values).std(axis=0))
+
+
+def test_a_range_set_after_a_fit_waits_for_the_next_fit(pixels):
+    ours, theirs = ChannelMinMaxScaler().fit(pixels), MinMaxScaler().fit(rows(pixels))
+    ours.set_params(feature_range=(-1, 1))
+    theirs.set_params(feature_range=(-1, 1))
+    expected = theirs.transform(rows(pixels)).reshape(pixels.shape)
+    np.testing.assert_allclose(ours.transform(pixels), expected, atol=1e-6)
+
+
+def test_a_known_range_however_small_is_taken(pixels):
+    scaled = ChannelMinMaxScaler(data_range=(0, 1e-20)).transform(np.array([[0.0], [1e-20]]))
+    np.testing.assert_allclose(scaled, [[0], [1]])
+
+
+class Cached(ChannelStandardScaler):
+    """Leaves something out of its pickles."""
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "cache"}
+
+
+def test_a_fit_loses_nothing_that_a_subclass_leaves_out_of_its_pickles(pixels):
+    scaler = Cached()
+    scaler.cache = object()
+    assert scaler.fit(pixels).cache is scaler.cache

@@ -28,6 +28,7 @@ from sknorm_images import (
     Resizer,
     make_image_pipeline,
 )
+from tests.conftest import encode
 
 
 @pytest.fixture
@@ -260,3 +261,10 @@ def test_make_image_pipeline_names_its_steps_and_passes_parameters_on():
     assert make_image_pipeline(8, scaler)["scale"] is scaler
     with pytest.raises(ValueError, match="scaler='robust' is not known"):
         make_image_pipeline(8, "robust")
+
+
+def test_flattening_refuses_lazy_images_of_another_shape(photos):
+    images = JpegLoader().transform([encode(photos[0].resize((16, 8)))])
+    flattener = ImageFlattener().fit(np.zeros((1, 16, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"shape \(8, 16, 3\).*Add a Resizer"):
+        flattener.transform(images)
