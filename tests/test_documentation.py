@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,20 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/user_guide.md"])
-def test_the_examples_of_a_page_run_in_order(page, tmp_path, monkeypatch):
+def test_the_examples_of_a_page_run_in_order(page, tmp_path):
     make_photo_folder(tmp_path / "photos")
-    monkeypatch.chdir(tmp_path)
     blocks = re.findall(
         r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.M | re.S
     )
     assert len(blocks) >= 2
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block, page, "exec"), names)
+    process = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/user_guide.md", "CHANGELOG.md"])
