@@ -36,7 +36,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130  # what a shell says of a command that Ctrl-C ended
     except (OSError, ValueError, ImportError) as error:
-        print(f"{parser.prog} {arguments.command}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{parser.prog} {arguments.command}: {error}", file=sys.stderr)  # noqa: T201 (a command tells its user)
         return 2
 
 

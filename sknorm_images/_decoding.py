@@ -118,7 +118,7 @@ class Decoding:
 
     def _guard_structure(self, source: Source, data: bytes) -> None:
         """Refuse what the markers of a JPEG file give away, before a decoder sees it."""
-        if not data.startswith(_JPEG):
+        if "JPEG" not in self.formats or not data.startswith(_JPEG):
             return
         width, height, n_scans = read_structure(data, self.max_scans)
         self._guard_size(source, width, height)

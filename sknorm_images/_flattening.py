@@ -103,7 +103,8 @@ class ImageFlattener(TransformerMixin, BaseEstimator):
                 f"{self.image_shape_}. Add a Resizer, or fit again."
             )
         rows = _as_rows(np.asarray(X) if isinstance(X, LazyImages) else X)
-        return validate_data(self, rows, reset=False)  # type: ignore[no-any-return]
+        table: NDArray[Any] = validate_data(self, rows, reset=False)
+        return table
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Give rows the shape of images again.

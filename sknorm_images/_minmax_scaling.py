@@ -17,6 +17,7 @@ from sknorm_images._statistics import (
     MAX_HISTOGRAM_CHANNELS,
     ChannelHistogram,
     Statistics,
+    check_percentiles,
     has_histogram,
 )
 
@@ -142,11 +143,8 @@ class ChannelMinMaxScaler(ChannelScaler):
     ) -> None:
         if not self._robust:
             return
-        if weights is not None and weights.dtype.kind == "f":
-            raise ValueError(
-                "sample_weight holds fractions, and a percentile needs a whole number of "
-                "pixels. Pass integral weights, or quantile_range=(0, 100)."
-            )
+        if weights is not None:
+            check_percentiles(weights.dtype)
         one_array = isinstance(X, np.ndarray) and not partial and weights is None
         if not (one_array or has_histogram(X.dtype, self.n_features_in_)):
             raise ValueError(

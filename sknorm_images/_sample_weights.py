@@ -27,14 +27,20 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
             f"sample_weight is of shape {weights.shape}, and X has {n_samples} samples. "
             f"Pass one weight a sample, of shape ({n_samples},)."
         )
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ValueError(
-            "sample_weight holds NaN, infinity, negative numbers, or zeros alone. Pass "
-            "weights from zero up, and at least one above zero."
-        )
+    for problem, found in (
+        ("NaN or infinity", not np.isfinite(weights).all()),
+        ("negative numbers", (weights < 0).any()),
+        ("zeros alone", not weights.any()),
+    ):
+        if found:
+            raise ValueError(
+                f"sample_weight holds {problem}, which weigh nothing. Pass weights from zero "
+                "up, and at least one above zero."
+            )
     integral = (weights == np.rint(weights)).all() and weights.max() < 2**53
     return weights.astype(np.int64) if integral else weights
 
 
 def rows_of(weights: Weights, rows: slice) -> Weights:
+    """Take the weights of a chunk, where there are any."""
     return None if weights is None else weights[rows]

@@ -23,7 +23,11 @@ Statistics: TypeAlias = "ChannelHistogram | ChannelSums | ChannelMoments"
 
 
 class _ChannelStatistics:
-    """What the three kinds share: they compare by value and refuse to mix."""
+    """What the three kinds share: they compare by value and refuse to mix.
+
+    Each has `mean`, `data_min` and `data_max`, as a field or as a property; declared here,
+    dataclasses would take them for defaults.
+    """
 
     n_samples: int
 
@@ -97,24 +101,20 @@ class ChannelHistogram(_ChannelStatistics):
         """
         n_channels = images.shape[-1]
         n_pixels = _pixels_per_image(images)
-        if weights is not None:
-            _check_total(weights.sum(dtype=np.float64) * n_pixels, 2**53)
-            per_pixel = np.repeat(weights, n_pixels)
-            counts = np.array([
-                np.bincount(channel, per_pixel, minlength=256)
-                for channel in images.reshape(-1, n_channels).T
-            ])  # fmt: skip
-            counts = counts.astype(weights.dtype)  # float64 sums of integers are exact here
-        elif n_channels in (1, 3):  # Pillow counts three times as fast as bincount
+        if weights is None and n_channels in (1, 3):  # Pillow is three times as fast
             rows = images.reshape(len(images), -1, n_channels)
             picture = rows if n_channels == 3 else rows[..., 0]
             counts = np.array(Image.fromarray(picture).histogram())
-        else:
-            counts = np.array([
-                np.bincount(channel, minlength=256)
-                for channel in images.reshape(-1, n_channels).T
-            ])  # fmt: skip
-        return cls(counts.reshape(n_channels, 256), len(images))
+            return cls(counts.reshape(n_channels, 256), len(images))
+        per_pixel = None
+        if weights is not None:
+            _check_total(weights.sum(dtype=np.float64) * n_pixels, 2**53)
+            per_pixel = np.repeat(weights, n_pixels)
+        channels = images.reshape(-1, n_channels).T
+        counts = np.array([np.bincount(c, per_pixel, minlength=256) for c in channels])
+        # Within that total, the float64 sums that bincount makes of integers are exact.
+        dtype = np.int64 if weights is None else weights.dtype
+        return cls(counts.astype(dtype, copy=False), len(images))
 
     def __add__(self, other: Self) -> Self:
         self._check_mergeable(other)
@@ -163,11 +163,7 @@ class ChannelHistogram(_ChannelStatistics):
         ValueError
             If there were fractional weights: positions between the pixels are not defined.
         """
-        if self.counts.dtype.kind == "f":
-            raise ValueError(
-                "sample_weight holds fractions, and a percentile needs a whole number of "
-                "pixels. Pass integral weights, or quantile_range=(0, 100)."
-            )
+        check_percentiles(self.counts.dtype)
         cumulative = self.counts.cumsum(axis=1)
         return np.array([_interpolate(channel, q / 100) for channel in cumulative])
 
@@ -373,7 +369,18 @@ def statistics_of_present(
 
 def plus(a: Statistics | None, b: Statistics | None) -> Statistics | None:
     """Add statistics, where None stands for those of no images."""
-    return b if a is None else a if b is None else a + b  # type: ignore[operator]
+    if a is None or b is None:
+        return a or b
+    return a + b  # type: ignore[operator] # __add__ refuses to mix kinds
+
+
+def check_percentiles(dtype: np.dtype[Any]) -> None:
+    """Raise ValueError where weights, or weighted counts, are of a type for fractions."""
+    if dtype.kind == "f":
+        raise ValueError(
+            "sample_weight holds fractions, and a percentile needs a whole number of pixels. "
+            "Pass integral weights, or quantile_range=(0, 100)."
+        )
 
 
 def has_histogram(dtype: np.dtype[Any], n_channels: int) -> bool:

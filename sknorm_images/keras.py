@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import warnings
 from math import ceil
 from numbers import Integral
@@ -128,7 +129,7 @@ class PipelineDataset(keras.utils.PyDataset):
             raise ValueError("X is empty, so there is nothing to make batches of. Check X.")
         self.batch_size = batch_size
         self.shuffle = shuffle
-        self.seed = int(np.random.SeedSequence().entropy) if seed is None else seed  # type: ignore[arg-type]
+        self.seed = secrets.randbits(64) if seed is None else seed
         self.epoch = 0
         self.classes_, self._y = _encode(y, label_mode, classes)
         self._is_categorical = label_mode == "categorical"
@@ -323,8 +324,8 @@ def _n_channels(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> int:
 
 
 def _check_batch_size(batch_size: object) -> None:
-    is_integer = isinstance(batch_size, Integral) and not isinstance(batch_size, bool)
-    if not is_integer or int(batch_size) < 1:  # type: ignore[call-overload]
+    is_bool = isinstance(batch_size, bool)
+    if is_bool or not isinstance(batch_size, Integral) or int(batch_size) < 1:
         raise ValueError(
             f"batch_size={batch_size!r} makes no batches. Pass an integer of 1 or more."
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sknorm_images import load_image_folder, make_image_pipeline
 from sknorm_images.demo import make_photo_folder
 
 ROOT = Path(__file__).parent.parent
@@ -36,3 +37,16 @@ def test_links_to_files_of_the_repository_work(page):
     text = (ROOT / page).read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def test_what_the_guide_says_is_printed_is_printed(tmp_path, monkeypatch):
+    make_photo_folder(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    filenames = load_image_folder("photos").filenames
+    guide = (ROOT / "docs" / "user_guide.md").read_text("utf-8")
+    pipeline = make_image_pipeline((64, 96), on_error="blank")
+    images = pipeline[:-1].transform(filenames)
+    assert f"# {images!r}" in guide
+    failures = pipeline[:-1].transform([*filenames, "missing.jpg"]).failures
+    assert list(failures) == [300]
+    assert f"{{300: {type(failures[300]).__name__}(" in guide

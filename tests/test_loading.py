@@ -714,3 +714,10 @@ def test_formats_that_pillow_cannot_open_are_not_recommended():
         JpegLoader().transform([b"%PDF-1.4"])[0]
 
     assert "would let it in" not in str(caught.value)
+
+
+def test_jpeg_data_where_only_png_is_let_in_is_named_whatever_its_size(photo):
+    loader = JpegLoader(formats=("PNG",), max_pixels=1)
+
+    with pytest.raises(ImageDecodeError, match=r"JPEG data, while .* formats=\('PNG',\)"):
+        loader.transform([encode(photo)])[0]
