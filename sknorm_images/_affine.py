@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+Tiles: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 _TILE = 2048  # pixels; inner loops over a last axis of 3 alone are 8 times slower
 _BLOCK = 65_536  # numbers; 256 KiB of float32 stay in the second-level cache
@@ -29,43 +32,49 @@ class Affine:
     def apply(self, x: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the scaled `x` to `out`, C-contiguous; both of shape (..., n_channels)."""
         if x.dtype == np.uint8 and out.dtype.itemsize <= 4:
-            # A grey level less a whole number is exact in float32, so no digits are lost in
-            # the subtraction, least of all where the output is about zero: x * factor +
-            # shift would be 6e-5 off at std 0.3.
-            whole = np.rint(self.center - self.shift / self.factor).clip(0, 255)
-            self._apply(
-                x, out, whole, self.factor, self.shift + (whole - self.center) * self.factor,
-                np.float32,
-            )  # fmt: skip
+            _apply(x, out, self._tiles_for_grey_levels)
         else:
-            self._apply(x, out, self.center, self.factor, self.shift, np.float64)
+            _apply(x, out, _tiles(self.center, self.factor, self.shift, np.float64))
 
     def invert(self, y: NDArray[Any], out: NDArray[Any]) -> None:
         """Write to `out`, C-contiguous, what `apply` made `y` of."""
-        self._apply(y, out, self.shift, 1 / self.factor, self.center, np.float64)
+        _apply(y, out, _tiles(self.shift, 1 / self.factor, self.center, np.float64))
 
-    @staticmethod
-    def _apply(
-        x: NDArray[Any],
-        out: NDArray[Any],
-        minuend: NDArray[np.float64],
-        factor: NDArray[np.float64],
-        summand: NDArray[np.float64],
-        dtype: type[np.float32 | np.float64],
-    ) -> None:
-        n_channels = len(factor)
-        source, target = x.reshape(-1), out.reshape(-1)
-        tile = max(1, min(_TILE, _BLOCK // n_channels))
-        tiled = source.size - source.size % (n_channels * tile)
-        for part, repeats in ((slice(0, tiled), tile), (slice(tiled, None), 1)):
-            width = n_channels * repeats
-            minuends, factors, summands = (
-                np.tile(values, repeats).astype(dtype) for values in (minuend, factor, summand)
-            )
-            x_rows, out_rows = source[part].reshape(-1, width), target[part].reshape(-1, width)
-            n_rows = max(1, _BLOCK // width)
-            for i in range(0, len(x_rows), n_rows):
-                block: NDArray[Any] = x_rows[i : i + n_rows].astype(dtype)
-                block -= minuends
-                block *= factors
-                np.add(block, summands, out=out_rows[i : i + n_rows], casting="same_kind")
+    @cached_property  # the same for every image of a transform
+    def _tiles_for_grey_levels(self) -> Tiles:
+        # A grey level less a whole number is exact in float32, so no digits are lost in the
+        # subtraction, least of all where the output is about zero: x * factor + shift would
+        # be 6e-5 off at std 0.3.
+        whole = np.rint(self.center - self.shift / self.factor).clip(0, 255)
+        shift = self.shift + (whole - self.center) * self.factor
+        return _tiles(whole, self.factor, shift, np.float32)
+
+
+def _tiles(
+    minuend: NDArray[np.float64],
+    factor: NDArray[np.float64],
+    summand: NDArray[np.float64],
+    dtype: type[np.float32 | np.float64],
+) -> Tiles:
+    repeats = max(1, min(_TILE, _BLOCK // len(factor)))
+    first, second, third = (
+        np.tile(values, repeats).astype(dtype) for values in (minuend, factor, summand)
+    )
+    return first, second, third
+
+
+def _apply(x: NDArray[Any], out: NDArray[Any], tiles: Tiles) -> None:
+    width, dtype = len(tiles[0]), tiles[0].dtype
+    source, target = x.reshape(-1), out.reshape(-1)
+    tiled = source.size - source.size % width
+    for part in (slice(0, tiled), slice(tiled, None)):
+        # What is left over is one row, shorter than a tile.
+        row = min(width, source[part].size) or width
+        minuends, factors, summands = (tile[:row] for tile in tiles)
+        x_rows, out_rows = source[part].reshape(-1, row), target[part].reshape(-1, row)
+        n_rows = max(1, _BLOCK // width)
+        for i in range(0, len(x_rows), n_rows):
+            block: NDArray[Any] = x_rows[i : i + n_rows].astype(dtype)
+            block -= minuends
+            block *= factors
+            np.add(block, summands, out=out_rows[i : i + n_rows], casting="same_kind")
