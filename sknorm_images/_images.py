@@ -175,6 +175,30 @@ class LazyImages:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_failures": None}
 
+    @property
+    def filenames(self) -> list[str]:
+        """The path of each image as it was passed; what has none is described."""
+        return [describe(source) for source in self._sources]
+
+    def configured(self, *, n_jobs: int | None = None, verbose: int = 0) -> Self:
+        """Say anew how the images are read.
+
+        Parameters
+        ----------
+        n_jobs : int or None, default=None
+            Number of images that are decoded at once.
+        verbose : int, default=0
+            Above 0, progress bars are shown.
+
+        Returns
+        -------
+        LazyImages
+            New; nothing is decoded.
+        """
+        images = self._with()
+        images.n_jobs, images.verbose = n_jobs, verbose
+        return images
+
     def resized(self, resizing: Resizing) -> Self:
         """Add a size that the images are brought to when they are read.
 

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from sknorm_images._decoding import MODES, Decoding, Source
 from sknorm_images._images import LazyImages
-from sknorm_images._parameters import check_choice, check_number
+from sknorm_images._parameters import check_choice, check_n_jobs, check_number
 from sknorm_images._transformer import StatelessImageTransformer
 
 _BYTES = bytes | bytearray | memoryview
@@ -149,10 +149,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         check_choice("on_error", self.on_error, ("raise", "blank"))
         check_number("max_pixels", self.max_pixels, low=1, integral=True)
         check_number("max_scans", self.max_scans, low=1, integral=True)
-        if self.n_jobs is not None:
-            check_number("n_jobs", self.n_jobs, low=float("-inf"), integral=True)
-        if self.n_jobs == 0:
-            raise ValueError("n_jobs=0 leaves nobody to work. Pass 1 or more, or -1 for all.")
+        check_n_jobs(self.n_jobs)
         if not isinstance(self.verbose, bool):
             check_number("verbose", self.verbose, low=0, integral=True)
         limit = Image.MAX_IMAGE_PIXELS

@@ -42,6 +42,15 @@ def check_number(
         raise ValueError(f"{name}={value!r} is out of range. Pass a number {bound}.")
 
 
+def check_n_jobs(n_jobs: object) -> None:
+    """Raise unless `n_jobs` is what joblib takes: None, or an integer other than 0."""
+    if n_jobs is None:
+        return
+    check_number("n_jobs", n_jobs, low=float("-inf"), integral=True)
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 leaves nobody to work. Pass 1 or more, or -1 for all.")
+
+
 def finite_numbers(value: ArrayLike) -> FloatArray | None:
     """Read a parameter as numbers; None where it holds anything else."""
     try:

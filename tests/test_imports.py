@@ -39,12 +39,26 @@ LAYERS = [
     "_pipeline",
     "__init__",
 ]
-ADAPTERS = ["keras", "demo", "__main__"]  # they use what every user can use
+# The modules of an adapter, in the same order; they use what every user can use, and the
+# checks of parameters.
+KERAS = [
+    "keras._batch_order",
+    "keras._look_ahead",
+    "keras._targets",
+    "keras._augmentation",
+    "keras._dataset",
+    "keras._normalization",
+    "keras.__init__",
+]
+CHECKS = {"_parameters", "_sample_weights"}
+PROGRAMS = ["demo", "__main__"]
+MODULES = [*LAYERS, *KERAS, *PROGRAMS]
 
 
 def imports_of(module: str) -> Iterator[str]:
     """Dotted names that a module imports, at its top or within a function."""
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -55,10 +69,19 @@ def imports_of(module: str) -> Iterator[str]:
 
 def own_modules(module: str) -> set[str]:
     """Modules of this package that a module imports; __init__ for a public name."""
-    parts = [name.split(".") for name in imports_of(module)]
-    names = {[*part, ""][1] for part in parts if part[0] == "sknorm_images"}
-    files = {path.stem for path in PACKAGE.glob("*.py")}
-    return {name if name in files else "__init__" for name in names}
+    names = {name for name in imports_of(module) if name.split(".")[0] == "sknorm_images"}
+    return {_module_of(name) for name in names}
+
+
+def _module_of(name: str) -> str:
+    """The module that a dotted name is, or is in."""
+    name = f"{name}.".partition(".")[2]  # within the package
+    while name:
+        name = name.rpartition(".")[0]
+        for module in (name, f"{name}.__init__"):
+            if module in MODULES:
+                return module
+    return "__init__"
 
 
 def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -72,8 +95,8 @@ def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_module_has_its_place():
-    modules = {path.stem for path in PACKAGE.rglob("*.py")}
-    assert modules == {*LAYERS, *ADAPTERS}
+    paths = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
+    assert sorted(".".join(path.parts) for path in paths) == sorted(MODULES)
 
 
 @pytest.mark.parametrize("module", LAYERS)
@@ -82,15 +105,25 @@ def test_a_module_imports_only_those_below_it(module):
     assert own_modules(module) <= set(below)
 
 
-@pytest.mark.parametrize("module", ADAPTERS)
-def test_an_adapter_imports_public_names_alone(module):
-    assert own_modules(module) <= {"__init__", "keras", "demo"}
+@pytest.mark.parametrize("module", KERAS)
+def test_the_keras_adapter_uses_public_names_and_its_own_modules_below(module):
+    below = KERAS[: KERAS.index(module)]
+    assert own_modules(module) <= {"__init__", *CHECKS, *below}
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_a_program_imports_public_names_alone(module):
+    assert own_modules(module) <= {"__init__", "keras.__init__", "demo"}
 
 
 @pytest.mark.parametrize(
     ("library", "importers"),
     [
-        ("keras", {"keras", "demo"}),
+        (
+            "keras",
+            {"keras._augmentation", "keras._dataset", "keras._normalization"}
+            | {"keras.__init__", "demo"},
+        ),
         ("jax", set()),
         ("tensorflow", set()),
         ("torch", set()),
@@ -102,7 +135,7 @@ def test_an_adapter_imports_public_names_alone(module):
 def test_an_optional_library_is_imported_only_where_it_belongs(library, importers):
     found = {
         module
-        for module in (*LAYERS, *ADAPTERS)
+        for module in MODULES
         if library in {name.split(".")[0] for name in imports_of(module)}
     }
     assert found == importers

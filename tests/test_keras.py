@@ -517,7 +517,7 @@ def test_a_batch_size_that_is_no_integer_is_refused(batch_size):
         numbered(batch_size=batch_size)
 
 
-@pytest.mark.parametrize("label_mode", ["binary", "", None, 1])
+@pytest.mark.parametrize("label_mode", ["sparse", "", 1])
 def test_an_unknown_label_mode_is_refused(label_mode):
     with pytest.raises(ValueError, match=r"label_mode=.*'auto', 'int', 'categorical'"):
         numbered(label_mode=label_mode)
@@ -922,7 +922,7 @@ def test_lazy_images_do_not_go_through_a_loader_again(pipeline, files):
 def test_values_that_mean_nothing_are_refused_at_once(options, message):
     images = np.zeros((3, 2, 2, 1), np.uint8)
 
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         PipelineDataset(ChannelMinMaxScaler(data_range=(0, 255)), images, **options)
 
 

@@ -1,0 +1,88 @@
+"""Calls of the user's function that changes the batches of a training run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+Augment: TypeAlias = Callable[..., tuple[Any, Any]]
+
+
+def check_augment(augment: object) -> None:
+    """Raise TypeError unless `augment` is None or takes (x, y) or (x, y, generator)."""
+    if augment is None:
+        return
+    if isinstance(augment, keras.Layer):
+        raise TypeError(
+            f"augment is a Keras layer, {augment.name!r}, which takes images alone. Put it in "
+            "front of the model, or pass lambda x, y: (layer(x, training=True), y)."
+        )
+    if not callable(augment) or not (_takes(augment, 2) or _takes(augment, 3)):
+        raise TypeError(
+            f"augment={augment!r} cannot be called with a batch. Pass a callable of (x, y), "
+            "or of (x, y, generator), that returns (x, y)."
+        )
+
+
+def _takes(function: Callable[..., Any], n_arguments: int) -> bool:
+    try:
+        inspect.signature(function).bind(*[None] * n_arguments)
+    except ValueError:  # a builtin, whose signature nobody knows
+        return n_arguments == 2
+    except TypeError:
+        return False
+    return True
+
+
+def augmented(
+    augment: Augment, x: NDArray[Any], y: Any, generator: np.random.Generator
+) -> tuple[NDArray[Any], Any]:
+    """Call `augment` on one batch, and check what it returns.
+
+    Parameters
+    ----------
+    augment : callable
+        As `check_augment` lets through.
+    x : ndarray of shape (batch_size, ...)
+        Images.
+    y : ndarray, dict of str to ndarray, or None
+        Targets.
+    generator : numpy.random.Generator
+        Passed on if `augment` takes three arguments.
+
+    Returns
+    -------
+    x, y : ndarray, and of the structure of `y`
+        What it returned, as NumPy arrays.
+
+    Raises
+    ------
+    TypeError
+        If it returned no pair.
+    ValueError
+        If it returned another number of images.
+    """
+    result = augment(x, y, generator) if _takes(augment, 3) else augment(x, y)
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise TypeError(
+            f"augment returned {type(result).__name__}, and a batch is images and targets. "
+            "Return (x, y)."
+        )
+    x_new, y_new = keras.tree.map_structure(_as_array, tuple(result))
+    if np.shape(x_new)[:1] != x.shape[:1]:
+        raise ValueError(
+            f"augment was given {len(x)} images and returned an array of shape "
+            f"{np.shape(x_new)}. Return as many as came, in their order."
+        )
+    return x_new, y_new
+
+
+def _as_array(value: Any) -> Any:
+    if value is None or isinstance(value, np.ndarray):
+        return value
+    return keras.ops.convert_to_numpy(value)

@@ -1,0 +1,98 @@
+"""Which samples make up which batch: a function of seed and epoch alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class BatchOrder:
+    """How the samples of an epoch are drawn, ordered and cut into batches.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of samples there are.
+    batch_size : int
+        Number of samples in a batch; the last one may be smaller.
+    shuffle : bool
+        Whether every epoch has an order of its own.
+    seed : int
+        With the number of the epoch, all that the order depends on.
+    drop_remainder : bool, default=False
+        Whether a last batch that would be smaller is left out.
+    classes : ndarray of shape (n_samples,), dtype int, or None, default=None
+        The number of each sample's class. Where given, samples of smaller classes are
+        drawn repeatedly, until every class is as frequent as the largest.
+    """
+
+    n_samples: int
+    batch_size: int
+    shuffle: bool
+    seed: int
+    drop_remainder: bool = False
+    classes: NDArray[np.intp] | None = None
+
+    @property
+    def n_batches(self) -> int:
+        """Number of batches in an epoch."""
+        n_drawn = self.n_samples
+        if self.classes is not None:
+            counts = np.bincount(self.classes)
+            n_drawn = int(counts.max() * np.count_nonzero(counts))
+        if self.drop_remainder:
+            return n_drawn // self.batch_size
+        return ceil(n_drawn / self.batch_size)
+
+    def draw(self, epoch: int) -> NDArray[np.intp]:
+        """Draw the samples of one epoch, in order.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch, from 0.
+
+        Returns
+        -------
+        ndarray of shape (n_drawn,), dtype intp
+            Positions of the samples; read-only.
+        """
+        samples = np.arange(self.n_samples)
+        if self.shuffle:
+            generator = self._generator(epoch)
+            if self.classes is not None:
+                samples = _draw_evenly(self.classes, generator)
+            samples = generator.permutation(samples)
+        samples.setflags(write=False)
+        return samples
+
+    def rows(self, batch: int) -> slice:
+        """Tell which part of an epoch's samples a batch is."""
+        return slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+
+    def augmenter(self, epoch: int, batch: int) -> np.random.Generator:
+        """Make the random generator of one batch, independent of all others."""
+        return self._generator(epoch, batch)
+
+    def _generator(self, *key: int) -> np.random.Generator:
+        # Keys of differing lengths never meet, while default_rng([seed, epoch]) and
+        # default_rng([seed, epoch, 0]) would be the same stream.
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+
+
+def _draw_evenly(
+    classes: NDArray[np.intp], generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """Repeat the members of smaller classes equally often, up to one time."""
+    counts = np.bincount(classes)
+    members_of_classes = np.split(np.argsort(classes, kind="stable"), np.cumsum(counts)[:-1])
+    drawn = []
+    for members in members_of_classes:
+        if len(members):
+            times, rest = divmod(int(counts.max()), len(members))
+            drawn += [np.repeat(members, times), generator.choice(members, rest, False)]
+    return np.concatenate(drawn)

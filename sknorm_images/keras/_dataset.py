@@ -1,0 +1,519 @@
+"""PipelineDataset: batches of transformed images for ``model.fit``."""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+import warnings
+from typing import Any, NamedTuple, TypeAlias
+
+import keras
+import numpy as np
+from joblib import cpu_count, effective_n_jobs, parallel_config
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import check_is_fitted
+
+from sknorm_images import (
+    ImageDecodeError,
+    ImageDecodeWarning,
+    JpegLoader,
+    LazyImages,
+    Resizer,
+)
+from sknorm_images._parameters import check_choice, check_n_jobs, check_number
+from sknorm_images._sample_weights import check_weights
+from sknorm_images.keras._augmentation import Augment, augmented, check_augment
+from sknorm_images.keras._batch_order import BatchOrder
+from sknorm_images.keras._look_ahead import LookAhead
+from sknorm_images.keras._targets import class_numbers, encode_targets
+
+Failures: TypeAlias = dict[int, ImageDecodeError | OSError]
+
+_BYTES_AHEAD = 2**30  # what batches made ahead may take, however many cores there are
+_BATCHES_AHEAD = 2  # for each thread: the one it makes, and one that waits
+
+
+class _Batch(NamedTuple):
+    parts: Any
+    failures: Failures
+
+    @property
+    def n_bytes(self) -> int:
+        arrays = [part for part in keras.tree.flatten(self.parts) if part is not None]
+        return sum(int(array.nbytes) for array in arrays)
+
+
+class PipelineDataset(keras.utils.PyDataset):
+    """Batches of transformed images and their labels, for ``fit``, ``evaluate``, ``predict``.
+
+    Batch *i* is ``pipeline.transform(X[rows])``. While the model is busy with it, threads
+    decode the following ones.
+
+    Parameters
+    ----------
+    pipeline : fitted transformer
+        A pipeline of `JpegLoader`, `Resizer` and a scaler; the first steps of one, such as
+        ``pipeline[:-1]``, which feeds uint8 pixels; or a lone scaler.
+    X : array-like of shape (n_samples, ...)
+        What the pipeline transforms: paths, bytes, LazyImages, or an array or memmap.
+    y : array-like of shape (n_samples, ...), dict of str to array-like, or None, default=None
+        Labels of classes; targets of any shape; or several targets by name, for a model of
+        several outputs. None for ``predict``.
+    batch_size : int, default=32
+        Number of images in a batch; the last one may be smaller.
+    shuffle : bool, default=False
+        Whether to put the images in a new order every epoch. Pass ``shuffle=False`` to
+        ``model.fit``, which would reorder whole batches on top: they stay right, but are
+        no longer decoded ahead.
+    seed : int or None, default=None
+        The order and the generators of `augment` are functions of seed and epoch alone;
+        None draws a seed.
+    label_mode : {"auto", "int", "categorical", "binary", "input", None}, default="auto"
+        What the model gets of `y`:
+
+        - "auto": strings are numbered from 0, and numbers pass through as they are;
+        - "int": the numbers of the classes;
+        - "categorical": one-hot, float32, of shape (batch_size, n_classes);
+        - "binary": 0 and 1, float32, of shape (batch_size, 1), as Keras' own;
+        - "input": the images themselves, for an autoencoder;
+        - None: nothing.
+
+        With the last two, `y` only tells the classes that are weighed or oversampled.
+    classes : array-like of shape (n_classes,) or None, default=None
+        Labels in the order of their numbers; None takes those in `y`, sorted. Pass
+        ``classes=train.classes_`` for validation data that may lack a class.
+    sample_weight : array-like of shape (n_samples,), "balanced" or None, default=None
+        What the loss of each image counts. "balanced" gives every class the same sum:
+        ``n_samples / (n_classes * n_samples_of_the_class)`` for each image.
+    oversample : bool, default=False
+        Whether to draw the images of smaller classes repeatedly, until every class is as
+        frequent as the largest. Each image of a class is drawn equally often, or once more,
+        as chance has it. Needs ``shuffle=True``.
+    augment : callable or None, default=None
+        Called as ``augment(x, y)`` on every batch, it returns both. One that takes a third
+        argument is given a `numpy.random.Generator` that seed, epoch and batch determine.
+        Several threads call it at once.
+    drop_remainder : bool, default=False
+        Whether to leave out a last batch that would be smaller.
+    n_jobs : int or None, default=-1
+        Number of threads that decode batches ahead; -1 means one a core. There are never
+        more than cores, and of batches no more than twice as many, or 1 GiB.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,), or None
+        Labels in the order of their numbers; None where labels pass through.
+    seed : int
+        The seed in use.
+    epoch : int
+        Number of passes that were served in full. Set it to go on where a run was
+        interrupted. Before the first pass, Keras may take a batch or two to see what they
+        look like; where there are no more, that is a pass.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is of the wrong type, or one of those with which Keras would run
+        workers of its own: `workers`, `use_multiprocessing`, `max_queue_size`.
+    ValueError
+        If X and y differ in length, X is empty, or parameters are out of range or do not go
+        together. In ``predict``, if the order is shuffled. At the end of an epoch, if none
+        of the images could be read.
+    sklearn.exceptions.NotFittedError
+        If the pipeline is not fitted.
+
+    See Also
+    --------
+    normalization_layer : The scaler as the first layer of a model.
+
+    Notes
+    -----
+    Where the loader has ``on_error="blank"``, batches carry sample weights: 0 for images
+    that cannot be read, 1, or their `sample_weight`, for the others. One
+    `ImageDecodeWarning` an epoch lists them. Keras does not combine sample weights with
+    `class_weight`, nor `class_weight` with a dict of targets: pass `sample_weight`.
+
+    Keras' own workers are refused since, on JAX, its queue serves some batches twice and
+    others late; processes would fork a running JAX. Decoding releases Python's lock, so
+    threads suffice. Those of this class end when nobody takes what they make.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_sample_images
+    >>> from sknorm_images import ChannelStandardScaler
+    >>> from sknorm_images.keras import PipelineDataset
+    >>> photos = np.stack(load_sample_images().images)
+    >>> scaler = ChannelStandardScaler().fit(photos)
+    >>> dataset = PipelineDataset(scaler, photos, ["temple", "flower"], batch_size=2)
+    >>> x, y = dataset[0]
+    >>> x.shape, y, dataset.classes_
+    ((2, 427, 640, 3), array([1, 0]), array(['flower', 'temple'], dtype='<U6'))
+    """
+
+    _previous: int
+    _served: NDArray[np.bool_]
+
+    def __init__(
+        self,
+        pipeline: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int | None = None,
+        label_mode: str | None = "auto",
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | str | None = None,
+        oversample: bool = False,
+        augment: Augment | None = None,
+        drop_remainder: bool = False,
+        n_jobs: int | None = -1,
+        **keras_options: Any,
+    ) -> None:
+        for name in keras_options:
+            raise TypeError(_refusal(name))
+        super().__init__()
+        check_is_fitted(pipeline)
+        check_number("batch_size", batch_size, low=1, integral=True)
+        for name, value in (
+            ("shuffle", shuffle),
+            ("oversample", oversample),
+            ("drop_remainder", drop_remainder),
+        ):
+            check_choice(name, value, (True, False))
+        if seed is not None:
+            check_number("seed", seed, low=0, integral=True)
+        check_n_jobs(n_jobs)
+        check_augment(augment)
+        self._images, self._transformer = _split(pipeline, X)
+        n_samples = len(self._images)
+        if not n_samples:
+            raise ValueError("X is empty, so there is nothing to make batches of. Check X.")
+        self._targets = encode_targets(y, label_mode, classes, n_samples)
+        self._weights = _weights(sample_weight, y, n_samples)
+        if self._weights is not None and not self._targets.are_there:
+            raise ValueError(
+                "sample_weight weighs the loss of targets, and there are none. Pass y and a "
+                "label_mode, or leave sample_weight out."
+            )
+        self._order = BatchOrder(
+            n_samples,
+            int(batch_size),
+            bool(shuffle),
+            secrets.randbits(64) if seed is None else int(seed),
+            bool(drop_remainder),
+            _classes_to_even_out(y, n_samples, shuffle, sample_weight) if oversample else None,
+        )
+        if not len(self):
+            raise ValueError(
+                f"batch_size={batch_size} is more than the {n_samples} images of X, and "
+                "drop_remainder=True leaves no batch. Pass a smaller batch_size."
+            )
+        self._augment = augment
+        self._n_threads: int = min(effective_n_jobs(n_jobs), cpu_count())
+        self._batch_bytes: int | None = None
+        self._look_ahead = self._new_look_ahead()
+        self._begin(0)
+
+    def __len__(self) -> int:
+        return self._order.n_batches
+
+    def __getitem__(self, index: int) -> Any:
+        """Take one batch of this epoch, and have the following ones decoded.
+
+        Parameters
+        ----------
+        index : int
+            Number of the batch in this epoch.
+
+        Returns
+        -------
+        ndarray, (ndarray, targets) or (ndarray, targets, ndarray)
+            The images; with `y`, the targets; with `sample_weight`, or where unreadable
+            images are left blank, also sample weights, float32, of shape (batch_size,).
+
+        Raises
+        ------
+        IndexError
+            If there is no such batch.
+        ImageDecodeError, OSError
+            If an image cannot be read, unless the loader has ``on_error="blank"``.
+        """
+        self._check_index(index)
+        # Batches in another order, such as that of model.fit(shuffle=True), come one by one.
+        is_next = index in (0, self._previous + 1)
+        self._previous = index
+        with parallel_config(backend="threading", n_jobs=self._n_threads):
+            batch = self._look_ahead.take(index, self._n_ahead() if is_next else 0)
+        self._batch_bytes = self._batch_bytes or batch.n_bytes
+        self._failures |= batch.failures
+        self._served[index] = True
+        return batch.parts
+
+    def on_epoch_begin(self) -> None:
+        """Refuse to predict in an order that nobody could undo."""
+        if self._order.shuffle and _is_predicting():
+            raise ValueError(
+                "The dataset has shuffle=True, so its predictions would be in another order "
+                "than X. Make one for predict, with shuffle=False."
+            )
+
+    def on_epoch_end(self) -> None:
+        """Take the order of the next epoch, if this one was served in full.
+
+        Keras also calls it at other times: on JAX, a first fit begins a pass, takes one
+        batch and ends it.
+        """
+        if not self._served.all():
+            return
+        n_read = len(np.unique(self._served_samples()))
+        failures = self._failures
+        self._begin(self._epoch + 1)
+        if failures and len(failures) == n_read:
+            raise ValueError(
+                f"None of the {n_read} images can be read, so there is nothing to "
+                f"train on. Check X; the first one fails with: {min(failures.items())[1]}"
+            )
+        if failures:
+            warnings.warn(ImageDecodeWarning(failures, n_read), stacklevel=2)
+
+    def rows(self, batch_index: int, epoch: int | None = None) -> NDArray[np.intp]:
+        """Tell which images a batch holds.
+
+        Parameters
+        ----------
+        batch_index : int
+            Number of the batch in its epoch.
+        epoch : int or None, default=None
+            Number of the epoch, from 0; None means the one that is being served.
+
+        Returns
+        -------
+        ndarray of shape (batch_size,), dtype intp
+            Their positions in X.
+
+        Raises
+        ------
+        IndexError
+            If there is no such batch.
+        """
+        self._check_index(batch_index)
+        if epoch is not None:
+            check_number("epoch", epoch, low=0, integral=True)
+        samples = self._samples if epoch is None else self._order.draw(int(epoch))
+        return samples[self._order.rows(batch_index)]
+
+    def filenames(self, batch_index: int, epoch: int | None = None) -> list[str]:
+        """Tell the names of the files of a batch, to find the cause of a bad prediction.
+
+        Parameters
+        ----------
+        batch_index : int
+            Number of the batch in its epoch.
+        epoch : int or None, default=None
+            Number of the epoch, from 0; None means the one that is being served.
+
+        Returns
+        -------
+        list of str
+            The paths as they were passed; for bytes, how many they are.
+
+        Raises
+        ------
+        IndexError
+            If there is no such batch.
+        TypeError
+            If X holds no files.
+        """
+        rows = self.rows(batch_index, epoch)
+        if not isinstance(self._images, LazyImages):
+            raise TypeError(
+                f"X is a {type(self._images).__name__}, whose images have no file names. Call "
+                "rows(batch_index) for their positions."
+            )
+        return self._images[rows].filenames
+
+    @property
+    def classes_(self) -> NDArray[Any] | None:
+        """Labels in the order of their numbers; None where labels pass through."""
+        return self._targets.classes
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images in a batch."""
+        return self._order.batch_size
+
+    @property
+    def seed(self) -> int:
+        """The seed in use."""
+        return self._order.seed
+
+    @property
+    def epoch(self) -> int:
+        """Number of passes that were served in full."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        check_number("epoch", epoch, low=0, integral=True)
+        self._begin(int(epoch))
+
+    workers = property(lambda self: 1, lambda self, _: _refuse("workers"))
+    use_multiprocessing = property(
+        lambda self: False, lambda self, _: _refuse("use_multiprocessing")
+    )
+    max_queue_size = property(lambda self: 1, lambda self, _: _refuse("max_queue_size"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_look_ahead"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._look_ahead = self._new_look_ahead()
+
+    def _new_look_ahead(self) -> LookAhead[_Batch]:
+        return LookAhead(self._make_batch, len(self), self._n_threads)
+
+    def _n_ahead(self) -> int:
+        if self._batch_bytes is None:  # before the first batch, nobody knows what fits
+            return 0
+        fitting = max(1, _BYTES_AHEAD // max(1, self._batch_bytes))
+        return min(_BATCHES_AHEAD * self._n_threads, fitting)
+
+    def _begin(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._samples = self._order.draw(epoch)
+        self._previous = -1
+        self._served = np.zeros(len(self), bool)
+        self._failures: Failures = {}
+        self._look_ahead.forget()
+
+    def _check_index(self, index: int) -> None:
+        if not 0 <= index < len(self):
+            raise IndexError(
+                f"There is no batch {index} among {len(self)} batches. Pass 0 to "
+                f"{len(self) - 1}."
+            )
+
+    def _served_samples(self) -> NDArray[np.intp]:
+        return self._samples[: len(self) * self.batch_size]
+
+    def _make_batch(self, index: int) -> _Batch:
+        rows = self._samples[self._order.rows(index)]
+        try:
+            x, blanks = self._transform(rows)
+        except ImageDecodeError as unreadable:
+            _locate(unreadable, rows)
+            raise
+        weights = None if self._weights is None else self._weights[rows]
+        if blanks is not None:
+            weights = np.ones(len(x), np.float32) if weights is None else weights
+            weights[list(blanks)] = 0
+        y = self._targets.of(rows, x)
+        if self._augment is not None:
+            generator = self._order.augmenter(self._epoch, index)
+            x, y = augmented(self._augment, x, x.copy() if y is x else y, generator)
+        failures = {int(rows[i]): error for i, error in (blanks or {}).items()}
+        for error in failures.values():
+            _locate(error, rows)
+        if not self._targets.are_there:
+            return _Batch(x, failures)
+        return _Batch((x, y) if weights is None else (x, y, weights), failures)
+
+    def _transform(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], Failures | None]:
+        images = self._images
+        images = images.iloc[rows] if hasattr(images, "iloc") else images[rows]
+        blanks = None
+        if isinstance(images, LazyImages) and images.on_error == "blank":
+            images, blanks = images.read()
+        if self._transformer is not None:
+            images = self._transformer.transform(images)
+        x = np.asarray(images)
+        if blanks:
+            x = np.require(x, requirements="W")
+            x[list(blanks)] = 0
+        return x, blanks
+
+
+def _refusal(name: str) -> str:
+    if name not in ("workers", "use_multiprocessing", "max_queue_size"):
+        return f"PipelineDataset() got an unexpected keyword argument {name!r}"
+    return (
+        f"{name} is for Keras' own workers, which serve some batches twice on JAX and hang if "
+        "a process is lost, so they are not used. Pass n_jobs, the number of threads that "
+        "decode batches ahead."
+    )
+
+
+def _refuse(name: str) -> None:
+    raise AttributeError(_refusal(name))
+
+
+def _weights(
+    sample_weight: ArrayLike | str | None, y: Any, n_samples: int
+) -> NDArray[np.float32] | None:
+    if not isinstance(sample_weight, str):
+        weights = check_weights(sample_weight, n_samples)
+        return None if weights is None else weights.astype(np.float32)
+    check_choice("sample_weight", sample_weight, ("balanced",))
+    numbers = class_numbers(y, n_samples, "sample_weight='balanced'")
+    weights = compute_class_weight("balanced", classes=np.unique(numbers), y=numbers)
+    return np.asarray(weights[numbers], np.float32)
+
+
+def _classes_to_even_out(
+    y: Any, n_samples: int, shuffle: bool, sample_weight: object
+) -> NDArray[np.intp]:
+    if not shuffle:
+        raise ValueError(
+            "oversample=True draws images at random every epoch, and shuffle=False keeps "
+            "their order. Pass shuffle=True, or oversample=False."
+        )
+    if isinstance(sample_weight, str):
+        raise ValueError(
+            "oversample=True and sample_weight='balanced' both even out the classes, so small "
+            "ones would count twice. Pass one of them."
+        )
+    return class_numbers(y, n_samples, "oversample=True")
+
+
+def _locate(error: Exception, rows: NDArray[np.intp]) -> None:
+    """Make the position in a batch that an error names one in X."""
+    if isinstance(error, ImageDecodeError) and error.position is not None:
+        error.position = int(rows[error.position])
+
+
+def _is_predicting() -> bool:
+    """Tell whether the call comes from ``model.predict``, which Keras does not let on."""
+    predict, fit, evaluate = (
+        inspect.unwrap(method).__code__
+        for method in (keras.Model.predict, keras.Model.fit, keras.Model.evaluate)
+    )
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code not in (fit, evaluate):
+        if frame.f_code is predict:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
+    """Run the lazy first steps on all of X once, and keep the rest for the batches."""
+    steps = (
+        [step for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [pipeline]
+    )
+    n_lazy = 0
+    while n_lazy < len(steps) and isinstance(steps[n_lazy], JpegLoader | Resizer):
+        n_lazy += 1
+    images = X if hasattr(X, "shape") or n_lazy else np.asarray(X)
+    for step in steps[:n_lazy]:
+        images = step.transform(images)
+    if isinstance(images, LazyImages):
+        images = images.configured()  # as the dataset says, and without a bar a batch
+    if not n_lazy:
+        return images, pipeline
+    return images, pipeline[n_lazy:] if n_lazy < len(steps) else None

@@ -1,0 +1,102 @@
+"""Items of a sequence made ahead of their consumer, in threads that end by themselves."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from joblib import parallel_config
+
+T = TypeVar("T")
+
+
+class LookAhead(Generic[T]):
+    """Make the items that follow the one just taken, while the consumer is busy with it.
+
+    A thread lives as long as there is something to make, so a consumer that stops taking
+    leaves none behind. Nobody has to close anything.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(i)`` returns item i. It is called by several threads at once.
+    n_items : int
+        Items are numbered from 0 to ``n_items - 1``.
+    n_threads : int
+        How many threads may make items, beside the consumer's.
+    """
+
+    def __init__(self, make: Callable[[int], T], n_items: int, n_threads: int) -> None:
+        self._make = make
+        self._n_items = n_items
+        self._n_threads = n_threads
+        self._lock = threading.Lock()
+        self._waiting: deque[int] = deque()
+        self._started: dict[int, Future[T]] = {}
+        self._n_running = 0
+
+    def take(self, i: int, n_ahead: int) -> T:
+        """Return item i, and have the next ones made.
+
+        Parameters
+        ----------
+        i : int
+            The item.
+        n_ahead : int
+            How many items after it may be made or kept; all others are forgotten.
+
+        Returns
+        -------
+        object
+            What ``make(i)`` returned, in another thread or, where none had begun with it,
+            in this one.
+
+        Raises
+        ------
+        Exception
+            What ``make(i)`` raised. Then all other items are forgotten.
+        """
+        with self._lock:
+            future = self._started.pop(i, None)
+            self._look_at(range(i + 1, min(i + 1 + n_ahead, self._n_items)))
+        try:
+            return self._make(i) if future is None else future.result()
+        except BaseException:  # an interrupt, too
+            self.forget()
+            raise
+
+    def forget(self) -> None:
+        """Drop all items; threads end with the one they are at."""
+        with self._lock:
+            self._look_at(range(0))
+
+    def _look_at(self, items: range) -> None:
+        self._started = {i: future for i, future in self._started.items() if i in items}
+        self._waiting = deque(i for i in items if i not in self._started)
+        for _ in range(min(self._n_threads - self._n_running, len(self._waiting))):
+            # Not a daemon: one that is cut off within a decoder can crash the exit.
+            threading.Thread(target=self._work, name="sknorm_images-look-ahead").start()
+            self._n_running += 1
+
+    def _work(self) -> None:
+        # The threads are the parallelism, whatever n_jobs a step asks for.
+        with parallel_config(backend="sequential"):
+            while (begun := self._begin()) is not None:
+                i, future = begun
+                try:
+                    future.set_result(self._make(i))
+                except BaseException as error:  # noqa: BLE001 - it goes to the consumer
+                    future.set_exception(error)
+
+    def _begin(self) -> tuple[int, Future[T]] | None:
+        with self._lock:
+            # At exit, Python waits for this thread: it ends with the item it is at.
+            if not self._waiting or not threading.main_thread().is_alive():
+                self._n_running -= 1
+                return None
+            i = self._waiting.popleft()
+            self._started[i] = future = Future[T]()
+            return i, future

@@ -1,0 +1,95 @@
+"""A fitted scaler as a layer of a Keras model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from sknorm_images import ChannelMinMaxScaler, ChannelStandardScaler
+
+
+def normalization_layer(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> Any:
+    """Make a Keras layer that does what a fitted scaler does.
+
+    Put it in front of a model, feed the model ``PipelineDataset(pipeline[:-1], …)``, and
+    the saved model takes raw pixels.
+
+    Parameters
+    ----------
+    scaler : ChannelStandardScaler or ChannelMinMaxScaler
+        Fitted, or with constants that need no fit.
+
+    Returns
+    -------
+    keras.layers.Normalization or keras.layers.Rescaling
+        For inputs of shape (n, height, width, n_channels), in grey levels. It computes in
+        float32, also under a mixed-precision policy.
+
+    Raises
+    ------
+    TypeError
+        If `scaler` is neither of the two.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+    ValueError
+        If a layer cannot express it: with `per_image`, `clip`, or where Keras' image data
+        format is ``"channels_first"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_sample_images
+    >>> from sknorm_images import ChannelStandardScaler
+    >>> from sknorm_images.keras import normalization_layer
+    >>> photos = np.stack(load_sample_images().images)
+    >>> scaler = ChannelStandardScaler().fit(photos)
+    >>> layer = normalization_layer(scaler)
+    >>> bool(np.allclose(layer(photos), scaler.transform(photos), atol=1e-5))
+    True
+    """
+    if not isinstance(scaler, ChannelStandardScaler | ChannelMinMaxScaler):
+        raise TypeError(
+            f"scaler is a {type(scaler).__name__}, which has no layer of its own. Pass a "
+            "ChannelStandardScaler or a ChannelMinMaxScaler, such as pipeline[-1]."
+        )
+    if scaler.per_image:
+        raise ValueError(
+            f"per_image={scaler.per_image!r} takes the statistics from each image, and no "
+            "Keras layer does. Scale in the pipeline: PipelineDataset(pipeline, ...)."
+        )
+    if keras.config.image_data_format() == "channels_first":
+        raise ValueError(
+            "Keras' image_data_format is 'channels_first', and the scaler's channels come "
+            "last. Call keras.config.set_image_data_format('channels_last')."
+        )
+    if isinstance(scaler, ChannelMinMaxScaler) and scaler.clip:
+        raise ValueError(
+            "clip=True cuts values off, and keras.layers.Rescaling does not. Fit a scaler "
+            "with clip=False, or scale in the pipeline: PipelineDataset(pipeline, ...)."
+        )
+    # What becomes of 0 and of 1 tells all about a map that is affine.
+    levels = np.zeros((2, _n_channels(scaler)))
+    levels[1] = 1
+    offset, scaled_one = scaler.transform(levels)
+    factor = scaled_one - offset
+    if isinstance(scaler, ChannelMinMaxScaler):
+        return keras.layers.Rescaling(factor.tolist(), offset.tolist(), dtype="float32")
+    return keras.layers.Normalization(
+        axis=-1,
+        mean=(-offset / factor).tolist(),
+        variance=(1 / factor**2).tolist(),
+        dtype="float32",
+    )
+
+
+def _n_channels(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> int:
+    """Tell the channels seen in `fit`, or those of the constants: 1 if they are for all."""
+    if hasattr(scaler, "n_features_in_"):
+        return int(scaler.n_features_in_)
+    if isinstance(scaler, ChannelMinMaxScaler):
+        constants = [*(() if scaler.data_range is None else scaler.data_range)]
+    else:
+        constants = [value for value in (scaler.mean, scaler.std) if value is not None]
+    return max(map(np.size, constants), default=1)

@@ -1,0 +1,232 @@
+"""What a model is trained to predict: labels as numbers or one-hot, or targets as given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sknorm_images._parameters import check_choice
+
+LABEL_MODES = ("auto", "int", "categorical", "binary", "input", None)
+_ENCODED = ("int", "categorical", "binary")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets of all samples, as `encode_targets` makes them.
+
+    Parameters
+    ----------
+    label_mode : str or None
+        One of `LABEL_MODES`.
+    values : ndarray, dict of str to ndarray, or None, default=None
+        The targets, or the numbers of the classes; one entry a sample.
+    classes : ndarray of shape (n_classes,) or None, default=None
+        The labels in the order of their numbers, where they are numbered.
+    """
+
+    label_mode: str | None
+    values: NDArray[Any] | dict[str, NDArray[Any]] | None = None
+    classes: NDArray[Any] | None = None
+
+    @property
+    def are_there(self) -> bool:
+        """Whether a batch has targets, beside its images."""
+        return self.values is not None or self.label_mode == "input"
+
+    def of(self, rows: NDArray[np.intp], x: NDArray[Any]) -> Any:
+        """Make the targets of one batch.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (batch_size,), dtype intp
+            Positions of the samples.
+        x : ndarray of shape (batch_size, ...)
+            Their images.
+
+        Returns
+        -------
+        ndarray, dict of str to ndarray, or None
+            The targets.
+        """
+        if self.label_mode == "input":
+            return x
+        if self.values is None:
+            return None
+        if isinstance(self.values, dict):
+            return {name: values[rows] for name, values in self.values.items()}
+        if self.label_mode == "binary":
+            return self.values[rows, np.newaxis].astype(np.float32)
+        if self.label_mode == "categorical" and self.classes is not None:
+            numbers = np.arange(len(self.classes))
+            return (self.values[rows, np.newaxis] == numbers).astype(np.float32)
+        return self.values[rows]
+
+
+def encode_targets(
+    y: Any, label_mode: str | None, classes: ArrayLike | None, n_samples: int
+) -> Targets:
+    """Check the targets of all samples, and number their classes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples, ...), dict of str to array-like, or None
+        The targets.
+    label_mode : {"auto", "int", "categorical", "binary", "input", None}
+        What becomes of them.
+    classes : array-like of shape (n_classes,) or None
+        The labels in the order of their numbers; None takes those in `y`, sorted.
+    n_samples : int
+        How many there have to be.
+
+    Returns
+    -------
+    Targets
+        What batches are made of.
+
+    Raises
+    ------
+    ValueError
+        If these do not fit together, or labels cannot be numbered.
+    """
+    check_choice("label_mode", label_mode, LABEL_MODES)
+    if y is None and label_mode in _ENCODED:
+        raise ValueError(
+            f"y is None, and label_mode={label_mode!r} numbers labels. Pass y, or "
+            "label_mode=None for batches of images alone."
+        )
+    if y is None:
+        return Targets(label_mode)
+    if isinstance(y, Mapping):
+        return Targets(label_mode, _named_targets(y, label_mode, n_samples))
+    labels = _as_labels(y)
+    _check_length("y", labels, n_samples)
+    if label_mode in ("input", None):
+        return Targets(label_mode)
+    if label_mode == "auto" and not _is_text(labels) and classes is None:
+        return Targets(label_mode, labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"y is of shape {labels.shape}, and label_mode={label_mode!r} numbers one label a "
+            "sample. Pass y of one dimension, or numbers with label_mode='auto'."
+        )
+    known = _distinct(labels) if classes is None else np.asarray(classes)
+    if known.ndim != 1 or not len(known) or len(np.unique(known)) < len(known):
+        raise ValueError(
+            f"classes={known.tolist()} is empty or repeats a label. Pass each label once."
+        )
+    if label_mode == "binary" and len(known) != 2:
+        raise ValueError(
+            f"y has {len(known)} classes, {known.tolist()}, and label_mode='binary' takes "
+            "two. Pass label_mode='categorical', or both labels in classes if y lacks one."
+        )
+    return Targets(label_mode, _numbers(labels, known), known)
+
+
+def class_numbers(y: Any, n_samples: int, purpose: str) -> NDArray[np.intp]:
+    """Number the class of every sample, to weigh or to draw the classes evenly.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels.
+    n_samples : int
+        How many there have to be.
+    purpose : str
+        The parameter that needs them, for the message.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), dtype intp
+        Numbers from 0, each of which is there.
+
+    Raises
+    ------
+    ValueError
+        If `y` is not one label of a class a sample.
+    """
+    labels = None if y is None or isinstance(y, Mapping) else _as_labels(y)
+    if labels is None or labels.ndim != 1 or _is_continuous(labels):
+        raise ValueError(
+            f"{purpose} needs to know the class of every sample, and y holds no labels of "
+            "classes. Pass one label a sample; label_mode='categorical' makes them one-hot."
+        )
+    _check_length("y", labels, n_samples)
+    known = _distinct(labels)
+    return _numbers(labels, known)
+
+
+def _named_targets(
+    y: Mapping[str, ArrayLike], label_mode: str | None, n_samples: int
+) -> dict[str, NDArray[Any]]:
+    if label_mode != "auto":
+        raise ValueError(
+            f"y is a dict, and label_mode={label_mode!r} numbers one label a sample. Pass "
+            "arrays of numbers by name, with label_mode='auto'."
+        )
+    targets = {name: np.asarray(values) for name, values in y.items()}
+    for name, values in targets.items():
+        if values.ndim == 0 or _is_text(values):
+            raise ValueError(
+                f"y[{name!r}] is of dtype {values.dtype} and shape {values.shape}, and a dict "
+                "passes through as it is. Pass numbers, such as those LabelEncoder makes."
+            )
+        _check_length(f"y[{name!r}]", values, n_samples)
+    if not targets:
+        raise ValueError("y is an empty dict. Pass targets by name, or None.")
+    return targets
+
+
+def _as_labels(y: Any) -> NDArray[Any]:
+    labels = np.asarray(y)
+    if (
+        labels.dtype.kind == "U"
+        and isinstance(y, list | tuple)
+        and not all(isinstance(label, str) for label in y)
+    ):
+        raise ValueError("y holds text among other things. Pass labels of one kind.")
+    if labels.ndim == 0:
+        raise ValueError(f"y={y!r} is one label. Pass one for each sample.")
+    return labels
+
+
+def _check_length(name: str, values: NDArray[Any], n_samples: int) -> None:
+    if len(values) != n_samples:
+        raise ValueError(
+            f"X has {n_samples} samples and {name} has {len(values)}. Pass one label a sample."
+        )
+
+
+def _is_text(labels: NDArray[Any]) -> bool:
+    return labels.dtype.kind in "OUST"
+
+
+def _is_continuous(labels: NDArray[Any]) -> bool:
+    return labels.dtype.kind not in "OUSTbiu" and bool((labels != np.rint(labels)).any())
+
+
+def _numbers(labels: NDArray[Any], known: NDArray[Any]) -> NDArray[np.intp]:
+    """Number labels by their place among the known ones."""
+    order = np.argsort(known)
+    places = np.searchsorted(known, labels, sorter=order).clip(max=len(known) - 1)
+    numbers: NDArray[np.intp] = order[places]
+    if (unknown := known[numbers] != labels).any():
+        raise ValueError(
+            f"y holds {labels[unknown].tolist()[0]!r}, which is not among the classes "
+            f"{known.tolist()}. Pass all labels in classes."
+        )
+    return numbers
+
+
+def _distinct(labels: NDArray[Any]) -> NDArray[Any]:
+    try:
+        return np.unique(labels)
+    except TypeError as error:
+        raise ValueError(
+            f"y holds labels that have no order ({error}), such as text among numbers, or "
+            "None. Pass labels of one kind."
+        ) from error
