@@ -13,17 +13,21 @@ from sknorm_images import load_image_folder, make_image_pipeline
 from sknorm_images.demo import make_photo_folder
 
 ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+
+# Keras turns its variables into arrays in a way that NumPy 2 warns of.
+KERAS_WARNS = "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/user_guide.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_the_examples_of_a_page_run_in_order(page, tmp_path):
     make_photo_folder(tmp_path / "photos")
     blocks = re.findall(
         r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.M | re.S
     )
-    assert len(blocks) >= 2
+    assert blocks
     process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
+        [sys.executable, "-W", "error", "-W", KERAS_WARNS, "-c", "\n".join(blocks)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -32,7 +36,7 @@ def test_the_examples_of_a_page_run_in_order(page, tmp_path):
     assert process.returncode == 0, process.stderr
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/user_guide.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
 def test_links_to_files_of_the_repository_work(page):
     text = (ROOT / page).read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):

@@ -270,16 +270,17 @@ class PipelineDataset(keras.utils.PyDataset):
         """
         if not self._served.all():
             return
-        n_read = len(np.unique(self._served_samples()))
-        failures = self._failures
+        failures, samples = self._failures, self._samples[: len(self) * self.batch_size]
         self._begin(self._epoch + 1)
-        if failures and len(failures) == n_read:
+        if not failures:
+            return
+        n_read = len(np.unique(samples))
+        if len(failures) == n_read:
             raise ValueError(
                 f"None of the {n_read} images can be read, so there is nothing to "
-                f"train on. Check X; the first one fails with: {min(failures.items())[1]}"
+                f"train on. Check X; the first one fails with: {failures[min(failures)]}"
             )
-        if failures:
-            warnings.warn(ImageDecodeWarning(failures, n_read), stacklevel=2)
+        warnings.warn(ImageDecodeWarning(failures, n_read), stacklevel=2)
 
     def rows(self, batch_index: int, epoch: int | None = None) -> NDArray[np.intp]:
         """Tell which images a batch holds.
@@ -398,9 +399,6 @@ class PipelineDataset(keras.utils.PyDataset):
                 f"There is no batch {index} among {len(self)} batches. Pass 0 to "
                 f"{len(self) - 1}."
             )
-
-    def _served_samples(self) -> NDArray[np.intp]:
-        return self._samples[: len(self) * self.batch_size]
 
     def _make_batch(self, index: int) -> _Batch:
         rows = self._samples[self._order.rows(index)]

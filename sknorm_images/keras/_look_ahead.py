@@ -36,7 +36,7 @@ class LookAhead(Generic[T]):
         self._lock = threading.Lock()
         self._waiting: deque[int] = deque()
         self._started: dict[int, Future[T]] = {}
-        self._n_running = 0
+        self._threads: set[threading.Thread] = set()
 
     def take(self, i: int, n_ahead: int) -> T:
         """Return item i, and have the next ones made.
@@ -59,10 +59,10 @@ class LookAhead(Generic[T]):
         Exception
             What ``make(i)`` raised. Then all other items are forgotten.
         """
-        with self._lock:
-            future = self._started.pop(i, None)
-            self._look_at(range(i + 1, min(i + 1 + n_ahead, self._n_items)))
         try:
+            with self._lock:
+                future = self._started.pop(i, None)
+                self._look_at(range(i + 1, min(i + 1 + n_ahead, self._n_items)))
             return self._make(i) if future is None else future.result()
         except BaseException:  # an interrupt, too
             self.forget()
@@ -76,10 +76,13 @@ class LookAhead(Generic[T]):
     def _look_at(self, items: range) -> None:
         self._started = {i: future for i, future in self._started.items() if i in items}
         self._waiting = deque(i for i in items if i not in self._started)
-        for _ in range(min(self._n_threads - self._n_running, len(self._waiting))):
+        # One whose start was interrupted may be there, and dead.
+        self._threads = {thread for thread in self._threads if thread.is_alive()}
+        for _ in range(min(self._n_threads - len(self._threads), len(self._waiting))):
             # Not a daemon: one that is cut off within a decoder can crash the exit.
-            threading.Thread(target=self._work, name="sknorm_images-look-ahead").start()
-            self._n_running += 1
+            thread = threading.Thread(target=self._work, name="sknorm_images-look-ahead")
+            self._threads.add(thread)
+            thread.start()
 
     def _work(self) -> None:
         # The threads are the parallelism, whatever n_jobs a step asks for.
@@ -95,7 +98,7 @@ class LookAhead(Generic[T]):
         with self._lock:
             # At exit, Python waits for this thread: it ends with the item it is at.
             if not self._waiting or not threading.main_thread().is_alive():
-                self._n_running -= 1
+                self._threads.discard(threading.current_thread())
                 return None
             i = self._waiting.popleft()
             self._started[i] = future = Future[T]()

@@ -1,0 +1,107 @@
+"""How close training comes to the speed at which photographs can be decoded.
+
+One epoch of a tiny model is timed against ``pipeline.transform`` of the same files, in turn,
+in one process, so that the ratio holds on any machine. Run it once a backend:
+
+    KERAS_BACKEND=jax python benchmarks/keras_training.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import numpy as np
+from photo_folder import make_photos
+
+from sknorm_images import make_image_pipeline
+from sknorm_images.keras import PipelineDataset, normalization_layer
+
+
+class ReadyMade(keras.utils.PyDataset):
+    """One batch over and over: what Keras' own adapter and the model cost."""
+
+    def __init__(self, batch: tuple[np.ndarray, np.ndarray], n_batches: int) -> None:
+        super().__init__()
+        self.batch = batch
+        self.n_batches = n_batches
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        x, y = self.batch
+        return x.copy(), y  # as fresh in memory as those that were decoded
+
+
+def tiny_model(size: int, *first_layers: keras.Layer) -> keras.Model:
+    """A model that takes next to no time, compiled."""
+    layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((size, size, 3)), *first_layers, *layers])
+    model.compile("sgd", "mse")
+    return model
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def measure(files: list[str], size: int, batch_size: int, repeats: int) -> None:
+    """Print the rates, and their ratios within this run."""
+    pipeline = make_image_pipeline((size, size), n_jobs=-1).fit(files)
+    y = np.linspace(0, 1, len(files), dtype=np.float32)
+    floats = tiny_model(size)
+    raw = tiny_model(size, normalization_layer(pipeline[-1]))
+
+    def train(model: keras.Model, steps: Any, shuffle: bool) -> Callable[[], object]:
+        dataset = PipelineDataset(steps, files, y, batch_size=batch_size, shuffle=True, seed=0)
+        model.fit(dataset, shuffle=False, verbose=0)  # compiled, and warm
+        return lambda: model.fit(dataset, shuffle=shuffle, verbose=0)
+
+    def train_ready_made(model: keras.Model, steps: Any) -> Callable[[], object]:
+        x = np.asarray(steps.transform(files[:batch_size]))
+        dataset = ReadyMade((x, y[:batch_size]), len(files) // batch_size)
+        return lambda: model.fit(dataset, shuffle=False, verbose=0)
+
+    runs = {
+        "pipeline.transform": lambda: pipeline.transform(files),
+        "fit, float32 batches": train(floats, pipeline, False),
+        "fit, float32, Keras shuffles": train(floats, pipeline, True),
+        "fit, uint8 and normalization_layer": train(raw, pipeline[:-1], False),
+        "Keras alone, float32": train_ready_made(floats, pipeline),
+        "Keras alone, uint8 and the layer": train_ready_made(raw, pipeline[:-1]),
+    }
+    times = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            times[name].append(seconds(run))
+    limit = times["pipeline.transform"]
+    backend = keras.backend.backend()
+    print(f"{backend}, {len(files)} files, {size} x {size}, batches of {batch_size}")
+    for name, taken in times.items():
+        ratios = [ours / theirs for ours, theirs in zip(limit, taken, strict=True)]
+        spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
+        rate = len(files) / median(taken)
+        print(f"{name:36} {rate:7.0f} images/s   ratio {median(ratios):.2f} ({spread})")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--folder", help="keep the photographs here")
+    options = parser.parse_args()
+    with TemporaryDirectory() as temporary:
+        paths = make_photos(Path(options.folder or temporary), options.files)
+        measure(paths, options.size, options.batch_size, options.repeats)

@@ -1,0 +1,144 @@
+"""Files that cannot be read: errors, or blank images of no weight and one warning."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from sknorm_images import ChannelMinMaxScaler, ImageDecodeError, make_image_pipeline
+from sknorm_images.keras import PipelineDataset
+from tests.keras.conftest import BAD, image_warnings, small_model, standardised, value_of
+
+
+def test_an_unreadable_file_stops_the_batch_by_default(broken, pipeline):
+    dataset = PipelineDataset(pipeline, broken, batch_size=4)
+    with pytest.raises(FileNotFoundError, match=r"missing\.jpg"):
+        dataset[0]
+    with pytest.raises(ImageDecodeError, match=r"broken_4\.jpg"):
+        dataset[1]
+    assert dataset[2].shape == (4, 32, 48, 3)
+
+
+def test_blank_files_become_zeros_of_weight_zero(broken, pixels, blank_pipeline):
+    dataset = PipelineDataset(blank_pipeline, broken, np.arange(12), batch_size=4)
+    batches = [dataset[i] for i in range(3)]
+    x, y, weights = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    expected = standardised(pixels)[:12]
+    expected[BAD] = 0
+    np.testing.assert_allclose(x, expected, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(weights, [i not in BAD for i in range(12)])
+    np.testing.assert_array_equal(y, np.arange(12))
+
+
+def test_blank_files_are_zeros_in_uint8_batches_too(broken, pixels, blank_pipeline):
+    dataset = PipelineDataset(blank_pipeline[:-1], broken, np.arange(12), batch_size=12)
+    x, _, weights = dataset[0]
+    expected = pixels[:12].copy()
+    expected[BAD] = 0
+    np.testing.assert_array_equal(x, expected)
+    np.testing.assert_array_equal(np.flatnonzero(weights == 0), BAD)
+
+
+def test_weights_follow_their_files_when_shuffled(broken, blank_pipeline):
+    dataset = PipelineDataset(
+        blank_pipeline, broken, np.arange(12), batch_size=5, shuffle=True, seed=2
+    )
+    for i in range(3):
+        _, y, weights = dataset[i]
+        np.testing.assert_array_equal(weights == 0, np.isin(y, BAD))
+
+
+def test_weights_are_there_even_if_all_files_are_good(files, blank_pipeline):
+    dataset = PipelineDataset(blank_pipeline, files, np.arange(24), batch_size=4)
+    _, _, weights = dataset[0]
+    np.testing.assert_array_equal(weights, np.ones(4))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_one_warning_an_epoch_lists_the_files_that_failed(shuffle, broken, blank_pipeline):
+    dataset = PipelineDataset(
+        blank_pipeline, broken, np.arange(12), batch_size=4, shuffle=shuffle, seed=0
+    )
+    for _ in range(2):
+        for i in range(3):
+            dataset[i]
+        with image_warnings() as warnings:
+            dataset.on_epoch_end()
+        [warning] = warnings
+        assert list(warning.failures) == BAD
+        assert warning.n_images == 12
+        for name in ("missing.jpg", *(f"broken_{i}.jpg" for i in range(4, 8))):
+            assert name in str(warning)
+        for row, error in warning.failures.items():
+            assert getattr(error, "position", row) == row  # the row in X, not in the batch
+
+
+def test_fit_trains_with_the_weights_and_warns_once_an_epoch(broken, pixels, blank_pipeline):
+    keras.utils.set_random_seed(0)
+    model = small_model()
+    start = [value_of(weight) for weight in model.weights]
+    y = np.linspace(0, 1, 12, dtype=np.float32)
+    dataset = PipelineDataset(blank_pipeline, broken, y, batch_size=4)
+    with image_warnings() as warnings:
+        model.fit(dataset, epochs=2, shuffle=False, verbose=0)
+    assert len(warnings) == 2
+
+    # Gradient descent by hand on the good files; batch 1 (rows 4 to 7) changes nothing.
+    x = standardised(pixels).astype(np.float32).mean(axis=(1, 2))
+    kernel, bias = start
+    for _ in range(2):
+        for rows in ([0, 2, 3], [8, 9, 10, 11]):
+            error = x[rows] @ kernel[:, 0] + bias - y[rows]
+            kernel = kernel - 0.01 * 2 * (x[rows].T @ error)[:, np.newaxis] / 4
+            bias = bias - 0.01 * 2 * error.sum() / 4  # Keras divides by all rows of a batch
+    for trained, expected in zip(model.weights, (kernel, bias), strict=True):
+        np.testing.assert_allclose(value_of(trained), expected, rtol=0, atol=1e-5)
+
+
+def test_evaluate_leaves_blank_files_out_and_warns_once(broken, pixels, blank_pipeline):
+    keras.utils.set_random_seed(0)
+    model = small_model()
+    model.compile(loss="mse", weighted_metrics=["mse"])
+    y = np.linspace(0, 1, 12, dtype=np.float32)
+    dataset = PipelineDataset(blank_pipeline, broken, y, batch_size=4)
+    with image_warnings() as warnings:
+        _, error = model.evaluate(dataset, verbose=0)
+    assert len(warnings) == 1
+    good = [i for i in range(12) if i not in BAD]
+    x = standardised(pixels).astype(np.float32)[good]
+    predicted = keras.ops.convert_to_numpy(model(x))[:, 0]
+    assert error == pytest.approx(np.mean((predicted - y[good]) ** 2), rel=1e-4)
+
+
+def test_predict_has_a_row_for_blank_files_too(broken, blank_pipeline):
+    dataset = PipelineDataset(blank_pipeline, broken, batch_size=5)
+    with image_warnings() as warnings:
+        predictions = small_model().predict(dataset, verbose=0)
+    assert len(warnings) == 1
+    assert predictions.shape == (12, 1)
+    np.testing.assert_array_equal(predictions[BAD], 0)  # the bias is still zero
+
+
+def test_an_epoch_without_a_single_readable_image_is_an_error(tmp_path):
+    scaler = ChannelMinMaxScaler(data_range=(0, 255))
+    pipeline = make_image_pipeline(8, scaler, on_error="blank")
+    paths = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    dataset = PipelineDataset(pipeline, paths, [0, 1, 0], batch_size=2)
+    for i in range(len(dataset)):
+        assert not dataset[i][2].any()
+
+    with pytest.raises(ValueError, match=r"None of the 3 images can be read.*a\.jpg"):
+        dataset.on_epoch_end()
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_damaged_file_is_named_by_its_position_in_x(pipeline, files, shuffle):
+    dataset = PipelineDataset(
+        pipeline, [*files[:7], b"broken", *files[7:]], batch_size=4, shuffle=shuffle, seed=3
+    )
+
+    with pytest.raises(ImageDecodeError) as caught:
+        list(dataset)
+
+    assert caught.value.position == 7
