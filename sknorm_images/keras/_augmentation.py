@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import keras
@@ -63,9 +63,9 @@ def augmented(
     Raises
     ------
     TypeError
-        If it returned no pair.
+        If it returned no pair, or no arrays.
     ValueError
-        If it returned another number of images.
+        If it returned another number of images or targets.
     """
     result = augment(x, y, generator) if _takes(augment, 3) else augment(x, y)
     if not isinstance(result, tuple | list) or len(result) != 2:
@@ -73,16 +73,23 @@ def augmented(
             f"augment returned {type(result).__name__}, and a batch is images and targets. "
             "Return (x, y)."
         )
-    x_new, y_new = keras.tree.map_structure(_as_array, tuple(result))
-    if np.shape(x_new)[:1] != x.shape[:1]:
-        raise ValueError(
-            f"augment was given {len(x)} images and returned an array of shape "
-            f"{np.shape(x_new)}. Return as many as came, in their order."
+    x_new, y_new = result
+    x_new = _as_array("images", x_new, len(x))
+    if isinstance(y, Mapping) and isinstance(y_new, Mapping) and set(y) == set(y_new):
+        return x_new, {name: _as_array(name, y_new[name], len(x)) for name in y}
+    return x_new, None if y is None else _as_array("targets", y_new, len(x))
+
+
+def _as_array(name: str, value: Any, n_samples: int) -> NDArray[Any]:
+    if not hasattr(value, "shape"):
+        raise TypeError(
+            f"augment returned {type(value).__name__} for the {name}, and the model takes "
+            "arrays. Return arrays, as many and under the names that came."
         )
-    return x_new, y_new
-
-
-def _as_array(value: Any) -> Any:
-    if value is None or isinstance(value, np.ndarray):
-        return value
-    return keras.ops.convert_to_numpy(value)
+    array = value if isinstance(value, np.ndarray) else keras.ops.convert_to_numpy(value)
+    if array.shape[:1] != (n_samples,):
+        raise ValueError(
+            f"augment was given {n_samples} images and returned an array of shape "
+            f"{array.shape} for the {name}. Return as many as came, in their order."
+        )
+    return np.asarray(array)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,8 @@ def _as_labels(y: Any) -> NDArray[Any]:
         raise ValueError("y holds text among other things. Pass labels of one kind.")
     if labels.ndim == 0:
         raise ValueError(f"y={y!r} is one label. Pass one for each sample.")
+    if labels.dtype == object and all(isinstance(label, Number) for label in labels.flat):
+        return np.array(labels.tolist())  # a column of a mixed table
     return labels
 
 

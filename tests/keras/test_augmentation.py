@@ -242,9 +242,16 @@ def test_images_may_change_their_size_and_dtype():
         (lambda x, y: {"x": x, "y": y}, TypeError, "returned dict"),
         (lambda x, y: (x[1:], y[1:]), ValueError, r"4 images and returned.*\(3, 1, 1, 1\)"),
         (lambda x, y: (x.sum(), y), ValueError, r"4 images and returned.*shape \(\)"),
-        (lambda x, y: (None, y), ValueError, r"4 images and returned"),
+        (lambda x, y: (None, y), TypeError, "returned NoneType for the images"),
+        (lambda x, y: (list(x), y), TypeError, "returned list for the images"),
+        (lambda x, y: (x, y[1:]), ValueError, r"4 images and returned.*\(3,\) for the target"),
+        (lambda x, y: (x, None), TypeError, "returned NoneType for the targets"),
+        (lambda x, y: (x, y.tolist()), TypeError, "returned list for the targets"),
     ],
-    ids=["none", "images alone", "three", "dict", "too few", "scalar", "no images"],
+    ids=[
+        *("none", "images alone", "three", "dict", "too few", "scalar", "no images"),
+        *("list of images", "too few targets", "no targets", "list of targets"),
+    ],
 )
 @pytest.mark.parametrize("batch", [0, 1])
 def test_what_is_no_batch_is_refused(returned, error, message, batch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sknorm_images.keras import PipelineDataset
 from sknorm_images.keras._look_ahead import LookAhead
-from tests.keras.conftest import counting_model, numbered, row_numbers, value_of
+from tests.keras.conftest import counting_model, numbered, order_of, row_numbers, value_of
 
 PATIENCE = 30  # seconds; only a test that fails waits so long
 AHEAD = "sknorm_images-look-ahead"
@@ -26,8 +27,9 @@ def threads_ahead() -> list[threading.Thread]:
 
 
 def let_threads_end() -> None:
-    for thread in threads_ahead():
-        thread.join(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while threads_ahead() and time.monotonic() < deadline:
+        time.sleep(0.001)
     assert threads_ahead() == []
 
 
@@ -159,6 +161,21 @@ def test_an_interrupt_while_a_thread_starts_lets_no_more_of_them_run_later(
     n_threads = len(threads_ahead())
     work.release.set()
     assert n_threads == 2
+
+
+def test_an_interrupt_before_a_thread_starts_does_not_take_its_place(monkeypatch):
+    class Thread(threading.Thread):
+        def start(self) -> None:
+            raise KeyboardInterrupt
+
+    work = Work()
+    items = LookAhead(work, 10, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Thread", Thread)
+        with pytest.raises(KeyboardInterrupt):
+            items.take(0, 3)
+    items.take(0, 3)
+    work.wait_for(1, 2, 3)
 
 
 # How many
@@ -415,6 +432,15 @@ def test_batches_that_were_made_ahead_are_those_of_the_arrays(files, pixels, pip
             np.testing.assert_array_equal(x, pixels[5 * i : 5 * i + 5])
             np.testing.assert_array_equal(y, np.arange(24)[5 * i : 5 * i + 5])
         dataset.on_epoch_end()
+
+
+def test_batches_made_ahead_are_dropped_when_another_epoch_is_set():
+    dataset, expected = (numbered(121, shuffle=True, seed=0, n_jobs=2) for _ in range(2))
+    for i in range(2):
+        dataset[i]
+        let_threads_end()
+    dataset.epoch = expected.epoch = 3
+    assert order_of(dataset) == order_of(expected)
 
 
 def batches_begun(n_jobs: int) -> tuple[PipelineDataset, list[int]]:

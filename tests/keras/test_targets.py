@@ -42,6 +42,14 @@ def test_auto_numbers_strings_as_scikit_learn_does(container):
     assert numbers.dtype.kind == "i"
 
 
+@pytest.mark.parametrize("values", [[0.5, -1.25, 3.0], [30, 10, 20], [True, False, True]])
+def test_numbers_in_a_column_of_a_mixed_table_stay_numbers(values):
+    table = pd.DataFrame({"path": ["a", "b", "c"], "y": values})
+    labels, dataset = labels_of(table.to_numpy()[:, 1])
+    np.testing.assert_array_equal(labels, np.array(values), strict=True)
+    assert dataset.classes_ is None
+
+
 @pytest.mark.parametrize(
     "y",
     [
