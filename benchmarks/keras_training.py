@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -55,25 +56,32 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(files: list[str], size: int, batch_size: int, repeats: int) -> None:
+def measure(files: list[str], size: int, batch_size: int, repeats: int, n_jobs: int) -> None:
     """Print the rates, and their ratios within this run."""
-    pipeline = make_image_pipeline((size, size), n_jobs=-1).fit(files)
+    pipeline = make_image_pipeline((size, size), n_jobs=n_jobs).fit(files)
     y = np.linspace(0, 1, len(files), dtype=np.float32)
     floats = tiny_model(size)
     raw = tiny_model(size, normalization_layer(pipeline[-1]))
 
+    def transform() -> None:  # in parts: one array of all would be slow to allocate
+        for i in range(0, len(files), 250):
+            pipeline.transform(files[i : i + 250])
+
     def train(model: keras.Model, steps: Any, shuffle: bool) -> Callable[[], object]:
-        dataset = PipelineDataset(steps, files, y, batch_size=batch_size, shuffle=True, seed=0)
+        dataset = PipelineDataset(
+            steps, files, y, batch_size=batch_size, shuffle=True, seed=0, n_jobs=n_jobs
+        )
         model.fit(dataset, shuffle=False, verbose=0)  # compiled, and warm
         return lambda: model.fit(dataset, shuffle=shuffle, verbose=0)
 
     def train_ready_made(model: keras.Model, steps: Any) -> Callable[[], object]:
         x = np.asarray(steps.transform(files[:batch_size]))
-        dataset = ReadyMade((x, y[:batch_size]), len(files) // batch_size)
+        dataset = ReadyMade((x, y[:batch_size]), ceil(len(files) / batch_size))
+        model.fit(dataset, shuffle=False, verbose=0)
         return lambda: model.fit(dataset, shuffle=False, verbose=0)
 
     runs = {
-        "pipeline.transform": lambda: pipeline.transform(files),
+        "pipeline.transform": transform,
         "fit, float32 batches": train(floats, pipeline, False),
         "fit, float32, Keras shuffles": train(floats, pipeline, True),
         "fit, uint8 and normalization_layer": train(raw, pipeline[:-1], False),
@@ -81,12 +89,16 @@ def measure(files: list[str], size: int, batch_size: int, repeats: int) -> None:
         "Keras alone, uint8 and the layer": train_ready_made(raw, pipeline[:-1]),
     }
     times = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            times[name].append(seconds(run))
+    for repeat in range(repeats):  # each time, another one comes first
+        first = repeat % len(runs)
+        for name in [*runs, *runs][first : first + len(runs)]:
+            times[name].append(seconds(runs[name]))
     limit = times["pipeline.transform"]
     backend = keras.backend.backend()
-    print(f"{backend}, {len(files)} files, {size} x {size}, batches of {batch_size}")
+    print(
+        f"{backend}, {len(files)} files, {size} x {size}, batches of {batch_size}, "
+        f"n_jobs={n_jobs}"
+    )
     for name, taken in times.items():
         ratios = [ours / theirs for ours, theirs in zip(limit, taken, strict=True)]
         spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
@@ -99,9 +111,10 @@ if __name__ == "__main__":
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=12)
     parser.add_argument("--folder", help="keep the photographs here")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
         paths = make_photos(Path(options.folder or temporary), options.files)
-        measure(paths, options.size, options.batch_size, options.repeats)
+        measure(paths, options.size, options.batch_size, options.repeats, options.n_jobs)

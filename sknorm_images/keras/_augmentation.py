@@ -53,7 +53,7 @@ def augmented(
     y : ndarray, dict of str to ndarray, or None
         Targets.
     generator : numpy.random.Generator
-        Passed on if `augment` takes three arguments.
+        Passed on if `augment` requires three arguments.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def augmented(
     ValueError
         If it returned another number of images or targets.
     """
-    result = augment(x, y, generator) if _takes(augment, 3) else augment(x, y)
+    result = augment(x, y) if _takes(augment, 2) else augment(x, y, generator)
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise TypeError(
             f"augment returned {type(result).__name__}, and a batch is images and targets. "

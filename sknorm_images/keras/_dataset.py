@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from joblib import cpu_count, effective_n_jobs, parallel_config
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
@@ -92,14 +92,15 @@ class PipelineDataset(keras.utils.PyDataset):
         frequent as the largest. Each image of a class is drawn equally often, or once more,
         as chance has it. Needs ``shuffle=True``.
     augment : callable or None, default=None
-        Called as ``augment(x, y)`` on every batch, it returns both. One that takes a third
-        argument is given a `numpy.random.Generator` that seed, epoch and batch determine.
-        Several threads call it at once.
+        Called as ``augment(x, y)`` on every batch, it returns both. One that requires a
+        third argument is given a `numpy.random.Generator` that seed, epoch and batch
+        determine. Several threads call it at once.
     drop_remainder : bool, default=False
         Whether to leave out a last batch that would be smaller.
     n_jobs : int or None, default=-1
-        Number of threads that decode batches ahead; -1 means one a core. There are never
-        more than cores, and of batches no more than twice as many, or 1 GiB.
+        Number of threads that decode batches ahead, up to the number of cores; -1 means one
+        a core, and None one, unless ``joblib.parallel_config`` says more. No more than two
+        batches a thread are made ahead, and no more than 1 GiB of them, but always one.
 
     Attributes
     ----------
@@ -108,9 +109,11 @@ class PipelineDataset(keras.utils.PyDataset):
     seed : int
         The seed in use.
     epoch : int
-        Number of passes that were served in full. Set it to go on where a run was
-        interrupted. Before the first pass, Keras may take a batch or two to see what they
-        look like; where there are no more, that is a pass.
+        Number of passes that Keras took in full. Set it to go on where a run was
+        interrupted. Before the first pass, Keras takes a batch or two to see what they look
+        like; where there are no more, that counts as a pass, also for warnings. TensorFlow
+        takes batches before it trains on them, so it may end a pass that
+        `steps_per_epoch` or an interrupt cut short.
 
     Raises
     ------
@@ -154,6 +157,7 @@ class PipelineDataset(keras.utils.PyDataset):
     """
 
     _previous: int
+    _in_order: bool
     _served: NDArray[np.bool_]
 
     def __init__(
@@ -178,6 +182,11 @@ class PipelineDataset(keras.utils.PyDataset):
             raise TypeError(_refusal(name))
         super().__init__()
         check_is_fitted(pipeline)
+        if not hasattr(pipeline, "transform"):
+            raise TypeError(
+                f"pipeline is a {type(pipeline).__name__} that does not transform. Pass the "
+                "steps before the last one, such as pipeline[:-1]."
+            )
         check_number("batch_size", batch_size, low=1, integral=True)
         for name, value in (
             ("shuffle", shuffle),
@@ -215,7 +224,7 @@ class PipelineDataset(keras.utils.PyDataset):
             )
         self._augment = augment
         self._n_threads: int = min(effective_n_jobs(n_jobs), cpu_count())
-        self._batch_bytes: int | None = None
+        self._batch_bytes = 0
         self._look_ahead = self._new_look_ahead()
         self._begin(0)
 
@@ -244,18 +253,19 @@ class PipelineDataset(keras.utils.PyDataset):
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
         self._check_index(index)
-        # Batches in another order, such as that of model.fit(shuffle=True), come one by one.
-        is_next = index in (0, self._previous + 1)
+        # In another order, such as that of model.fit(shuffle=True), nobody knows the next.
+        self._in_order = self._in_order and index in (0, self._previous + 1)
         self._previous = index
         with parallel_config(backend="threading", n_jobs=self._n_threads):
-            batch = self._look_ahead.take(index, self._n_ahead() if is_next else 0)
-        self._batch_bytes = self._batch_bytes or batch.n_bytes
+            batch = self._look_ahead.take(index, self._n_ahead() if self._in_order else 0)
+        self._batch_bytes = max(self._batch_bytes, batch.n_bytes)
         self._failures |= batch.failures
         self._served[index] = True
         return batch.parts
 
     def on_epoch_begin(self) -> None:
         """Refuse to predict in an order that nobody could undo."""
+        self._in_order = True
         if self._order.shuffle and _is_predicting():
             raise ValueError(
                 "The dataset has shuffle=True, so its predictions would be in another order "
@@ -380,15 +390,16 @@ class PipelineDataset(keras.utils.PyDataset):
         return LookAhead(self._make_batch, len(self), self._n_threads)
 
     def _n_ahead(self) -> int:
-        if self._batch_bytes is None:  # before the first batch, nobody knows what fits
+        if not self._batch_bytes:  # before the first batch, nobody knows what fits
             return 0
-        fitting = max(1, _BYTES_AHEAD // max(1, self._batch_bytes))
+        fitting = max(1, _BYTES_AHEAD // self._batch_bytes)
         return min(_BATCHES_AHEAD * self._n_threads, fitting)
 
     def _begin(self, epoch: int) -> None:
         self._epoch = epoch
         self._samples = self._order.draw(epoch)
         self._previous = -1
+        self._in_order = True
         self._served = np.zeros(len(self), bool)
         self._failures: Failures = {}
         self._look_ahead.forget()
@@ -415,6 +426,9 @@ class PipelineDataset(keras.utils.PyDataset):
         if self._augment is not None:
             generator = self._order.augmenter(self._epoch, index)
             x, y = augmented(self._augment, x, x.copy() if y is x else y, generator)
+        if blanks:  # a weight of 0 does not make up for what augment may do to zeros
+            x = _zeroed(x, list(blanks))
+            y = _zeroed(y, list(blanks)) if self._targets.label_mode == "input" else y
         failures = {int(rows[i]): error for i, error in (blanks or {}).items()}
         for error in failures.values():
             _locate(error, rows)
@@ -431,10 +445,7 @@ class PipelineDataset(keras.utils.PyDataset):
         if self._transformer is not None:
             images = self._transformer.transform(images)
         x = np.asarray(images)
-        if blanks:
-            x = np.require(x, requirements="W")
-            x[list(blanks)] = 0
-        return x, blanks
+        return _zeroed(x, list(blanks)) if blanks else x, blanks
 
 
 def _refusal(name: str) -> str:
@@ -479,6 +490,12 @@ def _classes_to_even_out(
     return class_numbers(y, n_samples, "oversample=True")
 
 
+def _zeroed(images: NDArray[Any], rows: list[int]) -> NDArray[Any]:
+    images = np.require(images, requirements="W")
+    images[rows] = 0
+    return images
+
+
 def _locate(error: Exception, rows: NDArray[np.intp]) -> None:
     """Make the position in a batch that an error names one in X."""
     if isinstance(error, ImageDecodeError) and error.position is not None:
@@ -486,7 +503,10 @@ def _locate(error: Exception, rows: NDArray[np.intp]) -> None:
 
 
 def _is_predicting() -> bool:
-    """Tell whether the call comes from ``model.predict``, which Keras does not let on."""
+    """Tell whether the call comes from ``model.predict``, which Keras does not let on.
+
+    A model with a `predict` of its own that does not call Keras' goes unnoticed.
+    """
     predict, fit, evaluate = (
         inspect.unwrap(method).__code__
         for method in (keras.Model.predict, keras.Model.fit, keras.Model.evaluate)
@@ -501,17 +521,34 @@ def _is_predicting() -> bool:
 
 def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
     """Run the lazy first steps on all of X once, and keep the rest for the batches."""
-    steps = (
-        [step for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [pipeline]
-    )
+    steps = _flat_steps(pipeline)
     n_lazy = 0
     while n_lazy < len(steps) and isinstance(steps[n_lazy], JpegLoader | Resizer):
         n_lazy += 1
+    if any(
+        isinstance(step, JpegLoader) and step.on_error == "blank" for step in steps[n_lazy:]
+    ):
+        raise ValueError(
+            "The JpegLoader has on_error='blank', and another step comes before it, so nobody "
+            "can tell which images are blank and weigh nothing. Apply that step to X first."
+        )
     images = X if hasattr(X, "shape") or n_lazy else np.asarray(X)
     for step in steps[:n_lazy]:
         images = step.transform(images)
+    if np.ndim(images) == 0:
+        raise TypeError(
+            f"X is a {type(X).__name__}, which holds no images. Pass paths, bytes, "
+            "LazyImages or an array."
+        )
     if isinstance(images, LazyImages):
         images = images.configured()  # as the dataset says, and without a bar a batch
     if not n_lazy:
         return images, pipeline
-    return images, pipeline[n_lazy:] if n_lazy < len(steps) else None
+    return images, make_pipeline(*steps[n_lazy:]) if n_lazy < len(steps) else None
+
+
+def _flat_steps(pipeline: Any) -> list[Any]:
+    """List the steps that do something, also those of pipelines within the pipeline."""
+    if not isinstance(pipeline, Pipeline):
+        return [] if pipeline in (None, "passthrough") else [pipeline]
+    return [step for _, part in pipeline.steps for step in _flat_steps(part)]

@@ -103,11 +103,18 @@ def encode_targets(
     if y is None:
         return Targets(label_mode)
     if isinstance(y, Mapping):
-        return Targets(label_mode, _named_targets(y, label_mode, n_samples))
+        targets = _named_targets(y, label_mode, n_samples)
+        return Targets(label_mode, targets if label_mode == "auto" else None)
     labels = _as_labels(y)
     _check_length("y", labels, n_samples)
     if label_mode in ("input", None):
         return Targets(label_mode)
+    if label_mode in _ENCODED and _is_continuous(labels):
+        raise ValueError(
+            f"y holds numbers such as {labels[labels != np.rint(labels)].flat[0]!r}, which "
+            f"name no classes, and label_mode={label_mode!r} numbers classes. Pass "
+            "label_mode='auto' for a regression."
+        )
     if label_mode == "auto" and not _is_text(labels) and classes is None:
         return Targets(label_mode, labels)
     if labels.ndim != 1:
@@ -164,7 +171,7 @@ def class_numbers(y: Any, n_samples: int, purpose: str) -> NDArray[np.intp]:
 def _named_targets(
     y: Mapping[str, ArrayLike], label_mode: str | None, n_samples: int
 ) -> dict[str, NDArray[Any]]:
-    if label_mode != "auto":
+    if label_mode in _ENCODED:
         raise ValueError(
             f"y is a dict, and label_mode={label_mode!r} numbers one label a sample. Pass "
             "arrays of numbers by name, with label_mode='auto'."

@@ -64,13 +64,13 @@ def test_images_and_targets_of_a_batch_go_through_a_function_of_two_arguments():
     [
         (Doubling(), (2, 1)),
         (Doubling().both, (2, 2)),
-        (lambda x, y, generator=None: (x * (generator is not None), y), (1, 1)),
-        (lambda *batch: (batch[0] * len(batch), batch[1]), (3, 1)),
+        (lambda x, y, strength=5: (strength * x, y), (5, 1)),
+        (lambda *batch: (batch[0] * len(batch), batch[1]), (2, 1)),
         (lambda x, y, *, strength=5: (strength * x, y), (5, 1)),
     ],
     ids=["object", "method of three", "default", "starred", "keyword"],
 )
-def test_callables_of_any_kind_get_a_generator_if_they_can_take_three(augment, factor):
+def test_callables_of_any_kind_get_a_generator_if_they_require_three(augment, factor):
     x, y = numbered(augment=augment)[1]
     np.testing.assert_array_equal(x.ravel(), factor[0] * np.arange(4, 8))
     np.testing.assert_array_equal(y, factor[1] * np.arange(4, 8))

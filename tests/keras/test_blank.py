@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sknorm_images import ChannelMinMaxScaler, ImageDecodeError, make_image_pipeline
 from sknorm_images.keras import PipelineDataset
@@ -29,6 +31,47 @@ def test_blank_files_become_zeros_of_weight_zero(broken, pixels, blank_pipeline)
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(weights, [i not in BAD for i in range(12)])
     np.testing.assert_array_equal(y, np.arange(12))
+
+
+@pytest.mark.parametrize(
+    "nest",
+    [
+        lambda steps: make_pipeline(make_pipeline(*steps[:2]), steps[2]),
+        lambda steps: make_pipeline(make_pipeline(*steps), FunctionTransformer()),
+        lambda steps: make_pipeline("passthrough", *steps),
+    ],
+    ids=["loading apart", "all within another", "after a passthrough"],
+)
+def test_blank_files_weigh_nothing_however_the_pipeline_is_put_together(
+    nest, broken, blank_pipeline
+):
+    pipeline = nest(list(blank_pipeline.named_steps.values()))
+    dataset = PipelineDataset(pipeline, broken, np.arange(12), batch_size=12)
+    x, _, weights = dataset[0]
+    np.testing.assert_array_equal(np.flatnonzero(weights == 0), BAD)
+    np.testing.assert_array_equal(x[BAD], 0)
+    assert dataset.filenames(0) == broken
+
+
+def test_a_step_before_a_loader_that_leaves_files_blank_is_refused(broken, blank_pipeline):
+    pipeline = make_pipeline(FunctionTransformer(), *blank_pipeline.named_steps.values())
+    with pytest.raises(ValueError, match=r"on_error='blank'.*Apply that step to X first"):
+        PipelineDataset(pipeline, broken, np.arange(12))
+
+
+@pytest.mark.parametrize("label_mode", ["auto", "input"])
+def test_blank_files_are_zeros_also_after_augmentation(label_mode, broken, blank_pipeline):
+    def spoil(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return x + np.nan, y + np.nan
+
+    dataset = PipelineDataset(
+        blank_pipeline, broken, np.arange(12), augment=spoil, label_mode=label_mode
+    )
+    x, y, weights = dataset[0]
+    np.testing.assert_array_equal(x[weights == 0], 0)
+    assert np.isnan(x[weights == 1]).all()
+    if label_mode == "input":
+        np.testing.assert_array_equal(y[weights == 0], 0)
 
 
 def test_blank_files_are_zeros_in_uint8_batches_too(broken, pixels, blank_pipeline):

@@ -443,8 +443,8 @@ def test_batches_made_ahead_are_dropped_when_another_epoch_is_set():
     assert order_of(dataset) == order_of(expected)
 
 
-def batches_begun(n_jobs: int) -> tuple[PipelineDataset, list[int]]:
-    """A dataset of 20 batches of 32 bytes each, and a list of those it made."""
+def batches_begun(n_jobs: int, n_rows: int = 160) -> tuple[PipelineDataset, list[int]]:
+    """A dataset of batches of 8 rows and 32 bytes, and a list of those it made."""
     begun: list[int] = []
 
     def note(rows: np.ndarray) -> np.ndarray:
@@ -452,7 +452,7 @@ def batches_begun(n_jobs: int) -> tuple[PipelineDataset, list[int]]:
         return rows
 
     return PipelineDataset(
-        FunctionTransformer(note), row_numbers(160), batch_size=8, n_jobs=n_jobs
+        FunctionTransformer(note), row_numbers(n_rows), batch_size=8, n_jobs=n_jobs
     ), begun
 
 
@@ -490,3 +490,40 @@ def test_batches_out_of_order_are_not_made_ahead():
         dataset[i]
         let_threads_end()
     assert begun == [5, 3, 9, 7]
+
+
+def test_the_largest_batch_seen_says_how_many_fit(monkeypatch):
+    monkeypatch.setattr("sknorm_images.keras._dataset._BYTES_AHEAD", 64)
+    dataset, begun = batches_begun(2, n_rows=8 * 20 + 1)
+    dataset[20]  # of one row
+    dataset.on_epoch_begin()
+    dataset[0]
+    let_threads_end()
+    begun.clear()
+    dataset[1], dataset[2]
+    let_threads_end()
+    assert max(begun, default=0) <= 4
+
+
+def test_batches_that_keras_shuffles_are_made_once_each():
+    dataset, begun = batches_begun(2)
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        dataset.on_epoch_begin()
+        order = generator.permutation(np.arange(1, 20)).tolist()
+        for i in [order[0], 0, *order[1:]]:  # neighbours come one after another by chance
+            dataset[i]
+        dataset.on_epoch_end()
+    let_threads_end()
+    assert len(begun) == 5 * 20
+
+
+@pytest.mark.parametrize("peeked", [7, 19])
+def test_a_look_at_some_batch_does_not_keep_the_next_pass_from_looking_ahead(peeked):
+    dataset, begun = batches_begun(2)
+    dataset[peeked]
+    dataset.on_epoch_begin()
+    begun.clear()
+    dataset[0]
+    let_threads_end()
+    assert len(begun) > 1

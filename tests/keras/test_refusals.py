@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 from sknorm_images import (
     ChannelMinMaxScaler,
     ChannelStandardScaler,
+    ImageFlattener,
     JpegLoader,
     make_image_pipeline,
 )
@@ -136,3 +138,15 @@ def test_parameters_are_passed_by_name():
         PipelineDataset(
             ChannelMinMaxScaler(data_range=(0, 255)), np.zeros((3, 2, 2, 1)), None, 2
         )
+
+
+def test_a_pipeline_that_ends_in_a_classifier_is_refused(pixels):
+    classifier = make_pipeline(ImageFlattener(), DummyClassifier())
+    classifier.fit(pixels, np.arange(24) % 2)
+    with pytest.raises(TypeError, match=r"does not transform.*pipeline\[:-1\]"):
+        PipelineDataset(classifier, pixels)
+
+
+def test_what_holds_no_images_is_refused():
+    with pytest.raises(TypeError, match="X is a NoneType, which holds no images"):
+        PipelineDataset(ChannelStandardScaler(mean=0, std=1), None)

@@ -331,10 +331,18 @@ def test_a_model_of_two_outputs_trains_on_named_targets_as_on_arrays(
         assert ours == pytest.approx([float(loss) for loss in losses], rel=1e-4)
 
 
-@pytest.mark.parametrize("label_mode", ["int", "categorical", "binary", "input", None])
-def test_named_targets_go_with_auto_alone(label_mode):
+@pytest.mark.parametrize("label_mode", ["int", "categorical", "binary"])
+def test_named_targets_are_not_numbered(label_mode):
     with pytest.raises(ValueError, match=f"y is a dict, and label_mode={label_mode!r}"):
         numbered(y={"a": np.arange(13)}, label_mode=label_mode)
+
+
+@pytest.mark.parametrize("label_mode", ["int", "categorical"])
+@pytest.mark.parametrize("stranger", [0.5, np.nan])
+def test_targets_of_a_regression_are_not_numbered(label_mode, stranger):
+    y = np.array([0, 1, stranger, 1])
+    with pytest.raises(ValueError, match=f"such as .*{stranger}.*Pass label_mode='auto'"):
+        labels_of(y, label_mode=label_mode)
 
 
 @pytest.mark.parametrize(
