@@ -63,9 +63,9 @@ def measure(files: list[str], size: int, batch_size: int, repeats: int, n_jobs: 
     floats = tiny_model(size)
     raw = tiny_model(size, normalization_layer(pipeline[-1]))
 
-    def transform() -> None:  # in parts: one array of all would be slow to allocate
-        for i in range(0, len(files), 250):
-            pipeline.transform(files[i : i + 250])
+    def transform() -> None:
+        for i in range(0, len(files), part):
+            pipeline.transform(files[i : i + part])
 
     def train(model: keras.Model, steps: Any, shuffle: bool) -> Callable[[], object]:
         dataset = PipelineDataset(
@@ -81,7 +81,7 @@ def measure(files: list[str], size: int, batch_size: int, repeats: int, n_jobs: 
         return lambda: model.fit(dataset, shuffle=False, verbose=0)
 
     runs = {
-        "pipeline.transform": transform,
+        f"pipeline.transform, {part} at a time": transform,
         "fit, float32 batches": train(floats, pipeline, False),
         "fit, float32, Keras shuffles": train(floats, pipeline, True),
         "fit, uint8 and normalization_layer": train(raw, pipeline[:-1], False),
@@ -93,7 +93,7 @@ def measure(files: list[str], size: int, batch_size: int, repeats: int, n_jobs: 
         first = repeat % len(runs)
         for name in [*runs, *runs][first : first + len(runs)]:
             times[name].append(seconds(runs[name]))
-    limit = times["pipeline.transform"]
+    limit = next(iter(times.values()))
     backend = keras.backend.backend()
     print(
         f"{backend}, {len(files)} files, {size} x {size}, batches of {batch_size}, "
@@ -111,10 +111,18 @@ if __name__ == "__main__":
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--part", type=int, default=250, help="files in a call of transform")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=12)
     parser.add_argument("--folder", help="keep the photographs here")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
         paths = make_photos(Path(options.folder or temporary), options.files)
-        measure(paths, options.size, options.batch_size, options.repeats, options.n_jobs)
+        measure(
+            paths,
+            options.size,
+            options.batch_size,
+            options.part,
+            options.repeats,
+            options.n_jobs,
+        )
