@@ -56,7 +56,9 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(files: list[str], size: int, batch_size: int, repeats: int, n_jobs: int) -> None:
+def measure(
+    files: list[str], size: int, batch_size: int, part: int, repeats: int, n_jobs: int
+) -> None:
     """Print the rates, and their ratios within this run."""
     pipeline = make_image_pipeline((size, size), n_jobs=n_jobs).fit(files)
     y = np.linspace(0, 1, len(files), dtype=np.float32)
