@@ -359,6 +359,8 @@ def test_a_consumer_that_waits_gets_its_item_though_another_one_jumps():
     taken: list[int] = []
     first = threading.Thread(target=lambda: taken.append(items.take(1, 5)), daemon=True)
     first.start()
+    while 1 in items._started:  # until the first consumer waits for it
+        time.sleep(0.001)
     assert items.take(30, 2) == 900
     work.release.set()
     first.join(PATIENCE)

@@ -31,12 +31,6 @@ def test_an_unfitted_pipeline_is_refused_at_once(unfitted, files):
         PipelineDataset(unfitted, files)
 
 
-@pytest.mark.parametrize("n_labels", [0, 12, 14])
-def test_lengths_that_differ_are_refused(n_labels):
-    with pytest.raises(ValueError, match=f"X has 13 samples and y has {n_labels}"):
-        numbered(y=np.zeros(n_labels))
-
-
 def test_no_images_are_refused(pipeline):
     with pytest.raises(ValueError, match="X is empty"):
         PipelineDataset(pipeline, [])

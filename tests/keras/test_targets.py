@@ -261,7 +261,7 @@ def test_labels_cannot_be_numbered_where_there_are_none(label_mode):
 
 
 @pytest.mark.parametrize("label_mode", ["auto", "int", "categorical", "binary", "input", None])
-@pytest.mark.parametrize("n_labels", [12, 14])
+@pytest.mark.parametrize("n_labels", [0, 12, 14])
 def test_lengths_that_differ_are_refused_in_every_mode(label_mode, n_labels):
     with pytest.raises(ValueError, match=f"X has 13 samples and y has {n_labels}"):
         numbered(y=np.arange(n_labels) % 2, label_mode=label_mode)
