@@ -44,6 +44,7 @@ class _ChannelStatistics:
     @property
     def is_constant(self) -> NDArray[np.bool_]:
         """Whether each channel has a single value, shape (n_channels,)."""
+        # The subclasses have these two, and the mean below.
         return np.equal(self.data_min, self.data_max)  # type: ignore[attr-defined, no-any-return]
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 
 import numpy as np
@@ -37,7 +38,7 @@ class BatchOrder:
     drop_remainder: bool = False
     classes: NDArray[np.intp] | None = None
 
-    @property
+    @cached_property  # asked for with every batch, and with classes a count of them all
     def n_batches(self) -> int:
         """Number of batches in an epoch."""
         n_drawn = self.n_samples

@@ -138,9 +138,10 @@ class PipelineDataset(keras.utils.PyDataset):
     `ImageDecodeWarning` an epoch lists them. Keras does not combine sample weights with
     `class_weight`, nor `class_weight` with a dict of targets: pass `sample_weight`.
 
-    Keras' own workers are refused since, on JAX, its queue serves some batches twice and
-    others late; processes would fork a running JAX. Decoding releases Python's lock, so
-    threads suffice. Those of this class end when nobody takes what they make.
+    Keras' own workers are refused since, on JAX, its queue serves some batches of the first
+    pass twice and others never; processes would fork a running JAX. Decoding releases
+    Python's lock, so threads suffice. Those of this class end when nobody takes what they
+    make.
 
     Examples
     --------
@@ -264,7 +265,7 @@ class PipelineDataset(keras.utils.PyDataset):
         return batch.parts
 
     def on_epoch_begin(self) -> None:
-        """Refuse to predict in an order that nobody could undo."""
+        """Look ahead anew, and refuse to predict in an order that nobody could undo."""
         self._in_order = True
         if self._order.shuffle and _is_predicting():
             raise ValueError(
@@ -365,7 +366,7 @@ class PipelineDataset(keras.utils.PyDataset):
 
     @property
     def epoch(self) -> int:
-        """Number of passes that were served in full."""
+        """Number of passes that Keras took in full."""
         return self._epoch
 
     @epoch.setter
@@ -452,9 +453,9 @@ def _refusal(name: str) -> str:
     if name not in ("workers", "use_multiprocessing", "max_queue_size"):
         return f"PipelineDataset() got an unexpected keyword argument {name!r}"
     return (
-        f"{name} is for Keras' own workers, which serve some batches twice on JAX and hang if "
-        "a process is lost, so they are not used. Pass n_jobs, the number of threads that "
-        "decode batches ahead."
+        f"{name} is for Keras' own workers, which on JAX serve some batches of the first pass "
+        "twice and others never, so they are not used. Pass n_jobs, the number of threads "
+        "that decode batches ahead."
     )
 
 

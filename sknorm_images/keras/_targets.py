@@ -109,7 +109,7 @@ def encode_targets(
     _check_length("y", labels, n_samples)
     if label_mode in ("input", None):
         return Targets(label_mode)
-    if label_mode in _ENCODED and _is_continuous(labels):
+    if label_mode in _ENCODED and classes is None and _is_continuous(labels):
         raise ValueError(
             f"y holds numbers such as {labels[labels != np.rint(labels)].flat[0]!r}, which "
             f"name no classes, and label_mode={label_mode!r} numbers classes. Pass "

@@ -175,7 +175,7 @@ def test_the_global_random_state_neither_matters_nor_changes():
         keras.utils.set_random_seed(state)
         before = np.random.get_state()[1].tolist()  # noqa: NPY002 - the state looked after
         draws.append(draws_of(numbered(12, augment=noise_alone, seed=3), 2))
-        assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+        assert np.random.get_state()[1].tolist() == before  # noqa: NPY002 - as above
     np.testing.assert_array_equal(*draws)
 
 

@@ -337,6 +337,11 @@ def test_named_targets_are_not_numbered(label_mode):
         numbered(y={"a": np.arange(13)}, label_mode=label_mode)
 
 
+def test_classes_may_be_any_numbers_that_are_named():
+    numbers, _ = labels_of(np.array([0.5, 1.5, 0.5]), label_mode="int", classes=[1.5, 0.5])
+    np.testing.assert_array_equal(numbers, [1, 0, 1])
+
+
 @pytest.mark.parametrize("label_mode", ["int", "categorical"])
 @pytest.mark.parametrize("stranger", [0.5, np.nan])
 def test_targets_of_a_regression_are_not_numbered(label_mode, stranger):
