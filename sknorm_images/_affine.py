@@ -74,7 +74,12 @@ def _apply(x: NDArray[Any], out: NDArray[Any], tiles: Tiles) -> None:
         x_rows, out_rows = source[part].reshape(-1, row), target[part].reshape(-1, row)
         n_rows = max(1, _BLOCK // width)
         for i in range(0, len(x_rows), n_rows):
-            block: NDArray[Any] = x_rows[i : i + n_rows].astype(dtype)
+            rows = slice(i, i + n_rows)
+            # Where the dtype allows, the work is done in the output: nothing else is written.
+            block = out_rows[rows] if out.dtype == dtype else np.empty_like(x_rows[rows], dtype)
+            np.copyto(block, x_rows[rows])
             block -= minuends
             block *= factors
-            np.add(block, summands, out=out_rows[i : i + n_rows], casting="same_kind")
+            block += summands
+            if out.dtype != dtype:
+                np.copyto(out_rows[rows], block, casting="same_kind")

@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -159,7 +158,8 @@ def describe(source: object) -> str:
 
 def _read_file(path: str | os.PathLike[str]) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with io.FileIO(path) as file:  # unbuffered, since all is read at once
+            return file.readall()
     except ValueError as error:  # a path that no file system can hold
         reason = f"no file can have this path ({error})"
         raise ImageDecodeError(describe(path), reason) from error

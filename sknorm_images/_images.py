@@ -18,6 +18,7 @@ from sknorm_images._indexing import select
 from sknorm_images._parallel import map_chunks
 
 Pixels: TypeAlias = NDArray[np.uint8]
+Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
 ReadError: TypeAlias = ImageDecodeError | OSError
 Failures: TypeAlias = dict[int, ReadError]
 # What is the matter with one file, as opposed to a full disk or too many open files.
@@ -252,11 +253,12 @@ class LazyImages:
             verbose=self.verbose,
         )
 
-    def _decode(self, i: int) -> Pixels:
+    def _decode(self, i: int) -> Picture:
         source = self._sources[i]
-        first = self._resizings[0] if self._resizings else None
+        first, *others = self._resizings or (None,)
+        picture: Picture
         if isinstance(source, np.ndarray):
-            pixels = source if first is None else first.resize_array(source)
+            picture = source if first is None else first.resize_array(source)
         else:
             assert self._decoding is not None
             try:
@@ -265,17 +267,17 @@ class LazyImages:
                 error.position = i
                 raise
             if first is None:
-                pixels = _pixels(upright(decoded.image, decoded.orientation))
+                picture = upright(decoded.image, decoded.orientation)
             else:
-                pixels = _pixels(first.resize(decoded))
-        for resizing in self._resizings[1:]:
-            pixels = resizing.resize_array(pixels)
-        return pixels
+                picture = first.resize(decoded)
+        for resizing in others:
+            picture = resizing.resize_array(_pixels(picture))
+        return picture
 
     def _read_one(self, i: int, failures: Failures) -> Pixels:
         """Decode one image; under ``on_error="blank"`` a bad one is noted and black."""
         try:
-            pixels = self._decode(i)
+            pixels = _pixels(self._decode(i))
             return pixels if pixels.flags.writeable else pixels.copy()
         except READ_ERRORS as error:
             if self.on_error == "raise":
@@ -358,7 +360,8 @@ def fill(
     def fill_chunk(chunk: LazyImages, rows: slice) -> tuple[Failures, Any]:
         target = out[rows]
 
-        def receive(i: int, pixels: Pixels) -> None:
+        def receive(i: int, picture: Picture) -> None:
+            pixels = _pixels(picture)
             if pixels.shape != shape:
                 raise ValueError(
                     f"Image {rows.start + i}, {describe(chunk._sources[i])!r}, is of shape "
@@ -385,8 +388,8 @@ def common_shape(images: LazyImages) -> tuple[int, ...]:
     return len(images), *images[0].shape
 
 
-def read_each(images: LazyImages, receive: Callable[[int, Pixels], None]) -> Failures:
-    """Decode images in this thread, and hand each to ``receive(position, pixels)``.
+def read_each(images: LazyImages, receive: Callable[[int, Picture], None]) -> Failures:
+    """Decode images in this thread, and hand each to ``receive(position, picture)``.
 
     Under ``on_error="raise"`` it stops at the first image that cannot be read.
 
@@ -395,7 +398,7 @@ def read_each(images: LazyImages, receive: Callable[[int, Pixels], None]) -> Fai
     images : LazyImages
         The images.
     receive : callable
-        Called for every image that can be read.
+        Called for every image that can be read: one from a file is still Pillow's.
 
     Returns
     -------
@@ -405,14 +408,14 @@ def read_each(images: LazyImages, receive: Callable[[int, Pixels], None]) -> Fai
     failures: Failures = {}
     for i in range(len(images)):
         try:
-            pixels = images._decode(i)
+            picture = images._decode(i)
         except READ_ERRORS as error:
             failures[i] = error
             if images.on_error == "raise":
                 break
             _forget_frames(error)
         else:
-            receive(i, pixels)
+            receive(i, picture)
     return failures
 
 
@@ -480,7 +483,7 @@ def _run_chunks(
 
 
 def _attempt(chunk: LazyImages, rows: slice) -> tuple[Failures, None]:
-    return read_each(chunk, lambda i, pixels: None), None
+    return read_each(chunk, lambda i, picture: None), None
 
 
 def _check_blank_has_size(images: LazyImages, failures: Failures) -> None:
@@ -492,6 +495,6 @@ def _check_blank_has_size(images: LazyImages, failures: Failures) -> None:
         )
 
 
-def _pixels(image: Image.Image) -> Pixels:
-    pixels = np.asarray(image)
+def _pixels(picture: Picture) -> Pixels:
+    pixels = np.asarray(picture)
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]

@@ -16,6 +16,7 @@ from sknorm_images._affine import Affine
 from sknorm_images._images import (
     Failures,
     LazyImages,
+    Picture,
     common_shape,
     fill,
     read_each,
@@ -29,6 +30,7 @@ from sknorm_images._statistics import (
     Statistics,
     plus,
     statistics_of,
+    statistics_of_picture,
     statistics_of_present,
 )
 from sknorm_images._transformer import ImageTransformer, committed
@@ -427,11 +429,11 @@ def _summarise_images(
     """Count images one by one, as they are decoded: no more than one is in memory."""
     total: Statistics | None = None
 
-    def count(i: int, pixels: NDArray[np.uint8]) -> None:
+    def count(i: int, picture: Picture) -> None:
         nonlocal total
-        total = plus(
-            total, statistics_of_present(pixels[np.newaxis], rows_of(weights, slice(i, i + 1)))
-        )
+        weight = 1 if weights is None else weights[i]
+        if weight:
+            total = plus(total, statistics_of_picture(picture, weight))
 
     failures = read_each(images, count)
     return failures, total

@@ -104,9 +104,8 @@ class ChannelHistogram(_ChannelStatistics):
         n_pixels = _pixels_per_image(images)
         if weights is None and n_channels in (1, 3):  # Pillow is three times as fast
             rows = images.reshape(len(images), -1, n_channels)
-            picture = rows if n_channels == 3 else rows[..., 0]
-            counts = np.array(Image.fromarray(picture).histogram())
-            return cls(counts.reshape(n_channels, 256), len(images))
+            picture = Image.fromarray(rows if n_channels == 3 else rows[..., 0])
+            return cls(cls.of_picture(picture).counts, len(images))
         per_pixel = None
         if weights is not None:
             _check_total(weights.sum(dtype=np.float64) * n_pixels, 2**53)
@@ -116,6 +115,27 @@ class ChannelHistogram(_ChannelStatistics):
         # Within that total, the float64 sums that bincount makes of integers are exact.
         dtype = np.int64 if weights is None else weights.dtype
         return cls(counts.astype(dtype, copy=False), len(images))
+
+    @classmethod
+    def of_picture(cls, picture: Image.Image, weight: float = 1) -> Self:
+        """Count the grey levels of one image as Pillow holds it, without a copy.
+
+        Parameters
+        ----------
+        picture : PIL.Image.Image
+            The image, of 8 bits a channel.
+        weight : int or float, default=1
+            Its weight, above zero.
+
+        Returns
+        -------
+        ChannelHistogram
+            The counts.
+        """
+        counts = np.array(picture.histogram(), np.int64).reshape(-1, 256)
+        if weight != 1:
+            _check_total(weight * picture.width * picture.height, 2**53)
+        return cls(counts * weight, 1)
 
     def __add__(self, other: Self) -> Self:
         self._check_mergeable(other)
@@ -351,6 +371,15 @@ def statistics_of(images: NDArray[Any], weights: NDArray[Any] | None = None) -> 
     if images.dtype == np.uint8:
         return ChannelSums.of(images, weights)
     return ChannelMoments.of(images, weights)
+
+
+def statistics_of_picture(
+    picture: Image.Image | NDArray[np.uint8], weight: float = 1
+) -> Statistics:
+    """Summarise one image: an array (height, width, n_channels), or as Pillow holds it."""
+    if isinstance(picture, Image.Image):
+        return ChannelHistogram.of_picture(picture, weight)
+    return statistics_of(picture[np.newaxis], None if weight == 1 else np.array([weight]))
 
 
 def statistics_of_present(
