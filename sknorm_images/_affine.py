@@ -75,11 +75,12 @@ def _apply(x: NDArray[Any], out: NDArray[Any], tiles: Tiles) -> None:
         n_rows = max(1, _BLOCK // width)
         for i in range(0, len(x_rows), n_rows):
             rows = slice(i, i + n_rows)
-            # Where the dtype allows, the work is done in the output: nothing else is written.
-            block = out_rows[rows] if out.dtype == dtype else np.empty_like(x_rows[rows], dtype)
+            # The work is done in the output itself, where that is as precise.
+            in_place = out.dtype == dtype
+            block = out_rows[rows] if in_place else np.empty(x_rows[rows].shape, dtype)
             np.copyto(block, x_rows[rows])
             block -= minuends
             block *= factors
             block += summands
-            if out.dtype != dtype:
+            if not in_place:
                 np.copyto(out_rows[rows], block, casting="same_kind")

@@ -39,7 +39,7 @@ def map_chunks(
     arguments : callable
         Makes the arguments of one chunk, just before it is dispatched.
     largest_chunk : int, default=IMAGES_PER_CHUNK
-        No chunk holds more items; where there are few, chunks are smaller.
+        No chunk holds more items; towards the end, chunks are smaller.
     n_jobs : int or None, default=None
         As everywhere in joblib; None asks ``joblib.parallel_config``, else means one.
     local : bool, default=False
@@ -62,9 +62,7 @@ def map_chunks(
     # More workers than cores (of this machine, or of a cluster) only cost memory.
     n_cores = cpu_count() if local else effective_n_jobs(-1)
     n_jobs = min(effective_n_jobs(n_jobs), n_cores)
-    # Every job gets several chunks, so that none has to wait long for the last one.
-    size = min(largest_chunk, max(1, n_items // (4 * n_jobs)))
-    chunks = [slice(i, min(i + size, n_items)) for i in range(0, n_items, size)]
+    chunks = list(_shrinking(n_items, n_jobs, largest_chunk))
     stopped = False
 
     def tasks() -> Iterator[Any]:
@@ -89,6 +87,19 @@ def map_chunks(
             stopped = True
             for _ in results:  # joblib warns of results that nobody fetched
                 pass
+
+
+def _shrinking(n_items: int, n_jobs: int, largest: int) -> Iterator[slice]:
+    """Cut ``range(n_items)`` so that all jobs end at about the same time.
+
+    A chunk is an even share of half of what is left ("guided self-scheduling"), so the last
+    ones, which some job has to wait for, are short.
+    """
+    start = 0
+    while start < n_items:
+        size = min(largest, max(1, (n_items - start) // (2 * n_jobs)))
+        yield slice(start, start + size)
+        start += size
 
 
 def _run(tasks: Iterator[Any], options: dict[str, Any]) -> Iterator[Any]:

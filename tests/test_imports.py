@@ -25,6 +25,7 @@ LAYERS = [
     "_statistics",
     "_jpeg_markers",
     "_decoding",
+    "_simd",
     "_geometry",
     "_indexing",
     "_images",
@@ -124,6 +125,7 @@ def test_a_program_imports_public_names_alone(module):
             {"keras._augmentation", "keras._dataset", "keras._normalization"}
             | {"keras.__init__", "demo"},
         ),
+        ("cykooz_resizer", {"_simd"}),
         ("jax", set()),
         ("tensorflow", set()),
         ("torch", set()),

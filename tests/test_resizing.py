@@ -599,11 +599,6 @@ def test_a_wrong_parameter_is_named(method, name, value):
         getattr(Resizer(**{name: value}), method)(np.zeros((1, 4, 4, 3), np.uint8))
 
 
-def test_the_simd_engine_is_refused_until_it_is_there():
-    with pytest.raises(ValueError, match=r"engine='simd' is not available.*engine='pillow'"):
-        Resizer(engine="simd").transform(np.zeros((1, 4, 4, 3), np.uint8))
-
-
 def test_init_stores_every_parameter_untouched():
     parameters = {name: object() for name in Resizer().get_params()}
 
