@@ -1,6 +1,6 @@
 """What weights and oversampling do for a class with few photographs.
 
-KERAS_BACKEND=jax python benchmarks/imbalance.py
+KERAS_BACKEND=jax python -m benchmarks.imbalance
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 One epoch of a tiny model is timed against ``pipeline.transform`` of the same files, in turn,
 in one process, so that the ratio holds on any machine. Run it once a backend:
 
-    KERAS_BACKEND=jax python benchmarks/keras_training.py
+    KERAS_BACKEND=jax python -m benchmarks.keras_training
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from photo_folder import make_photos
 
+from benchmarks.corpora import photos
 from sknorm_images import make_image_pipeline
 from sknorm_images.keras import PipelineDataset, normalization_layer
 
@@ -119,7 +119,7 @@ if __name__ == "__main__":
     parser.add_argument("--folder", help="keep the photographs here")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
-        paths = make_photos(Path(options.folder or temporary), options.files)
+        paths = photos(Path(options.folder or temporary), options.files)
         measure(
             paths,
             options.size,

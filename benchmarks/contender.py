@@ -1,0 +1,119 @@
+"""What a benchmark runs: a function that prepares, and returns what one pass yields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+T = TypeVar("T")
+Batches = Callable[[], Iterable[Any]]
+Prepare = Callable[..., Batches]
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Task:
+    """Files to images of ``size`` x ``size``, standardised as ``(x - mean) / std``."""
+
+    files: list[str]
+    size: int
+    n_jobs: int
+    mean: tuple[float, float, float] = (109.5, 108.9, 100.1)
+    std: tuple[float, float, float] = (85.1, 70.2, 76.4)
+
+    @property
+    def constants(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation, as float32 arrays of shape (3,)."""
+        return np.float32(self.mean), np.float32(self.std)  # type: ignore[return-value]
+
+
+def contender(*needs: str, divides_by: float | None = None) -> Callable[[Prepare], Prepare]:
+    """Say what a contender imports, and how its output relates to grey levels.
+
+    Parameters
+    ----------
+    *needs : str
+        Modules without which it cannot run.
+    divides_by : float or None, default=None
+        What it divides grey levels by; None where it standardises as the task says.
+
+    Returns
+    -------
+    callable
+        Decorator of a function that takes a Task and options.
+    """
+
+    def mark(prepare: Prepare) -> Prepare:
+        prepare.needs = needs  # type: ignore[attr-defined]
+        prepare.divides_by = divides_by  # type: ignore[attr-defined]
+        return prepare
+
+    return mark
+
+
+def missing(prepare: Prepare) -> list[str]:
+    """Modules that a contender needs and that are not installed."""
+    return [name for name in prepare.needs if not _is_installed(name)]  # type: ignore[attr-defined]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # the package that it would be in
+        return False
+
+
+def decibels(prepare: Prepare, task: Task, **options: Any) -> float | None:
+    """Compare the pictures of a contender with Pillow's bilinear, antialiased ones.
+
+    Parameters
+    ----------
+    prepare : callable
+        The contender.
+    task : Task
+        A few files.
+    **options : Any
+        Of the contender.
+
+    Returns
+    -------
+    float or None
+        Peak signal-to-noise ratio in dB, 100 for equal ones; None if it yields no pictures.
+    """
+    batches = [np.array(x) for x in prepare(task, **options)() if x is not None]
+    if not batches:
+        return None
+    images = np.concatenate(batches)[: len(task.files)].astype(float)
+    if images.shape[1] == 3:  # PyTorch has the channels first
+        images = np.moveaxis(images, 1, -1)
+    mean, std = task.constants
+    divisor = prepare.divides_by  # type: ignore[attr-defined]
+    grey = images * divisor if divisor else images * std + mean
+    for path, image in zip(task.files, grey, strict=True):
+        with Image.open(path) as photo:
+            image -= photo.resize((task.size, task.size), Image.Resampling.BILINEAR)
+    return float(min(100, 10 * np.log10(255**2 / max(np.square(grey).mean(), 1e-9))))
+
+
+def in_memory(task: Task) -> NDArray[np.uint8]:
+    """Read all files into one uint8 array, with Pillow."""
+    images = np.empty((len(task.files), task.size, task.size, 3), np.uint8)
+    for path, image in zip(task.files, images, strict=True):
+        with Image.open(path) as photo:
+            image[:] = photo.resize((task.size, task.size), Image.Resampling.BILINEAR)
+    return images
+
+
+def in_threads(function: Callable[[list[str]], T], task: Task) -> list[T]:
+    """Call ``function(files)`` for a batch of files at a time, in ``n_jobs`` threads."""
+    batches = [task.files[i : i + BATCH_SIZE] for i in range(0, len(task.files), BATCH_SIZE)]
+    with ThreadPoolExecutor(task.n_jobs) as threads:
+        return list(threads.map(function, batches))

@@ -1,0 +1,61 @@
+"""Folders of photographs to measure with: pieces of the two that scikit-learn ships."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+Size = tuple[int, int]
+
+
+def photos(folder: Path, n_files: int) -> list[str]:
+    """Write photographs of about 500 x 375 pixels: pieces as they are, never enlarged."""
+
+    def piece(photo: Image.Image, random: np.random.Generator) -> Image.Image:
+        width, height = random.integers((460, 345), (541, 406)).tolist()
+        return _crop(photo, (width, height), random)
+
+    return _write(folder, n_files, piece)
+
+
+def large_photos(folder: Path, n_files: int) -> list[str]:
+    """Write photographs of 12 megapixels, 4000 x 3000: pieces, enlarged."""
+
+    def piece(photo: Image.Image, random: np.random.Generator) -> Image.Image:
+        return _crop(photo, (500, 375), random).resize((4000, 3000), Image.Resampling.LANCZOS)
+
+    return _write(folder, n_files, piece)
+
+
+def thumbnails(folder: Path, n_files: int) -> list[str]:
+    """Write photographs of 96 x 96 pixels."""
+
+    def piece(photo: Image.Image, random: np.random.Generator) -> Image.Image:
+        return _crop(photo, (288, 288), random).resize((96, 96), Image.Resampling.LANCZOS)
+
+    return _write(folder, n_files, piece)
+
+
+def _crop(photo: Image.Image, size: Size, random: np.random.Generator) -> Image.Image:
+    left = int(random.integers(0, photo.width - size[0] + 1))
+    top = int(random.integers(0, photo.height - size[1] + 1))
+    return photo.crop((left, top, left + size[0], top + size[1]))
+
+
+def _write(
+    folder: Path,
+    n_files: int,
+    piece: Callable[[Image.Image, np.random.Generator], Image.Image],
+) -> list[str]:
+    """Write JPEG files of quality 90, all different; those of an earlier run are kept."""
+    whole = [Image.fromarray(photo) for photo in load_sample_images().images]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{i:05}.jpg" for i in range(n_files)]
+    for i, path in enumerate(paths):
+        if not path.exists():
+            piece(whole[i % 2], np.random.default_rng(i)).save(path, quality=90)
+    return [str(path) for path in paths]

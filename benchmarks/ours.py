@@ -1,0 +1,82 @@
+"""The project itself, as its README uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contender import BATCH_SIZE, Batches, Task, contender, in_memory
+from sknorm_images import ChannelStandardScaler, make_image_pipeline
+
+
+def _pipeline(task: Task, engine: str, **resize: Any) -> Any:
+    scaler = ChannelStandardScaler(mean=task.mean, std=task.std)
+    pipeline = make_image_pipeline((task.size, task.size), scaler, n_jobs=task.n_jobs)
+    options = {"engine": engine, **resize}
+    return pipeline.set_params(**{f"resize__{name}": value for name, value in options.items()})
+
+
+@contender("sknorm_images")
+def transform(
+    task: Task, *, engine: str = "pillow", calls: int = 1, reducing_gap: float | None = 3.0
+) -> Batches:
+    """Transform all files, in as many calls."""
+    pipeline = _pipeline(task, engine, reducing_gap=reducing_gap)
+    size = -(-len(task.files) // calls)
+
+    def batches() -> Iterator[np.ndarray]:
+        for i in range(0, len(task.files), size):
+            yield pipeline.transform(task.files[i : i + size])
+
+    return batches
+
+
+@contender("sknorm_images")
+def fit(task: Task, *, engine: str = "pillow") -> Batches:
+    """Learn mean and standard deviation of all files."""
+    pipeline = _pipeline(task, engine).set_params(scale__mean=None, scale__std=None)
+
+    def batches() -> tuple[()]:
+        pipeline.fit(task.files)
+        return ()
+
+    return batches
+
+
+@contender("sknorm_images", "keras")
+def keras_batches(task: Task, *, engine: str = "pillow") -> Batches:
+    """Batches of 32 from a PipelineDataset, made ahead."""
+    from sknorm_images.keras import PipelineDataset
+
+    dataset = PipelineDataset(
+        _pipeline(task, engine), task.files, batch_size=BATCH_SIZE, n_jobs=task.n_jobs
+    )
+
+    def batches() -> Iterator[np.ndarray]:
+        for i in range(len(dataset)):
+            yield dataset[i]
+        dataset.on_epoch_end()
+
+    return batches
+
+
+@contender("sknorm_images")
+def scale_array(task: Task) -> Batches:
+    """Standardise a uint8 array, in one thread."""
+    images = in_memory(task)
+    scaler = ChannelStandardScaler(mean=task.mean, std=task.std)
+    return lambda: [scaler.transform(images)]
+
+
+@contender("sknorm_images")
+def fit_array(task: Task) -> Batches:
+    """Learn from a uint8 array, in one thread."""
+    images = in_memory(task)
+
+    def batches() -> tuple[()]:
+        ChannelStandardScaler().fit(images)
+        return ()
+
+    return batches

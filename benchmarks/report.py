@@ -1,0 +1,121 @@
+"""Results as a page of Markdown, and as a picture."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+
+from benchmarks.rounds import Result
+from benchmarks.tables import SIMD, Table
+
+LIBRARIES = [
+    "scikit-learn",
+    "numpy",
+    "pillow",
+    "joblib",
+    "cykooz-resizer",
+    "keras",
+    "tensorflow-cpu",
+    "tensorflow",
+    "torch",
+    "torchvision",
+    "opencv-python-headless",
+    "opencv-python",
+    "nvidia-dali-cuda130",
+    "nvidia-dali-cuda120",
+]
+
+
+def environment() -> str:
+    """Name the machine and the versions."""
+    names = [line for line in _cpuinfo() if line.startswith("model name")]
+    processor = names[0].partition(":")[2].strip() if names else platform.machine()
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
+    versions = [f"{name} {found}" for name in LIBRARIES if (found := _version(name))]
+    return (
+        f"{processor}, {cores} cores, {platform.system()}, "
+        f"Python {platform.python_version()}, {', '.join(versions)}"
+    )
+
+
+def table_as_markdown(table: Table, results: list[Result]) -> str:
+    """One row a contender: rate, ratio to the first one, memory, likeness to Pillow."""
+    lines = [
+        f"### {table.title}",
+        "",
+        f"{results[0].n_files} files, {table.size} x {table.size}. The ratio is to the first "
+        "row: the median over the rounds, and the lowest and highest.",
+        "",
+        "| | images/s | ratio | our simd is | peak MB | dB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    by_name = {result.name: result for result in results}
+    first, simd = results[0], by_name.get(SIMD)
+    for result in results:
+        if not result.seconds or result.why_not:
+            lines.append(f"| {result.name} | {result.why_not or 'not run'} | | | | |")
+            continue
+        cells = [
+            result.name,
+            f"{median(result.rates()):,.0f}",
+            _ratio(result, first),
+            f"{_median_ratio(simd, result):.2f} x" if simd and simd.seconds else "",
+            f"{result.peak_mb:,.0f}" if result.peak_mb else "",
+            f"{result.decibels:.0f}" if result.decibels else "",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw(path: Path, table: Table, results: list[Result]) -> None:
+    """Draw the rates of a table as bars, with the spread over the rounds."""
+    from matplotlib.figure import Figure
+
+    ran = [result for result in results if result.seconds and not result.why_not][::-1]
+    rates = [median(result.rates()) for result in ran]
+    figure = Figure(figsize=(9, 0.4 * len(ran) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    colours = ["tab:blue" if "sknorm" in result.name else "lightgrey" for result in ran]
+    spread = [
+        [rate - min(result.rates()) for rate, result in zip(rates, ran, strict=True)],
+        [max(result.rates()) - rate for rate, result in zip(rates, ran, strict=True)],
+    ]
+    axes.barh(
+        [result.name for result in ran], rates, color=colours, xerr=spread, ecolor="grey"
+    )
+    axes.axvline(rates[-1], color="black", linestyle="--", linewidth=1)
+    axes.set_xlabel(f"images a second; dashed: {ran[-1].name}")
+    axes.set_title(table.title)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+def _ratio(result: Result, first: Result) -> str:
+    ratios = _ratios(result, first)
+    return f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
+def _median_ratio(a: Result, b: Result) -> float:
+    return median(_ratios(a, b))
+
+
+def _ratios(a: Result, b: Result) -> list[float]:
+    """Rate of `a` over that of `b`, round by round."""
+    return [x / y for x, y in zip(a.rates(), b.rates(), strict=False)]
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,126 @@
+"""Contenders of a table in turn, each in its own process, round after round."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contender import Task, missing
+from benchmarks.tables import Row, Table
+
+ROOT = Path(__file__).parent.parent
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+
+
+@dataclass
+class Result:
+    """What a row of a table showed."""
+
+    name: str
+    n_files: int
+    seconds: list[float] = field(default_factory=list)
+    decibels: float | None = None
+    peak_mb: float | None = None
+    why_not: str = ""
+
+    def rates(self) -> list[float]:
+        """Files a second, round by round."""
+        return [self.n_files / seconds for seconds in self.seconds]
+
+
+class Worker:
+    """The process of one row."""
+
+    def __init__(self, row: Row, task: Task) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            cwd=ROOT,
+            env=os.environ | QUIET,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        order = {
+            "module": row.prepare.__module__,
+            "function": row.prepare.__name__,
+            "options": row.options,
+            "task": asdict(task),
+        }
+        self.ready = self.ask(json.dumps(order))
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """Write one line, and read one."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        return json.loads(answer) if answer else {"error": "its process died"}
+
+    def close(self) -> None:
+        """Let the process end, and wait for it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
+    """Run all rows of a table `n_rounds` times, each round with another one first.
+
+    Parameters
+    ----------
+    table : Table
+        The rows.
+    task : Task
+        What each of them does.
+    n_rounds : int
+        How many times.
+
+    Returns
+    -------
+    list of Result
+        In the order of the rows; what could not run says why.
+    """
+    results = [Result(row.name, len(task.files)) for row in table.rows]
+    running: list[tuple[Result, Worker]] = []
+    try:
+        for row, result in zip(table.rows, results, strict=True):
+            if absent := missing(row.prepare):
+                result.why_not = f"not installed: {', '.join(absent)}"
+                continue
+            n_jobs = row.n_jobs or task.n_jobs
+            worker = Worker(row, Task(task.files, task.size, n_jobs))
+            result.why_not = worker.ready.get("error", "")
+            result.decibels = worker.ready.get("decibels")
+            if result.decibels is not None and result.decibels < table.at_least_decibels:
+                result.why_not = f"other pictures: {result.decibels:.0f} dB"
+            if result.why_not:
+                worker.close()
+            else:
+                running.append((result, worker))
+        for i in range(n_rounds):
+            first = i % max(1, len(running))
+            for result, worker in [*running, *running][first : first + len(running)]:
+                answer = worker.ask("again")
+                if "error" in answer:
+                    result.why_not = answer["error"]
+                    continue
+                result.seconds.append(answer["seconds"])
+                result.peak_mb = answer["peak_mb"]
+    finally:
+        for _, worker in running:
+            worker.close()
+    return results

@@ -1,0 +1,198 @@
+"""Which contenders stand beside which, on what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import corpora, limits, ours, peers
+from benchmarks.contender import Prepare
+
+
+@dataclass(frozen=True)
+class Row:
+    """A contender under the name that the table gives it."""
+
+    name: str
+    prepare: Prepare
+    options: dict[str, Any] = field(default_factory=dict)
+    n_jobs: int | None = None  # None takes that of the whole run
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that are measured in turn, so that the ratios between them hold.
+
+    Attributes
+    ----------
+    key : str
+        What the command line calls it.
+    title : str
+        What the report calls it.
+    corpus : callable
+        Makes its files.
+    n_files : int
+        How many.
+    size : int
+        Height and width of the output, in pixels.
+    rows : list of Row
+        The first is what the others are compared with.
+    at_least_decibels : float, default=0
+        Rows whose pictures differ more from Pillow's bilinear ones are not comparable.
+    """
+
+    key: str
+    title: str
+    corpus: Callable[[Path, int], list[str]]
+    n_files: int
+    size: int
+    rows: list[Row]
+    at_least_decibels: float = 0
+
+
+OURS = "sknorm_images, transform in 4 calls"
+SIMD = 'sknorm_images, engine="simd", in 4 calls'
+DECODING = Row("Pillow, decoding alone: the limit", limits.decoding)
+
+TABLES = [
+    Table(
+        "antialiased",
+        "Files to standardised float32 arrays, antialiased",
+        corpora.photos,
+        1000,
+        224,
+        [
+            DECODING,
+            Row("Pillow, decoding and resizing alone", limits.decoding_and_resizing),
+            Row("Pillow and cykooz-resizer alone", limits.decoding_and_simd),
+            Row("sknorm_images, transform in one call", ours.transform),
+            Row(OURS, ours.transform, {"calls": 4}),
+            Row('sknorm_images, engine="simd", one call', ours.transform, {"engine": "simd"}),
+            Row(SIMD, ours.transform, {"engine": "simd", "calls": 4}),
+            Row("sknorm_images, PipelineDataset", ours.keras_batches),
+            Row(
+                'sknorm_images, PipelineDataset, engine="simd"',
+                ours.keras_batches,
+                {"engine": "simd"},
+            ),
+            Row("NVIDIA DALI on the CPU", peers.dali),
+            Row("torchvision v2 on tensors, DataLoader", peers.torchvision_tensors),
+            Row("torchvision v2 on PIL images, DataLoader", peers.torchvision_pil),
+            Row("tf.data, decode_jpeg and antialiased resize", peers.tf_data),
+            Row("OpenCV, INTER_AREA, in threads", peers.opencv),
+            Row("ImageDataGenerator, bilinear", peers.image_data_generator),
+            Row("load_img and img_to_array, one by one", peers.copied_recipe),
+        ],
+        at_least_decibels=35,
+    ),
+    Table(
+        "plain",
+        "The same, without antialiasing, beside ours with it",
+        corpora.photos,
+        1000,
+        224,
+        [
+            DECODING,
+            Row(OURS, ours.transform, {"calls": 4}),
+            Row(SIMD, ours.transform, {"engine": "simd", "calls": 4}),
+            Row(
+                "image_dataset_from_directory and Normalization",
+                peers.image_dataset_from_directory,
+            ),
+            Row("OpenCV, INTER_LINEAR, in threads", peers.opencv_linear),
+        ],
+        at_least_decibels=25,
+    ),
+    Table(
+        "fit",
+        "Statistics of files",
+        corpora.photos,
+        1000,
+        224,
+        [
+            DECODING,
+            Row("Pillow, decoding and resizing alone", limits.decoding_and_resizing),
+            Row("Pillow and cykooz-resizer alone", limits.decoding_and_simd),
+            Row("sknorm_images, fit", ours.fit),
+            Row('sknorm_images, fit, engine="simd"', ours.fit, {"engine": "simd"}),
+            Row("Normalization.adapt, not antialiased, float32", peers.keras_adapt),
+        ],
+    ),
+    Table(
+        "large",
+        "Photographs of 12 megapixels to standardised float32 arrays",
+        corpora.large_photos,
+        36,
+        224,
+        [
+            Row("reducing_gap=None", ours.transform, {"reducing_gap": None}),
+            Row("sknorm_images, as it is", ours.transform),
+            Row('sknorm_images, engine="simd"', ours.transform, {"engine": "simd"}),
+            Row("Pillow, decoding alone, full size", limits.decoding),
+            Row("NVIDIA DALI on the CPU", peers.dali),
+            Row("torchvision v2 on tensors, DataLoader", peers.torchvision_tensors),
+            Row("tf.data, decode_jpeg and antialiased resize", peers.tf_data),
+        ],
+        at_least_decibels=35,
+    ),
+    Table(
+        "thumbnails",
+        "Thumbnails of 96 x 96 to standardised float32 arrays of 64 x 64",
+        corpora.thumbnails,
+        4000,
+        64,
+        [
+            DECODING,
+            Row("sknorm_images, transform", ours.transform),
+            Row('sknorm_images, engine="simd"', ours.transform, {"engine": "simd"}),
+            Row("NVIDIA DALI on the CPU", peers.dali),
+            Row("torchvision v2 on tensors, DataLoader", peers.torchvision_tensors),
+            Row("tf.data, decode_jpeg and antialiased resize", peers.tf_data),
+        ],
+        at_least_decibels=35,
+    ),
+    Table(
+        "scale",
+        "A uint8 array in memory to a standardised float32 one, one thread",
+        corpora.photos,
+        250,
+        224,
+        [
+            Row("(X - mean) / std, broadcast in float32", peers.broadcast, n_jobs=1),
+            Row("ChannelStandardScaler.transform", ours.scale_array, n_jobs=1),
+        ],
+        at_least_decibels=99,
+    ),
+    Table(
+        "fit-array",
+        "Statistics of a uint8 array in memory, one thread",
+        corpora.photos,
+        250,
+        224,
+        [
+            Row(
+                "StandardScaler.partial_fit, flat, float64",
+                peers.partial_fit_of_standard_scaler,
+                n_jobs=1,
+            ),
+            Row("ChannelStandardScaler.fit", ours.fit_array, n_jobs=1),
+        ],
+    ),
+    Table(
+        "jobs",
+        "One job and two",
+        corpora.photos,
+        1000,
+        224,
+        [
+            Row("transform, n_jobs=1", ours.transform, {"calls": 4}, n_jobs=1),
+            Row("transform, n_jobs=2", ours.transform, {"calls": 4}, n_jobs=2),
+            Row("fit, n_jobs=1", ours.fit, n_jobs=1),
+            Row("fit, n_jobs=2", ours.fit, n_jobs=2),
+            Row("decoding alone, 1 thread", limits.decoding, n_jobs=1),
+            Row("decoding alone, 2 threads", limits.decoding, n_jobs=2),
+        ],
+    ),
+]
