@@ -48,10 +48,10 @@ def table_as_markdown(table: Table, results: list[Result]) -> str:
     lines = [
         f"### {table.title}",
         "",
-        f"{results[0].n_files} files, {table.size} x {table.size}. The ratio is to the first "
-        "row: the median over the rounds, and the lowest and highest.",
+        f"{results[0].n_files} files to {table.size} x {table.size}. The ratio of the rates "
+        "is to the first row: the median over the rounds, and the lowest and highest.",
         "",
-        "| | images/s | ratio | our simd is | peak MB | dB |",
+        "| | images/s | ratio | our simd | peak MB | dB |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     by_name = {result.name: result for result in results}
@@ -73,13 +73,13 @@ def table_as_markdown(table: Table, results: list[Result]) -> str:
 
 
 def draw(path: Path, table: Table, results: list[Result]) -> None:
-    """Draw the rates of a table as bars, with the spread over the rounds."""
+    """Draw the rates of a table as bars, with the spread over the rounds, and the memory."""
     from matplotlib.figure import Figure
 
     ran = [result for result in results if result.seconds and not result.why_not][::-1]
     rates = [median(result.rates()) for result in ran]
-    figure = Figure(figsize=(9, 0.4 * len(ran) + 1.2), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(11, 0.4 * len(ran) + 1.2), layout="constrained")
+    axes, memory = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     colours = ["tab:blue" if "sknorm" in result.name else "lightgrey" for result in ran]
     spread = [
         [rate - min(result.rates()) for rate, result in zip(rates, ran, strict=True)],
@@ -90,8 +90,11 @@ def draw(path: Path, table: Table, results: list[Result]) -> None:
     )
     axes.axvline(rates[-1], color="black", linestyle="--", linewidth=1)
     axes.set_xlabel(f"images a second; dashed: {ran[-1].name}")
-    axes.set_title(table.title)
-    axes.spines[["top", "right"]].set_visible(False)
+    memory.barh([result.name for result in ran], [r.peak_mb or 0 for r in ran], color=colours)
+    memory.set_xlabel("peak memory, MB")
+    figure.suptitle(table.title)
+    for part in (axes, memory):
+        part.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 
 

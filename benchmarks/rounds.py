@@ -94,15 +94,16 @@ def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
     list of Result
         In the order of the rows; what could not run says why.
     """
-    results = [Result(row.name, len(task.files)) for row in table.rows]
+    results = [Result(row.name, row.n_files or len(task.files)) for row in table.rows]
     running: list[tuple[Result, Worker]] = []
     try:
         for row, result in zip(table.rows, results, strict=True):
             if absent := missing(row.prepare):
                 result.why_not = f"not installed: {', '.join(absent)}"
                 continue
-            n_jobs = row.n_jobs or task.n_jobs
-            worker = Worker(row, Task(task.files, task.size, n_jobs))
+            repeats = -(-result.n_files // len(task.files))
+            files = (task.files * repeats)[: result.n_files]
+            worker = Worker(row, Task(files, task.size, row.n_jobs or task.n_jobs))
             result.why_not = worker.ready.get("error", "")
             result.decibels = worker.ready.get("decibels")
             if result.decibels is not None and result.decibels < table.at_least_decibels:

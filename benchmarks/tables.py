@@ -19,6 +19,7 @@ class Row:
     prepare: Prepare
     options: dict[str, Any] = field(default_factory=dict)
     n_jobs: int | None = None  # None takes that of the whole run
+    n_files: int | None = None  # None takes all; more are the same ones again
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,21 @@ TABLES = [
             Row("fit, n_jobs=2", ours.fit, n_jobs=2),
             Row("decoding alone, 1 thread", limits.decoding, n_jobs=1),
             Row("decoding alone, 2 threads", limits.decoding, n_jobs=2),
+        ],
+    ),
+    Table(
+        "files",
+        "Few files and many",
+        corpora.photos,
+        1000,
+        224,
+        [
+            Row("fit, 250 files", ours.fit, n_files=250),
+            Row("fit, 1,000 files", ours.fit, n_files=1000),
+            Row("fit, 4,000 files", ours.fit, n_files=4000),
+            Row("transform in one call, 250 files", ours.transform, n_files=250),
+            Row("transform in one call, 1,000 files", ours.transform, n_files=1000),
+            Row("transform in one call, 4,000 files", ours.transform, n_files=4000),
         ],
     ),
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from types import MappingProxyType
 from typing import Any, Self, TypeAlias, overload
 
 import numpy as np
@@ -233,8 +234,7 @@ class LazyImages:
         ImageDecodeError, OSError
             If an image cannot be read and `on_error` is ``"raise"``: the first one.
         """
-        pixels = np.empty(common_shape(self), np.uint8)
-        _, failures = fill(self, pixels)
+        pixels, _, failures = read_array(self, self.dtype)
         return pixels, failures
 
     def _with(
@@ -329,33 +329,45 @@ def reduce_images(
     return total, failures
 
 
-def fill(
+def read_array(
     images: LazyImages,
-    out: NDArray[Any],
+    dtype: DTypeLike,
     write: Callable[[NDArray[Any], Pixels], None] = np.copyto,
     summarise: Callable[[NDArray[Any], slice, Failures], Any] = lambda *_: None,
-) -> tuple[Any, Failures]:
-    """Call ``write(out[i], pixels)`` for every image, in local threads.
+) -> tuple[NDArray[Any], Any, Failures]:
+    """Make one array of all images, in local threads.
 
     Parameters
     ----------
     images : LazyImages
         The images.
-    out : ndarray of shape (n, height, width, n_channels)
-        As `common_shape` says. Rows of images that cannot be read become zeros.
+    dtype : dtype
+        Of the array.
     write : callable, default=numpy.copyto
-        Fills one row with what it makes of one image.
+        Called as ``write(row, pixels)`` for every image; fills its row of the array.
     summarise : callable, default=None for every chunk
         Called as ``summarise(out[rows], rows, failures)`` when a chunk is complete.
 
     Returns
     -------
+    out : ndarray of shape (n, height, width, n_channels)
+        The array. Rows of images that cannot be read are zeros.
     total : object
         The sum of what `summarise` returned.
     failures : dict of int to Exception
         The images that cannot be read.
+
+    Raises
+    ------
+    ValueError
+        If images differ in size.
+    ImageDecodeError, OSError
+        As `reduce_images` raises them.
     """
-    shape = out.shape[1:]
+    # Without a Resizer the first image tells the size, and is not decoded again.
+    known = {0: images[0]} if images.ndim == 1 and len(images) else {}
+    shape = known[0].shape if known else common_shape(images)[1:]
+    out = np.empty((len(images), *shape), dtype)
 
     def fill_chunk(chunk: LazyImages, rows: slice) -> tuple[Failures, Any]:
         target = out[rows]
@@ -370,13 +382,14 @@ def fill(
                 )
             write(target[i], pixels)
 
-        failures = read_each(chunk, receive)
+        failures = read_each(chunk, receive, known if rows.start == 0 else {})
         if failures and chunk.on_error == "blank":
             _check_blank_has_size(chunk, failures)
             target[list(failures)] = 0
         return failures, summarise(target, rows, failures)
 
-    return reduce_images(images, fill_chunk, local=True, description="decode")
+    total, failures = reduce_images(images, fill_chunk, local=True, description="decode")
+    return out, total, failures
 
 
 def common_shape(images: LazyImages) -> tuple[int, ...]:
@@ -388,7 +401,11 @@ def common_shape(images: LazyImages) -> tuple[int, ...]:
     return len(images), *images[0].shape
 
 
-def read_each(images: LazyImages, receive: Callable[[int, Picture], None]) -> Failures:
+def read_each(
+    images: LazyImages,
+    receive: Callable[[int, Picture], None],
+    known: Mapping[int, Picture] = MappingProxyType({}),
+) -> Failures:
     """Decode images in this thread, and hand each to ``receive(position, picture)``.
 
     Under ``on_error="raise"`` it stops at the first image that cannot be read.
@@ -399,6 +416,8 @@ def read_each(images: LazyImages, receive: Callable[[int, Picture], None]) -> Fa
         The images.
     receive : callable
         Called for every image that can be read: one from a file is still Pillow's.
+    known : mapping of int to Image or ndarray, default={}
+        Images that have been decoded before, by position.
 
     Returns
     -------
@@ -408,7 +427,7 @@ def read_each(images: LazyImages, receive: Callable[[int, Picture], None]) -> Fa
     failures: Failures = {}
     for i in range(len(images)):
         try:
-            picture = images._decode(i)
+            picture = known[i] if i in known else images._decode(i)
         except READ_ERRORS as error:
             failures[i] = error
             if images.on_error == "raise":

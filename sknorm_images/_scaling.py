@@ -17,8 +17,7 @@ from sknorm_images._images import (
     Failures,
     LazyImages,
     Picture,
-    common_shape,
-    fill,
+    read_array,
     read_each,
     reduce_images,
     report,
@@ -138,9 +137,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         X = self._validate(X, reset=False)
         if not isinstance(X, LazyImages):
             return self._transform_array(X)
-        out = np.empty(common_shape(X), self.dtype)
         affine = self._affine(X.n_channels)
-        _, failures = fill(X, out, lambda row, pixels: self._scale(affine, pixels, row))
+        out, _, failures = read_array(
+            X, self.dtype, lambda row, pixels: self._scale(affine, pixels, row)
+        )
         report(failures, len(X))
         return out
 
@@ -151,8 +151,6 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         sample_weight: ArrayLike | None = None,
     ) -> NDArray[Any]:
         """Fit to the images and scale them; each is decoded once.
-
-        Without a Resizer the first one is decoded once more, for its shape.
 
         Parameters
         ----------
@@ -183,10 +181,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             fitted._validate(X, reset=True)
             weights = check_weights(sample_weight, len(X))
             fitted._check_learnable(X, weights, partial=False)
-            pixels = np.empty(common_shape(X), np.uint8)
-            statistics, failures = fill(
+            pixels, statistics, failures = read_array(
                 X,
-                pixels,
+                X.dtype,
                 summarise=lambda chunk, rows, failures: statistics_of_present(
                     chunk, rows_of(weights, rows), failures
                 ),

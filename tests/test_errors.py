@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import warnings
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -237,13 +237,17 @@ def test_weights_are_blank_or_zero_for_all_is_an_error(with_bad_ones):
         ChannelStandardScaler().fit(images, sample_weight=weights)
 
 
-def test_blank_swallows_no_fault_of_the_machine(files, monkeypatch):
-    def too_many_open_files(path):
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+class OnACrowdedMachine(PurePosixPath):
+    """A path that cannot be opened for a reason that is not the file's."""
 
-    monkeypatch.setattr(Path, "read_bytes", too_many_open_files)
+    def __fspath__(self) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_blank_swallows_no_fault_of_the_machine(files):
+    paths = [*files[:5], OnACrowdedMachine(files[5])]
     with pytest.raises(OSError, match="Too many open files"):
-        make_image_pipeline((8, 8), on_error="blank").fit(files)
+        make_image_pipeline((8, 8), on_error="blank").fit(paths)
 
 
 def test_a_path_that_no_file_can_have(files):

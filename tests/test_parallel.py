@@ -28,6 +28,7 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageDecodeError,
     ImageFlattener,
+    JpegLoader,
     LazyImages,
     make_image_pipeline,
 )
@@ -308,6 +309,13 @@ def test_a_pipeline_decodes_every_file_exactly_once(method, files, monkeypatch):
     monkeypatch.setattr(Image, "open", counting)
     getattr(pipeline_of(2), method)(files)
     assert len(decoded) == 24
+
+
+@pytest.mark.parametrize("name", ["asarray", "transform", "fit_transform"])
+def test_without_a_resizer_every_file_is_read_exactly_once_too(name, files):
+    read: list[int] = []
+    READERS[name](JpegLoader(n_jobs=2).transform(watched(files[:1] * 24, read.append)))
+    assert sorted(read) == list(range(24))
 
 
 def test_images_are_decoded_only_when_they_are_read(files):
