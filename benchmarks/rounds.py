@@ -68,13 +68,13 @@ class Worker:
 
     def close(self) -> None:
         """Let the process end, and wait for it."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with self._process as process:  # which closes the pipes
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:

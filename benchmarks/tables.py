@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,7 @@ class Table:
 
 OURS = "sknorm_images, transform in 4 calls"
 SIMD = 'sknorm_images, engine="simd", in 4 calls'
+JOBS = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= (os.cpu_count() or 1)]
 DECODING = Row("Pillow, decoding alone: the limit", limits.decoding)
 
 TABLES = [
@@ -182,19 +184,28 @@ TABLES = [
         ],
     ),
     Table(
-        "jobs",
-        "One job and two",
+        "jobs-transform",
+        "transform, by n_jobs",
         corpora.photos,
         1000,
         224,
-        [
-            Row("transform, n_jobs=1", ours.transform, {"calls": 4}, n_jobs=1),
-            Row("transform, n_jobs=2", ours.transform, {"calls": 4}, n_jobs=2),
-            Row("fit, n_jobs=1", ours.fit, n_jobs=1),
-            Row("fit, n_jobs=2", ours.fit, n_jobs=2),
-            Row("decoding alone, 1 thread", limits.decoding, n_jobs=1),
-            Row("decoding alone, 2 threads", limits.decoding, n_jobs=2),
-        ],
+        [Row(f"n_jobs={n}", ours.transform, {"calls": 4}, n_jobs=n) for n in JOBS],
+    ),
+    Table(
+        "jobs-fit",
+        "fit, by n_jobs",
+        corpora.photos,
+        1000,
+        224,
+        [Row(f"n_jobs={n}", ours.fit, n_jobs=n) for n in JOBS],
+    ),
+    Table(
+        "jobs-decoding",
+        "Decoding alone, by the number of threads",
+        corpora.photos,
+        1000,
+        224,
+        [Row(f"{n} threads", limits.decoding, n_jobs=n) for n in JOBS],
     ),
     Table(
         "files",

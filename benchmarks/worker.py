@@ -46,10 +46,10 @@ def main() -> None:
 
 
 def seconds(batches: Callable[[], Iterable[Any]]) -> float:
-    """Wall time of one pass; each batch is let go of when the next one comes."""
+    """Wall time of one pass; each batch is let go of before the next one is asked for."""
     start = time.perf_counter()
-    for _ in batches():
-        pass
+    for batch in batches():
+        del batch
     return time.perf_counter() - start
 
 

@@ -21,6 +21,7 @@ def make_image_pipeline(
     color_mode: str = "rgb",
     interpolation: str = "bilinear",
     aspect_ratio: str = "ignore",
+    engine: str = "pillow",
     on_error: str = "raise",
     n_jobs: int | None = None,
     verbose: int = 0,
@@ -40,6 +41,8 @@ def make_image_pipeline(
         For `Resizer`.
     aspect_ratio : {"ignore", "crop", "pad"}, default="ignore"
         For `Resizer`.
+    engine : {"pillow", "simd"}, default="pillow"
+        For `Resizer`: the library that resizes.
     on_error : {"raise", "blank"}, default="raise"
         For `JpegLoader`.
     n_jobs : int or None, default=None
@@ -74,5 +77,7 @@ def make_image_pipeline(
     loader = JpegLoader(
         color_mode=color_mode, on_error=on_error, n_jobs=n_jobs, verbose=verbose
     )
-    resizer = Resizer(size, interpolation=interpolation, aspect_ratio=aspect_ratio)
+    resizer = Resizer(
+        size, interpolation=interpolation, aspect_ratio=aspect_ratio, engine=engine
+    )
     return Pipeline([("load", loader), ("resize", resizer), ("scale", scaler)])

@@ -56,6 +56,9 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
     (2, 427, 640, 3)
     >>> np.asarray(Resizer((32, 48)).transform(photos)).shape
     (2, 32, 48, 3)
+    >>> fast = Resizer((32, 48), engine="simd")
+    >>> np.asarray(fast.transform(photos)).shape
+    (2, 32, 48, 3)
     """
 
     def __init__(

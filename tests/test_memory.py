@@ -92,6 +92,22 @@ def test_fitting_ten_times_more_files_needs_no_more_memory(size, squares):
     assert peaks["with_100_megabytes"] - peaks["many"] > 50  # the measure would have seen it
 
 
+TRANSFORM = """
+images = Resizer(224).transform(JpegLoader(n_jobs=2).transform(inputs["paths"]))
+scaler = ChannelStandardScaler(mean=100, std=50)
+scaler.transform(images[:10])  # what is loaded and set up once
+before = peak()
+output = scaler.transform(images)
+json.dump({"growth": peak() - before, "output": output.nbytes / MEGABYTE}, sys.stdout)
+"""
+
+
+def test_transform_needs_little_more_than_its_output(squares):
+    found = measure(TRANSFORM, paths=squares * 2)
+    assert found["output"] > 200
+    assert found["growth"] < found["output"] + 32
+
+
 SMALL_AND_LARGE = """
 fit([inputs["small"]] * 40, None)
 before = peak()

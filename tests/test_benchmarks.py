@@ -1,0 +1,132 @@
+"""The benchmarks run, compare pictures before speed, and say what they left out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import corpora, ours, report
+from benchmarks.contender import Batches, Task, contender, decibels
+from benchmarks.rounds import ROOT, Result, measure
+from benchmarks.tables import TABLES, Row, Table
+
+
+@contender("sknorm_images")
+def upside_down(task: Task) -> Batches:
+    """Turn the pictures, which is as fast, and wrong."""
+    right = ours.transform(task)
+
+    def batches() -> Iterator[np.ndarray]:
+        for batch in right():
+            yield batch[:, ::-1]
+
+    return batches
+
+
+@contender("no_such_library")
+def of_a_library_that_is_missing(task: Task) -> Batches:
+    """Never run."""
+    raise AssertionError(task)
+
+
+@contender()
+def broken(task: Task) -> Batches:
+    """Fail."""
+    raise RuntimeError(f"cannot read {len(task.files)} files")
+
+
+def run(output: Path, options: dict[str, list[object]]) -> str:
+    """Run the command, and return what it printed."""
+    words = [str(word) for name, values in options.items() for word in (name, *values)]
+    process = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--paths=0", "--output", str(output), *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def test_the_command_writes_a_table_of_what_it_measured(tmp_path):
+    options = {"--tables": ["scale", "fit-array"], "--files": [4], "--rounds": [2]}
+
+    run(tmp_path, options)
+
+    page = (tmp_path / "performance.md").read_text()
+    assert "numpy" in page.splitlines()[0]
+    found = json.loads((tmp_path / "performance.json").read_text())
+    assert list(found) == ["scale", "fit-array"]
+    for row in found["scale"]:
+        assert f"| {row['name']} | " in page
+        assert len(row["seconds"]) == (0 if row["why_not"] else 2)
+    assert all(row["decibels"] > 99 for row in found["scale"])
+
+
+def test_the_users_own_photographs_may_be_measured(files, tmp_path):
+    folder = Path(files[0]).parent
+
+    printed = run(tmp_path, {"--tables": ["jobs-fit"], "--rounds": [1], "--corpus": [folder]})
+
+    assert "24 files to 224 x 224" in printed
+    assert not (tmp_path / "corpora").exists()
+
+
+def test_what_cannot_be_compared_is_named_with_the_reason(files):
+    rows = [
+        Row("ours", ours.transform),
+        Row("turned", upside_down),
+        Row("missing", of_a_library_that_is_missing),
+        Row("broken", broken),
+    ]
+    table = Table("key", "title", corpora.photos, 24, 32, rows, at_least_decibels=35)
+
+    results = measure(table, Task(files, 32, 2), n_rounds=1)
+
+    assert [len(result.seconds) for result in results] == [1, 0, 0, 0]
+    right, turned, missing, failed = (result.why_not for result in results)
+    assert right == ""
+    assert turned.startswith("other pictures: ")
+    assert missing == "not installed: no_such_library"
+    assert failed == "RuntimeError: cannot read 8 files"
+    page = report.table_as_markdown(table, results)
+    assert "| missing | not installed: no_such_library |" in page
+
+
+def test_pictures_are_compared_with_pillows(files):
+    task = Task(files, 32, 1)
+
+    assert decibels(ours.transform, task) > 40  # of some files a quarter is decoded
+    assert decibels(upside_down, task) < 20
+    assert decibels(ours.fit, task) is None
+
+
+def test_ratios_are_taken_round_by_round():
+    first = Result("first", 10, seconds=[1.0, 2.0, 4.0])
+    second = Result("second", 10, seconds=[2.0, 2.0, 1.0])
+    table = Table("key", "title", corpora.photos, 10, 32, [])
+
+    page = report.table_as_markdown(table, [first, second])
+
+    assert "| second | 5 | 1.00 (0.50-4.00) |" in page
+
+
+@pytest.mark.parametrize("make", [corpora.photos, corpora.large_photos, corpora.thumbnails])
+def test_corpora_are_the_same_wherever_they_are_made(make, tmp_path):
+    first, second = make(tmp_path / "a", 2), make(tmp_path / "b", 2)
+
+    contents = [Path(path).read_bytes() for path in first]
+    assert contents == [Path(path).read_bytes() for path in second]
+    assert contents[0] != contents[1]
+
+
+def test_keys_of_tables_are_unique():
+    assert len({table.key for table in TABLES}) == len(TABLES)
