@@ -4,8 +4,8 @@
 
 makes the photographs, runs every table in turn, and writes ``results/performance.md``, a
 picture of each table (with Matplotlib), and ``results/performance.json``. Each contender has
-a process of its own and as many cores as ``--n-jobs`` says; in every round each makes one
-pass to warm up, and one that counts.
+a process of its own and, on Linux, as many cores as ``--n-jobs`` says; in every round each
+makes one pass to warm up, and one that counts.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import json
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from benchmarks import report
+from benchmarks import corpora, report
 from benchmarks.contender import Task
 from benchmarks.footprint import import_milliseconds, memory
 from benchmarks.rounds import measure
-from benchmarks.tables import TABLES
+from benchmarks.tables import TABLES, Table
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -34,39 +35,59 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("results"), help="folder")
     parser.add_argument("--corpus", type=Path, help="a folder of your own JPEG files instead")
     parser.add_argument("--tables", nargs="+", choices=keys, default=keys, metavar="TABLE")
-    parser.add_argument("--files", type=int, help="no more files in any table than these")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--files", type=_positive, help="no more files than these")
+    parser.add_argument("--rounds", type=_positive, default=5)
+    parser.add_argument("--n-jobs", type=_positive, default=2)
     parser.add_argument(
-        "--paths", type=int, default=20_000, help="of the test of memory; 0 leaves it out"
+        "--no-footprint", action="store_true", help="leave out memory and import time"
     )
     options = parser.parse_args(arguments)
+    if options.corpus and not options.corpus.is_dir():
+        parser.error(f"--corpus {options.corpus} is no folder")
 
     options.output.mkdir(parents=True, exist_ok=True)
-    own = sorted(map(str, options.corpus.resolve().glob("*.jp*g"))) if options.corpus else None
-    if own == []:
-        parser.error(f"{options.corpus} holds no *.jpg or *.jpeg files")
     page = [report.environment(), ""]
     found = {}
     for table in (table for table in TABLES if table.key in options.tables):
-        n_files = min(table.n_files, options.files or table.n_files)
-        folder = options.output.resolve() / "corpora" / table.corpus.__name__
-        files = own[:n_files] if own else table.corpus(folder, n_files)
-        results = measure(table, Task(files, table.size, options.n_jobs), options.rounds)
+        files = _files(table, options)
+        if not files:
+            parser.error(f"--corpus {options.corpus} holds no .jpg or .jpeg files")
+        task = Task(files, table.size, options.n_jobs, table.batch_size)
+        results = measure(table, task, options.rounds)
         found[table.key] = [asdict(result) for result in results]
-        page += [report.table_as_markdown(table, results), ""]
-        print(page[-2], flush=True)
+        page += [report.table_as_markdown(table, results, len(files)), ""]
+        print(page[-2], end="\n\n", flush=True)
         if find_spec("matplotlib"):
             report.draw(options.output / f"{table.key}.png", table, results)
-    if options.paths:
-        photos = TABLES[0].corpus(options.output.resolve() / "corpora" / "photos", 1000)
-        for what, value in memory(own or photos, options.n_jobs, options.paths).items():
+        _write(options.output, page, found)
+    if not options.no_footprint:
+        for what, value in memory(_files(TABLES[0], options), options.n_jobs).items():
             page.append(f"- {what}: {'unknown' if value is None else f'{value:.0f} MiB'}")
         for what, value in import_milliseconds(10).items():
             page.append(f"- import {what}: {value:.0f} ms")
         print("\n".join(page[-5:]))
-    (options.output / "performance.md").write_text("\n".join(page) + "\n", encoding="utf-8")
-    (options.output / "performance.json").write_text(json.dumps(found, indent=1))
+    _write(options.output, page, found)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above zero")
+    return number
+
+
+def _files(table: Table, options: argparse.Namespace) -> list[str]:
+    """Make the files of a table, in a folder that holds nothing else."""
+    n_files = min(table.n_files, options.files or table.n_files)
+    folder = options.output.resolve() / "corpora"
+    if options.corpus:
+        return corpora.chosen(folder / f"own-{n_files}", options.corpus, n_files)
+    return table.corpus(folder / f"{table.corpus.__name__}-{n_files}", n_files)
+
+
+def _write(folder: Path, page: list[str], found: dict[str, Any]) -> None:
+    (folder / "performance.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+    (folder / "performance.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,17 +6,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
-T = TypeVar("T")
 Batches = Callable[[], Iterable[Any]]
 Prepare = Callable[..., Batches]
-
-BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,7 @@ class Task:
     files: list[str]
     size: int
     n_jobs: int
+    batch_size: int = 32
     mean: tuple[float, float, float] = (109.5, 108.9, 100.1)
     std: tuple[float, float, float] = (85.1, 70.2, 76.4)
 
@@ -88,7 +86,7 @@ def decibels(prepare: Prepare, task: Task, **options: Any) -> float | None:
     float or None
         Peak signal-to-noise ratio in dB, 100 for equal ones; None if it yields no pictures.
     """
-    batches = [np.array(x) for x in prepare(task, **options)() if x is not None]
+    batches = [np.array(batch) for batch in prepare(task, **options)()]
     if not batches:
         return None
     images = np.concatenate(batches)[: len(task.files)].astype(float)
@@ -97,9 +95,7 @@ def decibels(prepare: Prepare, task: Task, **options: Any) -> float | None:
     mean, std = task.constants
     divisor = prepare.divides_by  # type: ignore[attr-defined]
     grey = images * divisor if divisor else images * std + mean
-    for path, image in zip(task.files, grey, strict=True):
-        with Image.open(path) as photo:
-            image -= photo.resize((task.size, task.size), Image.Resampling.BILINEAR)
+    grey -= in_memory(task)
     return float(min(100, 10 * np.log10(255**2 / max(np.square(grey).mean(), 1e-9))))
 
 
@@ -107,13 +103,22 @@ def in_memory(task: Task) -> NDArray[np.uint8]:
     """Read all files into one uint8 array, with Pillow."""
     images = np.empty((len(task.files), task.size, task.size, 3), np.uint8)
     for path, image in zip(task.files, images, strict=True):
-        with Image.open(path) as photo:
+        with Image.open(path) as file:
+            photo = ImageOps.exif_transpose(file).convert("RGB")
             image[:] = photo.resize((task.size, task.size), Image.Resampling.BILINEAR)
     return images
 
 
-def in_threads(function: Callable[[list[str]], T], task: Task) -> list[T]:
-    """Call ``function(files)`` for a batch of files at a time, in ``n_jobs`` threads."""
-    batches = [task.files[i : i + BATCH_SIZE] for i in range(0, len(task.files), BATCH_SIZE)]
+def in_threads(function: Callable[[str], object], task: Task) -> tuple[()]:
+    """Call ``function(path)`` for every file, in ``n_jobs`` threads; there are no pictures."""
+
+    def call(files: list[str]) -> None:
+        for path in files:
+            function(path)
+
+    size = max(1, task.batch_size // 4)  # short, so that all threads end together
     with ThreadPoolExecutor(task.n_jobs) as threads:
-        return list(threads.map(function, batches))
+        parts = [task.files[i : i + size] for i in range(0, len(task.files), size)]
+        for _ in threads.map(call, parts):
+            pass
+    return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 Size = tuple[int, int]
+
+SUFFIXES = (".jpg", ".jpeg")
 
 
 def photos(folder: Path, n_files: int) -> list[str]:
@@ -23,10 +26,18 @@ def photos(folder: Path, n_files: int) -> list[str]:
 
 
 def large_photos(folder: Path, n_files: int) -> list[str]:
-    """Write photographs of 12 megapixels, 4000 x 3000: pieces, enlarged."""
+    """Write images of 12 megapixels, 4000 x 3000: 4 x 4 pieces, each enlarged twice.
+
+    Enlarged more, they would have less to decode than a file from a camera.
+    """
 
     def piece(photo: Image.Image, random: np.random.Generator) -> Image.Image:
-        return _crop(photo, (500, 375), random).resize((4000, 3000), Image.Resampling.LANCZOS)
+        image = Image.new("RGB", (4000, 3000))
+        for left in range(0, 4000, 1000):
+            for top in range(0, 3000, 750):
+                part = _crop(photo, (500, 375), random).resize((1000, 750))
+                image.paste(part, (left, top))
+        return image
 
     return _write(folder, n_files, piece)
 
@@ -38,6 +49,33 @@ def thumbnails(folder: Path, n_files: int) -> list[str]:
         return _crop(photo, (288, 288), random).resize((96, 96), Image.Resampling.LANCZOS)
 
     return _write(folder, n_files, piece)
+
+
+def chosen(folder: Path, source: Path, n_files: int) -> list[str]:
+    """Copy the first JPEG files of a folder into one that holds nothing else.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to put them.
+    source : Path
+        A folder with files called .jpg or .jpeg.
+    n_files : int
+        How many, at most.
+
+    Returns
+    -------
+    list of str
+        The paths of the copies.
+    """
+    found = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return [
+        str(shutil.copyfile(path, folder / f"{i:06}.jpg"))
+        for i, path in enumerate(found[:n_files])
+    ]
 
 
 def _crop(photo: Image.Image, size: Size, random: np.random.Generator) -> Image.Image:
@@ -57,5 +95,8 @@ def _write(
     paths = [folder / f"{i:05}.jpg" for i in range(n_files)]
     for i, path in enumerate(paths):
         if not path.exists():
-            piece(whole[i % 2], np.random.default_rng(i)).save(path, quality=90)
+            half_written = path.with_suffix(".part")
+            image = piece(whole[i % 2], np.random.default_rng(i))
+            image.save(half_written, "JPEG", quality=90)
+            half_written.rename(path)
     return [str(path) for path in paths]

@@ -28,9 +28,9 @@ def growth(
     return None if None in peaks else (peaks[1] - peaks[0]) / MEBIBYTE
 
 
-def memory(files: list[str], n_jobs: int, many: int) -> dict[str, float | None]:
+def memory(files: list[str], n_jobs: int) -> dict[str, float | None]:
     """Memory that more files take, in MiB, beyond the array that is asked for."""
-    size = 224
+    size, many = 224, 20_000
     fit = growth(Row("fit", ours.fit), files, 1000, many, size, n_jobs)
     few = 50
     transform = growth(Row("transform", ours.transform), files, few, 1000, size, n_jobs)

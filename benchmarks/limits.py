@@ -11,10 +11,9 @@ from benchmarks.contender import Batches, Task, contender, in_threads
 def decoding(task: Task) -> Batches:
     """Decode every file, and do nothing with it."""
 
-    def decode(files: list[str]) -> None:
-        for path in files:
-            with Image.open(path) as image:
-                image.load()
+    def decode(path: str) -> None:
+        with Image.open(path) as image:
+            image.load()
 
     return lambda: in_threads(decode, task)
 
@@ -23,10 +22,9 @@ def decoding(task: Task) -> Batches:
 def decoding_and_resizing(task: Task) -> Batches:
     """Decode and resize every file with Pillow, and do nothing with it."""
 
-    def resize(files: list[str]) -> None:
-        for path in files:
-            with Image.open(path) as image:
-                image.resize((task.size, task.size), Image.Resampling.BILINEAR)
+    def resize(path: str) -> None:
+        with Image.open(path) as image:
+            image.resize((task.size, task.size), Image.Resampling.BILINEAR)
 
     return lambda: in_threads(resize, task)
 
@@ -38,11 +36,9 @@ def decoding_and_simd(task: Task) -> Batches:
 
     bilinear = ResizeAlg.convolution(FilterType.bilinear)
 
-    def resize(files: list[str]) -> None:
-        resizer = Resizer()
-        for path in files:
-            with Image.open(path) as image:
-                resized = Image.new("RGB", (task.size, task.size))
-                resizer.resize_pil(image, resized, ResizeOptions(bilinear))
+    def resize(path: str) -> None:
+        with Image.open(path) as image:
+            resized = Image.new(image.mode, (task.size, task.size))
+            Resizer().resize_pil(image, resized, ResizeOptions(bilinear))
 
     return lambda: in_threads(resize, task)

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contender import BATCH_SIZE, Batches, Task, contender, in_memory
+from benchmarks.contender import Batches, Task, contender, in_memory
 from sknorm_images import ChannelStandardScaler, make_image_pipeline
 
 
-def _pipeline(task: Task, engine: str, **resize: Any) -> Any:
+def _pipeline(task: Task, engine: str) -> Any:
     scaler = ChannelStandardScaler(mean=task.mean, std=task.std)
-    pipeline = make_image_pipeline((task.size, task.size), scaler, n_jobs=task.n_jobs)
-    options = {"engine": engine, **resize}
-    return pipeline.set_params(**{f"resize__{name}": value for name, value in options.items()})
+    size = (task.size, task.size)
+    return make_image_pipeline(size, scaler, engine=engine, n_jobs=task.n_jobs)
 
 
 @contender("sknorm_images")
@@ -23,7 +22,7 @@ def transform(
     task: Task, *, engine: str = "pillow", calls: int = 1, reducing_gap: float | None = 3.0
 ) -> Batches:
     """Transform all files, in as many calls."""
-    pipeline = _pipeline(task, engine, reducing_gap=reducing_gap)
+    pipeline = _pipeline(task, engine).set_params(resize__reducing_gap=reducing_gap)
     size = -(-len(task.files) // calls)
 
     def batches() -> Iterator[np.ndarray]:
@@ -47,11 +46,11 @@ def fit(task: Task, *, engine: str = "pillow") -> Batches:
 
 @contender("sknorm_images", "keras")
 def keras_batches(task: Task, *, engine: str = "pillow") -> Batches:
-    """Batches of 32 from a PipelineDataset, made ahead."""
+    """Batches of a PipelineDataset, made ahead."""
     from sknorm_images.keras import PipelineDataset
 
     dataset = PipelineDataset(
-        _pipeline(task, engine), task.files, batch_size=BATCH_SIZE, n_jobs=task.n_jobs
+        _pipeline(task, engine), task.files, batch_size=task.batch_size, n_jobs=task.n_jobs
     )
 
     def batches() -> Iterator[np.ndarray]:

@@ -1,7 +1,8 @@
 """What people use today, each as its own documentation recommends.
 
-All get as many threads or processes as the task says, the constants of the task, and batches
-of 32; none is kept from anything it does by default.
+All get the same cores, as many threads or processes as these, the constants of the task and
+its batches; none is kept from anything it does by default. Only the copied recipe works on one
+file after another, as it does wherever it was copied to.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from benchmarks.contender import BATCH_SIZE, Batches, Task, contender, in_memory
+from benchmarks.contender import Batches, Task, contender, in_memory
 
 # Antialiased
 
@@ -50,13 +51,14 @@ def image_data_generator(task: Task) -> Batches:
         pd.DataFrame({"filename": task.files}),
         target_size=(task.size, task.size),
         class_mode=None,
-        batch_size=BATCH_SIZE,
+        batch_size=task.batch_size,
         shuffle=False,
         interpolation="bilinear",
     )
 
     def batches() -> Iterator[np.ndarray]:
-        return (flow[i] for i in range(len(flow)))
+        with ThreadPoolExecutor(task.n_jobs) as threads:  # as model.fit's workers do
+            yield from threads.map(flow.__getitem__, range(len(flow)))
 
     return batches
 
@@ -74,7 +76,7 @@ def tf_data(task: Task) -> Batches:
         return (image - mean) / std
 
     dataset = tf.data.Dataset.from_tensor_slices(task.files)
-    dataset = dataset.map(load, num_parallel_calls=task.n_jobs).batch(BATCH_SIZE)
+    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(task.batch_size)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     return lambda: iter(dataset)
 
@@ -98,11 +100,22 @@ def _torch_batches(task: Task, load: Any) -> Batches:
 
     loader = DataLoader(
         Photos(task.files, load),
-        batch_size=BATCH_SIZE,
+        batch_size=task.batch_size,
         num_workers=task.n_jobs,
         persistent_workers=True,
     )
     return lambda: iter(loader)
+
+
+def _read_tensor(path: str) -> Any:
+    from torchvision.io import ImageReadMode, decode_image
+
+    return decode_image(path, mode=ImageReadMode.RGB, apply_exif_orientation=True)
+
+
+def _read_pil(path: str) -> Image.Image:
+    with Image.open(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def _torch_steps(task: Task, first: Any) -> Any:
@@ -123,23 +136,13 @@ def _torch_steps(task: Task, first: Any) -> Any:
 @contender("torch", "torchvision")
 def torchvision_tensors(task: Task) -> Batches:
     """Decoder and transforms v2 of torchvision on uint8 tensors, in worker processes."""
-    from torchvision.io import ImageReadMode, decode_image
-
-    def read(path: str) -> Any:
-        return decode_image(path, mode=ImageReadMode.RGB)
-
-    return _torch_batches(task, _torch_steps(task, read))
+    return _torch_batches(task, _torch_steps(task, _read_tensor))
 
 
 @contender("torch", "torchvision")
 def torchvision_pil(task: Task) -> Batches:
     """Pillow's decoder and transforms v2 on its images, in worker processes."""
-
-    def read(path: str) -> Image.Image:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-
-    return _torch_batches(task, _torch_steps(task, read))
+    return _torch_batches(task, _torch_steps(task, _read_pil))
 
 
 @contender("nvidia.dali")
@@ -147,7 +150,7 @@ def dali(task: Task) -> Batches:
     """NVIDIA DALI's pipeline on the CPU."""
     from nvidia.dali import fn, pipeline_def, types
 
-    @pipeline_def(batch_size=BATCH_SIZE, num_threads=task.n_jobs, device_id=None)
+    @pipeline_def(batch_size=task.batch_size, num_threads=task.n_jobs, device_id=None)
     def steps() -> Any:
         files, _ = fn.readers.file(files=task.files, pad_last_batch=True)
         images = fn.decoders.image(files, device="cpu", output_type=types.RGB)
@@ -166,7 +169,7 @@ def dali(task: Task) -> Batches:
     pipeline.build()
 
     def batches() -> Iterator[np.ndarray]:
-        for _ in range(0, len(task.files), BATCH_SIZE):
+        for _ in range(0, len(task.files), task.batch_size):
             [images] = pipeline.run()
             yield images.as_array()
 
@@ -196,17 +199,21 @@ def _opencv_batches(task: Task, interpolation: int) -> Batches:
     import cv2
 
     cv2.setNumThreads(1)  # the threads are those below
-    mean, std = task.constants
+    mean, factors = (*task.mean, 0), (*(1 / std for std in task.std), 0)
 
-    def load(path: str) -> np.ndarray:
-        image = cv2.imread(path, cv2.IMREAD_COLOR_RGB)
-        image = cv2.resize(image, (task.size, task.size), interpolation=interpolation)
-        return (image - mean) / std
+    def load(first: int) -> np.ndarray:
+        files = task.files[first : first + task.batch_size]
+        batch = np.empty((len(files), task.size, task.size, 3), np.float32)
+        for path, out in zip(files, batch, strict=True):
+            image = cv2.imread(path, cv2.IMREAD_COLOR_RGB)
+            image = cv2.resize(image, (task.size, task.size), interpolation=interpolation)
+            image = cv2.subtract(image, mean, dtype=cv2.CV_32F)
+            cv2.multiply(image, factors, dst=out)
+        return batch
 
     def batches() -> Iterator[np.ndarray]:
         with ThreadPoolExecutor(task.n_jobs) as threads:
-            for i in range(0, len(task.files), BATCH_SIZE):
-                yield np.stack(list(threads.map(load, task.files[i : i + BATCH_SIZE])))
+            yield from threads.map(load, range(0, len(task.files), task.batch_size))
 
     return batches
 
@@ -215,28 +222,30 @@ def _opencv_batches(task: Task, interpolation: int) -> Batches:
 def image_dataset_from_directory(task: Task) -> Batches:
     """Keras' image_dataset_from_directory and a Normalization layer."""
     import keras
+    import tensorflow as tf
 
     dataset = _directory(task)
     layer = keras.layers.Normalization(
         mean=np.float32(task.mean), variance=np.square(np.float32(task.std))
     )
-    dataset = dataset.map(layer, num_parallel_calls=task.n_jobs).prefetch(1)
+    dataset = dataset.map(layer, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.prefetch(tf.data.AUTOTUNE)
     return lambda: iter(dataset)
 
 
 def _directory(task: Task) -> Any:
     import keras
 
-    [folder] = {Path(path).parent for path in task.files}
+    [folder] = {Path(path).parent for path in task.files}  # which holds these files alone
     dataset = keras.utils.image_dataset_from_directory(
         folder,
         labels=None,
         shuffle=False,
-        batch_size=BATCH_SIZE,
+        batch_size=task.batch_size,
         image_size=(task.size, task.size),
         verbose=False,
     )
-    return dataset.take(-(-len(task.files) // BATCH_SIZE))
+    return dataset.take(-(-len(task.files) // task.batch_size))
 
 
 # Statistics

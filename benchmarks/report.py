@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
+from joblib import cpu_count
+from PIL import features
+
 from benchmarks.rounds import Result
-from benchmarks.tables import SIMD, Table
+from benchmarks.tables import Table
 
 LIBRARIES = [
+    "sknorm-images",
     "scikit-learn",
     "numpy",
     "pillow",
@@ -33,41 +36,43 @@ def environment() -> str:
     """Name the machine and the versions."""
     names = [line for line in _cpuinfo() if line.startswith("model name")]
     processor = names[0].partition(":")[2].strip() if names else platform.machine()
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
     versions = [f"{name} {found}" for name in LIBRARIES if (found := _version(name))]
     return (
-        f"{processor}, {cores} cores, {platform.system()}, "
-        f"Python {platform.python_version()}, {', '.join(versions)}"
+        f"{processor}, {cpu_count()} cores, {platform.system()}, "
+        f"Python {platform.python_version()}, {', '.join(versions)}, "
+        f"libjpeg-turbo {features.version('libjpeg_turbo')} in Pillow"
     )
 
 
-def table_as_markdown(table: Table, results: list[Result]) -> str:
+def table_as_markdown(table: Table, results: list[Result], n_files: int) -> str:
     """One row a contender: rate, ratio to the first one, memory, likeness to Pillow."""
+    names = ["", "images/s", "ratio", "peak MB", "dB"]
+    best = next((result for result in results if result.name == table.best), None)
+    if best:
+        names.append("simd / this")
     lines = [
         f"### {table.title}",
         "",
-        f"{results[0].n_files} files to {table.size} x {table.size}. The ratio of the rates "
-        "is to the first row: the median over the rounds, and the lowest and highest.",
+        f"{n_files:,} files to {table.size} x {table.size}. The ratio of the rates is to the "
+        "first row: the median over the rounds, and the lowest and highest. Memory shared "
+        "between processes counts in each of them.",
         "",
-        "| | images/s | ratio | our simd | peak MB | dB |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        f"| {' | '.join(names)} |",
+        f"| --- |{' ---: |' * (len(names) - 1)}",
     ]
-    by_name = {result.name: result for result in results}
-    first, simd = results[0], by_name.get(SIMD)
     for result in results:
-        if not result.seconds or result.why_not:
-            lines.append(f"| {result.name} | {result.why_not or 'not run'} | | | | |")
-            continue
-        cells = [
-            result.name,
-            f"{median(result.rates()):,.0f}",
-            _ratio(result, first),
-            f"{_median_ratio(simd, result):.2f} x" if simd and simd.seconds else "",
-            f"{result.peak_mb:,.0f}" if result.peak_mb else "",
-            f"{result.decibels:.0f}" if result.decibels else "",
-        ]
+        if not result.rates or result.why_not:
+            cells = [result.name, result.why_not or "not run", *[""] * (len(names) - 2)]
+        else:
+            cells = [
+                result.name,
+                f"{median(result.rates):,.0f}",
+                _ratio(result, results[0]),
+                f"{result.peak_mb:,.0f}" if result.peak_mb else "",
+                f"{result.decibels:.0f}" if result.decibels else "",
+            ]
+            if best:
+                cells.append(_ratio(best, result, spread=False))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -76,14 +81,16 @@ def draw(path: Path, table: Table, results: list[Result]) -> None:
     """Draw the rates of a table as bars, with the spread over the rounds, and the memory."""
     from matplotlib.figure import Figure
 
-    ran = [result for result in results if result.seconds and not result.why_not][::-1]
-    rates = [median(result.rates()) for result in ran]
+    ran = [result for result in results if result.rates and not result.why_not][::-1]
+    if not ran:
+        return
+    rates = [median(result.rates) for result in ran]
     figure = Figure(figsize=(11, 0.4 * len(ran) + 1.2), layout="constrained")
     axes, memory = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     colours = ["tab:blue" if "sknorm" in result.name else "lightgrey" for result in ran]
     spread = [
-        [rate - min(result.rates()) for rate, result in zip(rates, ran, strict=True)],
-        [max(result.rates()) - rate for rate, result in zip(rates, ran, strict=True)],
+        [rate - min(result.rates) for rate, result in zip(rates, ran, strict=True)],
+        [max(result.rates) - rate for rate, result in zip(rates, ran, strict=True)],
     ]
     axes.barh(
         [result.name for result in ran], rates, color=colours, xerr=spread, ecolor="grey"
@@ -98,18 +105,13 @@ def draw(path: Path, table: Table, results: list[Result]) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _ratio(result: Result, first: Result) -> str:
-    ratios = _ratios(result, first)
-    return f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-
-
-def _median_ratio(a: Result, b: Result) -> float:
-    return median(_ratios(a, b))
-
-
-def _ratios(a: Result, b: Result) -> list[float]:
-    """Rate of `a` over that of `b`, round by round."""
-    return [x / y for x, y in zip(a.rates(), b.rates(), strict=False)]
+def _ratio(a: Result, b: Result, *, spread: bool = True) -> str:
+    """Rate of `a` over that of `b`, round by round: the median, and how far it spreads."""
+    ratios = [x / y for x, y in zip(a.rates, b.rates, strict=False)]
+    if not ratios:
+        return ""
+    extremes = f" ({min(ratios):.2f}-{max(ratios):.2f})" if spread else ""
+    return f"{median(ratios):.2f}{extremes}"
 
 
 def _cpuinfo() -> list[str]:

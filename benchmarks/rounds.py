@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from benchmarks.contender import Task, missing
 from benchmarks.tables import Row, Table
 
 ROOT = Path(__file__).parent.parent
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+ENVIRONMENT = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+if find_spec("tensorflow"):  # which most loaders of Keras need, whatever its backend
+    ENVIRONMENT["KERAS_BACKEND"] = "tensorflow"
 
 
 @dataclass
@@ -22,15 +25,10 @@ class Result:
     """What a row of a table showed."""
 
     name: str
-    n_files: int
-    seconds: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)  # images a second, round by round
     decibels: float | None = None
     peak_mb: float | None = None
     why_not: str = ""
-
-    def rates(self) -> list[float]:
-        """Files a second, round by round."""
-        return [self.n_files / seconds for seconds in self.seconds]
 
 
 class Worker:
@@ -40,12 +38,15 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker"],
             cwd=ROOT,
-            env=os.environ | QUIET,
+            env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        if hasattr(os, "sched_setaffinity"):  # nobody gets more cores than were asked for
+            cores = sorted(os.sched_getaffinity(0))[: task.n_jobs]
+            os.sched_setaffinity(self._process.pid, cores)
         order = {
             "module": row.prepare.__module__,
             "function": row.prepare.__name__,
@@ -94,16 +95,16 @@ def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
     list of Result
         In the order of the rows; what could not run says why.
     """
-    results = [Result(row.name, row.n_files or len(task.files)) for row in table.rows]
+    results = [Result(row.name) for row in table.rows]
     running: list[tuple[Result, Worker]] = []
     try:
         for row, result in zip(table.rows, results, strict=True):
             if absent := missing(row.prepare):
                 result.why_not = f"not installed: {', '.join(absent)}"
                 continue
-            repeats = -(-result.n_files // len(task.files))
-            files = (task.files * repeats)[: result.n_files]
-            worker = Worker(row, Task(files, task.size, row.n_jobs or task.n_jobs))
+            n_files = max(1, int(row.times * len(task.files)))
+            files = (task.files * -(-n_files // len(task.files)))[:n_files]
+            worker = Worker(row, replace(task, files=files, n_jobs=row.n_jobs or task.n_jobs))
             result.why_not = worker.ready.get("error", "")
             result.decibels = worker.ready.get("decibels")
             if result.decibels is not None and result.decibels < table.at_least_decibels:
@@ -119,7 +120,7 @@ def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
                 if "error" in answer:
                     result.why_not = answer["error"]
                     continue
-                result.seconds.append(answer["seconds"])
+                result.rates.append(answer["rate"])
                 result.peak_mb = answer["peak_mb"]
     finally:
         for _, worker in running:

@@ -1,6 +1,6 @@
 """One contender in a process of its own: prepares, then runs a pass whenever it is told to.
 
-It reads JSON lines, and answers each with one.
+It reads what to run as one line of JSON, then a line for every pass, and answers in JSON.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ def main() -> None:
 
     order = json.loads(sys.stdin.readline())
     task = Task(**order["task"])
-    if hasattr(os, "sched_setaffinity"):  # nobody gets more cores than were asked for
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task.n_jobs])
     try:
         prepare = getattr(import_module(order["module"]), order["function"])
         few = replace(task, files=task.files[:8])
         noise = decibels(prepare, few, **order["options"])
         batches = prepare(task, **order["options"])
-        for_nothing = seconds(batches)
+        rate(batches, len(task.files))
+        answer(decibels=noise)
+        for _ in sys.stdin:
+            rate(batches, len(task.files))  # so that files and memory are warm
+            answer(rate=rate(batches, len(task.files)), peak_mb=peak_megabytes())
     except Exception as error:  # noqa: BLE001 (whatever a peer raises is the answer)
-        answer(error=f"{type(error).__name__}: {error}")
-        return
-    answer(decibels=noise, first=for_nothing)
-    for _ in sys.stdin:
-        seconds(batches)  # files and memory are warm
-        answer(seconds=seconds(batches), peak_mb=peak_megabytes())
+        answer(error=" ".join(f"{type(error).__name__}: {error}".split()))
 
 
-def seconds(batches: Callable[[], Iterable[Any]]) -> float:
-    """Wall time of one pass; each batch is let go of before the next one is asked for."""
+def rate(batches: Callable[[], Iterable[Any]], n_files: int) -> float:
+    """Images a second of one pass; each batch is let go of before the next is asked for."""
+    n_pictures = 0
     start = time.perf_counter()
     for batch in batches():
+        n_pictures += len(batch)  # a last batch that is filled up counts in full
         del batch
-    return time.perf_counter() - start
+    taken = time.perf_counter() - start
+    return (n_pictures or n_files) / taken
 
 
 def peak_megabytes() -> float | None:
@@ -64,7 +64,7 @@ def peak_megabytes() -> float | None:
     except OSError:
         return None
     peaks = [line for text in statuses for line in text.splitlines() if "VmHWM" in line]
-    return sum(int(line.split()[1]) for line in peaks) / 1000 if peaks else None
+    return sum(int(line.split()[1]) for line in peaks) * 1024 / 1e6 if peaks else None
 
 
 if __name__ == "__main__":

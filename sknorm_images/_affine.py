@@ -66,6 +66,7 @@ def _tiles(
 def _apply(x: NDArray[Any], out: NDArray[Any], tiles: Tiles) -> None:
     width, dtype = len(tiles[0]), tiles[0].dtype
     source, target = x.reshape(-1), out.reshape(-1)
+    in_place = out.dtype == dtype  # so that nothing but the output is written
     tiled = source.size - source.size % width
     for part in (slice(0, tiled), slice(tiled, None)):
         # What is left over is one row, shorter than a tile.
@@ -75,8 +76,6 @@ def _apply(x: NDArray[Any], out: NDArray[Any], tiles: Tiles) -> None:
         n_rows = max(1, _BLOCK // width)
         for i in range(0, len(x_rows), n_rows):
             rows = slice(i, i + n_rows)
-            # The work is done in the output itself, where that is as precise.
-            in_place = out.dtype == dtype
             block = out_rows[rows] if in_place else np.empty(x_rows[rows].shape, dtype)
             np.copyto(block, x_rows[rows])
             block -= minuends

@@ -158,7 +158,7 @@ def describe(source: object) -> str:
 
 def _read_file(path: str | os.PathLike[str]) -> bytes:
     try:
-        with io.FileIO(path) as file:  # unbuffered, since all is read at once
+        with io.FileIO(os.fspath(path)) as file:  # unbuffered, since all is read at once
             return file.readall()
     except ValueError as error:  # a path that no file system can hold
         reason = f"no file can have this path ({error})"

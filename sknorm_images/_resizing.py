@@ -92,6 +92,11 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         -------
         Resizer
             Itself.
+
+        Raises
+        ------
+        TypeError, ValueError, ImportError
+            As `transform` raises them.
         """
         self._resizing()
         _as_images(X)
@@ -133,8 +138,8 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         if self.interpolation not in ENGINES[self.engine]:
             able = ", ".join(map(repr, ENGINES[self.engine]))
             raise ValueError(
-                f"engine={self.engine!r} was asked for interpolation={self.interpolation!r}, "
-                f"and does only {able} as Pillow does. Pass one of these, or engine='pillow'."
+                f"interpolation={self.interpolation!r} is none that engine={self.engine!r} "
+                f"does as Pillow does. Pass interpolation={able}, or engine='pillow'."
             )
         if self.engine == "simd":
             from sknorm_images import _simd  # noqa: F401 (ImportError says what to install)

@@ -428,8 +428,8 @@ def _summarise_images(
 
     def count(i: int, picture: Picture) -> None:
         nonlocal total
-        weight = 1 if weights is None else weights[i]
-        if weight:
+        weight = None if weights is None else weights[i]
+        if weight != 0:
             total = plus(total, statistics_of_picture(picture, weight))
 
     failures = read_each(images, count)

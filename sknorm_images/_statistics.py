@@ -117,25 +117,31 @@ class ChannelHistogram(_ChannelStatistics):
         return cls(counts.astype(dtype, copy=False), len(images))
 
     @classmethod
-    def of_picture(cls, picture: Image.Image, weight: float = 1) -> Self:
+    def of_picture(cls, picture: Image.Image, weight: float | None = None) -> Self:
         """Count the grey levels of one image as Pillow holds it, without a copy.
 
         Parameters
         ----------
         picture : PIL.Image.Image
             The image, of 8 bits a channel.
-        weight : int or float, default=1
-            Its weight, above zero.
+        weight : int, float or None, default=None
+            Its weight, above zero; None means one.
 
         Returns
         -------
         ChannelHistogram
             The counts.
+
+        Raises
+        ------
+        ValueError
+            If the weight is so large that counts would no longer be exact.
         """
-        counts = np.array(picture.histogram(), np.int64).reshape(-1, 256)
-        if weight != 1:
-            _check_total(weight * picture.width * picture.height, 2**53)
-        return cls(counts * weight, 1)
+        counts: NDArray[Any] = np.array(picture.histogram(), np.int64).reshape(-1, 256)
+        if weight is not None:
+            _check_total(float(weight) * picture.width * picture.height, 2**53)
+            counts = counts * weight
+        return cls(counts, 1)
 
     def __add__(self, other: Self) -> Self:
         self._check_mergeable(other)
@@ -374,12 +380,12 @@ def statistics_of(images: NDArray[Any], weights: NDArray[Any] | None = None) -> 
 
 
 def statistics_of_picture(
-    picture: Image.Image | NDArray[np.uint8], weight: float = 1
+    picture: Image.Image | NDArray[np.uint8], weight: float | None = None
 ) -> Statistics:
     """Summarise one image: an array (height, width, n_channels), or as Pillow holds it."""
     if isinstance(picture, Image.Image):
         return ChannelHistogram.of_picture(picture, weight)
-    return statistics_of(picture[np.newaxis], None if weight == 1 else np.array([weight]))
+    return statistics_of(picture[np.newaxis], None if weight is None else np.array([weight]))
 
 
 def statistics_of_present(

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks import corpora, ours, report
+from benchmarks import corpora, limits, ours, report, stages
+from benchmarks.__main__ import main
 from benchmarks.contender import Batches, Task, contender, decibels
 from benchmarks.rounds import ROOT, Result, measure
 from benchmarks.tables import TABLES, Row, Table
@@ -45,7 +47,15 @@ def run(output: Path, options: dict[str, list[object]]) -> str:
     """Run the command, and return what it printed."""
     words = [str(word) for name, values in options.items() for word in (name, *values)]
     process = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--paths=0", "--output", str(output), *words],
+        [
+            sys.executable,
+            "-m",
+            "benchmarks",
+            "--no-footprint",
+            "--output",
+            str(output),
+            *words,
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -67,7 +77,7 @@ def test_the_command_writes_a_table_of_what_it_measured(tmp_path):
     assert list(found) == ["scale", "fit-array"]
     for row in found["scale"]:
         assert f"| {row['name']} | " in page
-        assert len(row["seconds"]) == (0 if row["why_not"] else 2)
+        assert len(row["rates"]) == 2
     assert all(row["decibels"] > 99 for row in found["scale"])
 
 
@@ -77,7 +87,7 @@ def test_the_users_own_photographs_may_be_measured(files, tmp_path):
     printed = run(tmp_path, {"--tables": ["jobs-fit"], "--rounds": [1], "--corpus": [folder]})
 
     assert "24 files to 224 x 224" in printed
-    assert not (tmp_path / "corpora").exists()
+    assert [path.name for path in (tmp_path / "corpora").iterdir()] == ["own-1000"]
 
 
 def test_what_cannot_be_compared_is_named_with_the_reason(files):
@@ -91,13 +101,13 @@ def test_what_cannot_be_compared_is_named_with_the_reason(files):
 
     results = measure(table, Task(files, 32, 2), n_rounds=1)
 
-    assert [len(result.seconds) for result in results] == [1, 0, 0, 0]
+    assert [len(result.rates) for result in results] == [1, 0, 0, 0]
     right, turned, missing, failed = (result.why_not for result in results)
     assert right == ""
     assert turned.startswith("other pictures: ")
     assert missing == "not installed: no_such_library"
     assert failed == "RuntimeError: cannot read 8 files"
-    page = report.table_as_markdown(table, results)
+    page = report.table_as_markdown(table, results, 24)
     assert "| missing | not installed: no_such_library |" in page
 
 
@@ -110,22 +120,74 @@ def test_pictures_are_compared_with_pillows(files):
 
 
 def test_ratios_are_taken_round_by_round():
-    first = Result("first", 10, seconds=[1.0, 2.0, 4.0])
-    second = Result("second", 10, seconds=[2.0, 2.0, 1.0])
+    first = Result("first", rates=[10.0, 5.0, 2.5])
+    second = Result("second", rates=[5.0, 5.0, 10.0])
     table = Table("key", "title", corpora.photos, 10, 32, [])
 
-    page = report.table_as_markdown(table, [first, second])
+    page = report.table_as_markdown(table, [first, second], 10)
 
     assert "| second | 5 | 1.00 (0.50-4.00) |" in page
 
 
 @pytest.mark.parametrize("make", [corpora.photos, corpora.large_photos, corpora.thumbnails])
-def test_corpora_are_the_same_wherever_they_are_made(make, tmp_path):
+def test_a_corpus_is_the_same_every_time(make, tmp_path):
     first, second = make(tmp_path / "a", 2), make(tmp_path / "b", 2)
 
     contents = [Path(path).read_bytes() for path in first]
     assert contents == [Path(path).read_bytes() for path in second]
     assert contents[0] != contents[1]
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_photographs_of_any_kind_are_compared(photos, tmp_path, mode, turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    path = tmp_path / "photo.jpg"
+    photos[0].resize((100, 67)).convert(mode).save(path, exif=exif)
+    task = Task([str(path)], 48, 1)
+
+    assert decibels(ours.transform, task) > 99
+    for limit in (limits.decoding, limits.decoding_and_resizing, limits.decoding_and_simd):
+        assert decibels(limit, task) is None
+
+
+def test_every_installed_peer_shows_the_same_pictures(photos, tmp_path):
+    rows = [row for table in TABLES[:2] for row in table.rows]
+    peers = [row for row in rows if row.prepare.__module__ == "benchmarks.peers"]
+    table = Table("key", "title", corpora.photos, 8, 64, peers)
+
+    results = measure(table, Task(corpora.photos(tmp_path, 8), 64, 2), n_rounds=1)
+
+    ran = [result for result in results if not result.why_not.startswith("not installed")]
+    assert {result.why_not for result in ran} == {""}
+    assert all(result.decibels > 20 for result in ran)
+
+
+def test_a_table_whose_first_row_fails_is_written_all_the_same(tmp_path):
+    table = Table("key", "title", corpora.photos, 10, 32, [])
+    results = [Result("first", why_not="broke"), Result("second", rates=[5.0])]
+
+    page = report.table_as_markdown(table, results, 10)
+    report.draw(tmp_path / "all.png", table, results)
+    report.draw(tmp_path / "none.png", table, results[:1])
+
+    assert "| second | 5 |  |" in page
+    assert (tmp_path / "all.png").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--rounds", "0"], ["--n-jobs", "-1"], ["--corpus", "nowhere"]]
+)
+def test_wrong_arguments_are_one_line_and_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments, "--tables", "scale"])
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_stages_are_timed(files):
+    assert min(stages.measure(files[:3], 32).values()) > 0
 
 
 def test_keys_of_tables_are_unique():

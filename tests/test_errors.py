@@ -250,6 +250,12 @@ def test_blank_swallows_no_fault_of_the_machine(files):
         make_image_pipeline((8, 8), on_error="blank").fit(paths)
 
 
+def test_a_missing_file_is_named_by_a_string(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        JpegLoader().transform([tmp_path / "none.jpg"])[0]
+    assert caught.value.filename == str(tmp_path / "none.jpg")
+
+
 def test_a_path_that_no_file_can_have(files):
     with pytest.raises(ImageDecodeError, match=r"image 24, .*null byte"):
         make_image_pipeline((8, 8)).fit([*files, "a\0b.jpg"])

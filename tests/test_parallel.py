@@ -32,6 +32,7 @@ from sknorm_images import (
     LazyImages,
     make_image_pipeline,
 )
+from sknorm_images._parallel import map_chunks
 
 PATIENCE = 30  # seconds; only a test that fails waits so long
 
@@ -164,6 +165,20 @@ json.dump(answers, sys.stdout)
     scaler, output = reference
     expected = [array.tobytes().hex() for array in (scaler.mean_, scaler.var_, output)]
     assert json.loads(process.stdout) == [expected, expected]
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 2, 31, 1000])
+@pytest.mark.parametrize("n_jobs", [1, 2, 64])
+def test_chunks_cover_everything_once_and_end_small(n_items, n_jobs):
+    with joblib.parallel_config("threading"):
+        chunks = [
+            rows for rows, _ in map_chunks(len, n_items, lambda rows: ([],), n_jobs=n_jobs)
+        ]
+    assert [i for rows in chunks for i in range(rows.start, rows.stop)] == list(range(n_items))
+    sizes = [rows.stop - rows.start for rows in chunks]
+    assert max(sizes, default=0) <= 32
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1:] in ([], [1])
 
 
 @pytest.mark.parametrize("n_images", [0, 1, 2, 3, 31, 32, 33, 65])

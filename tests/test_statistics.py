@@ -13,6 +13,8 @@ from sknorm_images import (
     ChannelMoments,
     ChannelStandardScaler,
     ChannelSums,
+    JpegLoader,
+    Resizer,
     make_image_pipeline,
 )
 from sknorm_images._parallel import map_chunks
@@ -82,6 +84,31 @@ def test_fractional_weights_equal_numpy(pixels):
     var = np.average((flat - mean) ** 2, axis=0, weights=per_pixel)
     np.testing.assert_allclose(scaler.mean_, mean, rtol=1e-12)
     np.testing.assert_allclose(scaler.var_, var, rtol=1e-12)
+
+
+@pytest.mark.parametrize("in_files", [False, True])
+def test_weights_weigh_images_that_are_read_one_by_one(files, pixels, in_files):
+    images = Resizer((32, 48), reducing_gap=None).transform(
+        JpegLoader().transform(files) if in_files else pixels
+    )
+    weights = [i % 4 for i in range(len(pixels))]
+
+    scaler = ChannelStandardScaler().fit(images, sample_weight=weights)
+
+    means, variances = exact_moments(pixels, weights)
+    assert within_one_ulp(scaler.mean_, means)
+    assert within_one_ulp(scaler.var_, variances)
+    halves = ChannelStandardScaler().fit(images, sample_weight=np.array(weights) / 2)
+    np.testing.assert_allclose(halves.mean_, means, rtol=1e-14)
+
+
+@pytest.mark.parametrize("weight", [2**44, 2**48, 1e16])
+def test_weights_that_would_not_stay_exact_are_refused(files, weight):
+    pipeline = make_image_pipeline((32, 48))
+    weights = np.full(len(files), weight)
+
+    with pytest.raises(ValueError, match=r"no longer exact\. Pass smaller weights"):
+        pipeline.fit(files, scale__sample_weight=weights)
 
 
 def test_minimum_and_maximum_are_those_of_the_pixels(pixels):
