@@ -215,7 +215,7 @@ TABLES = [
         corpora.photos,
         1000,
         224,
-        [Row(f"{n} threads", limits.decoding, n_jobs=n) for n in JOBS],
+        [Row(f"threads={n}", limits.decoding, n_jobs=n) for n in JOBS],
     ),
     Table(
         "files",

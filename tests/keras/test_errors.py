@@ -73,6 +73,8 @@ def end(process: subprocess.Popen[bytes]) -> tuple[int, list[str], str]:
         process.communicate()
         raise
     said = errors.decode().partition("ends here.\n")[2]
+    # TensorFlow may log of an iterator that it finds when Python is already gone.
+    said = re.sub(r"^W\d{4} .*generator_dataset_op.*\n(\t.*\n)*", "", said, flags=re.M)
     return process.returncode, output.decode().splitlines(), said
 
 
