@@ -15,6 +15,7 @@ import json
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import corpora, report
@@ -45,11 +46,18 @@ def main(arguments: list[str] | None = None) -> None:
     if options.corpus and not options.corpus.is_dir():
         parser.error(f"--corpus {options.corpus} is no folder")
 
+    with TemporaryDirectory() as temporary:
+        _run(parser, options, Path(temporary))
+
+
+def _run(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, temporary: Path
+) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     page = [report.environment(), ""]
     found = {}
     for table in (table for table in TABLES if table.key in options.tables):
-        files = _files(table, options)
+        files = _files(table, options, temporary)
         if not files:
             parser.error(f"--corpus {options.corpus} holds no .jpg or .jpeg files")
         task = Task(files, table.size, options.n_jobs, table.batch_size)
@@ -61,7 +69,8 @@ def main(arguments: list[str] | None = None) -> None:
             report.draw(options.output / f"{table.key}.png", table, results)
         _write(options.output, page, found)
     if not options.no_footprint:
-        for what, value in memory(_files(TABLES[0], options), options.n_jobs).items():
+        files = _files(TABLES[0], options, temporary)
+        for what, value in memory(files, options.n_jobs).items():
             page.append(f"- {what}: {'unknown' if value is None else f'{value:.0f} MiB'}")
         for what, value in import_milliseconds(10).items():
             page.append(f"- import {what}: {value:.0f} ms")
@@ -76,12 +85,12 @@ def _positive(text: str) -> int:
     return number
 
 
-def _files(table: Table, options: argparse.Namespace) -> list[str]:
+def _files(table: Table, options: argparse.Namespace, temporary: Path) -> list[str]:
     """Make the files of a table, in a folder that holds nothing else."""
     n_files = min(table.n_files, options.files or table.n_files)
-    folder = options.output.resolve() / "corpora"
     if options.corpus:
-        return corpora.chosen(folder / f"own-{n_files}", options.corpus, n_files)
+        return corpora.chosen(temporary / str(n_files), options.corpus, n_files)
+    folder = options.output.resolve() / "corpora"
     return table.corpus(folder / f"{table.corpus.__name__}-{n_files}", n_files)
 
 

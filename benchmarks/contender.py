@@ -30,10 +30,27 @@ class Task:
     @property
     def constants(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation, as float32 arrays of shape (3,)."""
-        return np.float32(self.mean), np.float32(self.std)  # type: ignore[return-value]
+        return np.array(self.mean, np.float32), np.array(self.std, np.float32)
 
 
-def contender(*needs: str, divides_by: float | None = None) -> Callable[[Prepare], Prepare]:
+@dataclass(frozen=True)
+class Contender:
+    """A function that prepares a task, and what has to be known of it."""
+
+    prepare: Prepare
+    needs: tuple[str, ...]
+    divides_by: float | None
+
+    def __call__(self, task: Task, **options: Any) -> Batches:
+        """Prepare, and return what runs one pass."""
+        return self.prepare(task, **options)
+
+    def missing(self) -> list[str]:
+        """Modules that it needs and that are not installed."""
+        return [name for name in self.needs if not _is_installed(name)]
+
+
+def contender(*needs: str, divides_by: float | None = None) -> Callable[[Prepare], Contender]:
     """Say what a contender imports, and how its output relates to grey levels.
 
     Parameters
@@ -48,18 +65,7 @@ def contender(*needs: str, divides_by: float | None = None) -> Callable[[Prepare
     callable
         Decorator of a function that takes a Task and options.
     """
-
-    def mark(prepare: Prepare) -> Prepare:
-        prepare.needs = needs  # type: ignore[attr-defined]
-        prepare.divides_by = divides_by  # type: ignore[attr-defined]
-        return prepare
-
-    return mark
-
-
-def missing(prepare: Prepare) -> list[str]:
-    """Modules that a contender needs and that are not installed."""
-    return [name for name in prepare.needs if not _is_installed(name)]  # type: ignore[attr-defined]
+    return lambda prepare: Contender(prepare, needs, divides_by)
 
 
 def _is_installed(name: str) -> bool:
@@ -69,12 +75,12 @@ def _is_installed(name: str) -> bool:
         return False
 
 
-def decibels(prepare: Prepare, task: Task, **options: Any) -> float | None:
+def decibels(contender: Contender, task: Task, **options: Any) -> float | None:
     """Compare the pictures of a contender with Pillow's bilinear, antialiased ones.
 
     Parameters
     ----------
-    prepare : callable
+    contender : Contender
         The contender.
     task : Task
         A few files.
@@ -86,14 +92,14 @@ def decibels(prepare: Prepare, task: Task, **options: Any) -> float | None:
     float or None
         Peak signal-to-noise ratio in dB, 100 for equal ones; None if it yields no pictures.
     """
-    batches = [np.array(batch) for batch in prepare(task, **options)()]
+    batches = [np.array(batch) for batch in contender(task, **options)()]
     if not batches:
         return None
     images = np.concatenate(batches)[: len(task.files)].astype(float)
     if images.shape[1] == 3:  # PyTorch has the channels first
         images = np.moveaxis(images, 1, -1)
     mean, std = task.constants
-    divisor = prepare.divides_by  # type: ignore[attr-defined]
+    divisor = contender.divides_by
     grey = images * divisor if divisor else images * std + mean
     grey -= in_memory(task)
     return float(min(100, 10 * np.log10(255**2 / max(np.square(grey).mean(), 1e-9))))

@@ -52,12 +52,12 @@ def thumbnails(folder: Path, n_files: int) -> list[str]:
 
 
 def chosen(folder: Path, source: Path, n_files: int) -> list[str]:
-    """Copy the first JPEG files of a folder into one that holds nothing else.
+    """Copy the first JPEG files of a folder into a new one that holds nothing else.
 
     Parameters
     ----------
     folder : Path
-        Where to put them.
+        Where to put them; where it is there already, with what it holds, nothing is copied.
     source : Path
         A folder with files called .jpg or .jpeg.
     n_files : int
@@ -68,14 +68,12 @@ def chosen(folder: Path, source: Path, n_files: int) -> list[str]:
     list of str
         The paths of the copies.
     """
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    return [
-        str(shutil.copyfile(path, folder / f"{i:06}.jpg"))
-        for i, path in enumerate(found[:n_files])
-    ]
+    if not folder.exists():
+        folder.mkdir()
+        found = (path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+        for path in sorted(found)[:n_files]:
+            shutil.copyfile(path, folder / path.name)
+    return sorted(map(str, folder.iterdir()))
 
 
 def _crop(photo: Image.Image, size: Size, random: np.random.Generator) -> Image.Image:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contender import Task, missing
+from benchmarks.contender import Task
 from benchmarks.tables import Row, Table
 
 ROOT = Path(__file__).parent.parent
@@ -48,8 +48,8 @@ class Worker:
             cores = sorted(os.sched_getaffinity(0))[: task.n_jobs]
             os.sched_setaffinity(self._process.pid, cores)
         order = {
-            "module": row.prepare.__module__,
-            "function": row.prepare.__name__,
+            "module": row.contender.prepare.__module__,
+            "function": row.contender.prepare.__name__,
             "options": row.options,
             "task": asdict(task),
         }
@@ -99,7 +99,7 @@ def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
     running: list[tuple[Result, Worker]] = []
     try:
         for row, result in zip(table.rows, results, strict=True):
-            if absent := missing(row.prepare):
+            if absent := row.contender.missing():
                 result.why_not = f"not installed: {', '.join(absent)}"
                 continue
             n_files = max(1, int(row.times * len(task.files)))

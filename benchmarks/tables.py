@@ -10,7 +10,7 @@ from typing import Any
 from joblib import cpu_count
 
 from benchmarks import corpora, limits, ours, peers
-from benchmarks.contender import Prepare
+from benchmarks.contender import Contender
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Row:
     """A contender under the name that the table gives it."""
 
     name: str
-    prepare: Prepare
+    contender: Contender
     options: dict[str, Any] = field(default_factory=dict)
     n_jobs: int | None = None  # None takes that of the whole run
     times: float = 1  # the files of the table; more than 1 takes the same ones again
@@ -65,6 +65,11 @@ OURS = "sknorm_images, transform in 4 calls"
 SIMD = 'sknorm_images, engine="simd", in 4 calls'
 JOBS = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= cpu_count()]
 DECODING = Row("Pillow, decoding alone: the limit", limits.decoding)
+LIMITS = [
+    DECODING,
+    Row("Pillow, decoding and resizing alone", limits.decoding_and_resizing),
+    Row("Pillow and cykooz-resizer alone", limits.decoding_and_simd),
+]
 
 TABLES = [
     Table(
@@ -74,9 +79,7 @@ TABLES = [
         1000,
         224,
         [
-            DECODING,
-            Row("Pillow, decoding and resizing alone", limits.decoding_and_resizing),
-            Row("Pillow and cykooz-resizer alone", limits.decoding_and_simd),
+            *LIMITS,
             Row("sknorm_images, transform in one call", ours.transform),
             Row(OURS, ours.transform, {"calls": 4}),
             Row('sknorm_images, engine="simd", one call', ours.transform, {"engine": "simd"}),
@@ -124,9 +127,7 @@ TABLES = [
         1000,
         224,
         [
-            DECODING,
-            Row("Pillow, decoding and resizing alone", limits.decoding_and_resizing),
-            Row("Pillow and cykooz-resizer alone", limits.decoding_and_simd),
+            *LIMITS,
             Row("sknorm_images, fit", ours.fit),
             Row('sknorm_images, fit, engine="simd"', ours.fit, {"engine": "simd"}),
             Row("Normalization.adapt, not antialiased, float32", peers.keras_adapt),

@@ -29,10 +29,10 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     task = Task(**order["task"])
     try:
-        prepare = getattr(import_module(order["module"]), order["function"])
+        contender = getattr(import_module(order["module"]), order["function"])
         few = replace(task, files=task.files[:8])
-        noise = decibels(prepare, few, **order["options"])
-        batches = prepare(task, **order["options"])
+        noise = decibels(contender, few, **order["options"])
+        batches = contender(task, **order["options"])
         rate(batches, len(task.files))
         answer(decibels=noise)
         for _ in sys.stdin:
