@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from sknorm_images._checking import check_images
 from sknorm_images._decoding import Decoding as Decoding
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._flattening import ImageFlattener
@@ -27,6 +28,7 @@ __all__ = [
     "JpegLoader",
     "LazyImages",
     "Resizer",
+    "check_images",
     "load_image_folder",
     "make_image_pipeline",
 ]

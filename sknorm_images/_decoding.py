@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
-from collections.abc import Callable
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._jpeg_markers import read_structure
@@ -37,6 +41,20 @@ _SIGNATURES = {
 
 
 _NOT_OPENED = ("HTML", "PDF", "HEIF")  # by Pillow alone
+
+
+# Of all that goes wrong when a file is opened, what is the matter with its path.
+_NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)
+
+
+class Header(NamedTuple):
+    """What a file says of its image before a pixel is decoded."""
+
+    format: str  # Pillow's name, also for MPO
+    mode: str  # Pillow's name, as stored
+    width: int  # as stored, before any orientation
+    height: int
+    orientation: int  # EXIF, 1 to 8
 
 
 class DecodedImage(NamedTuple):
@@ -88,11 +106,9 @@ class Decoding:
         ImageDecodeError
             If it is read but cannot be decoded.
         """
-        data = source if isinstance(source, bytes) else _read_file(source)
-        try:
-            self._guard_structure(source, data)
-            image = Image.open(io.BytesIO(data), formats=self.formats)
-            self._guard_size(source, *image.size)
+        data = read(source)
+        with self._blaming(source, data):
+            image = self._open(source, data)
             if image.format not in _DRAFTED:
                 image.load()  # which turns a TIFF upright, and reads the EXIF behind a PNG
             size = image.size
@@ -103,17 +119,49 @@ class Decoding:
             image.load()
             mode = MODES[self.color_mode]
             converted = image if image.mode == mode else image.convert(mode)
-        except Image.DecompressionBombWarning as error:
-            raise ImageDecodeError(describe(source), str(error).rstrip(" .")) from error
-        except (ImageDecodeError, MemoryError, Warning):
-            raise  # a warning is raised only where the user turned warnings into errors
-        except UnidentifiedImageError as error:
-            raise ImageDecodeError(describe(source), self._unidentified(data)) from error
-        except Exception as error:  # Pillow raises many classes on damaged files
-            reason = str(error).rstrip(" .") or type(error).__name__
-            raise ImageDecodeError(describe(source), reason) from error
         box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
         return DecodedImage(converted, size, box, orientation)
+
+    def read_header(self, data: bytes) -> Header:
+        """Read what the header says, after the same guards as in `decode`.
+
+        Parameters
+        ----------
+        data : bytes
+            The content of a file.
+
+        Returns
+        -------
+        Header
+            What it says.
+
+        Raises
+        ------
+        ImageDecodeError
+            If the content is refused without being decoded.
+        """
+        with self._blaming(data, data):
+            image = self._open(data, data)
+            return Header(str(image.format), image.mode, *image.size, _orientation(image))
+
+    def _open(self, source: Source, data: bytes) -> Image.Image:
+        self._guard_structure(source, data)
+        image = Image.open(io.BytesIO(data), formats=self.formats)
+        self._guard_size(source, *image.size)
+        return image
+
+    @contextmanager
+    def _blaming(self, source: Source, data: bytes) -> Iterator[None]:
+        """Raise what Pillow raises on damaged files, of many classes, as one."""
+        try:
+            yield
+        except (ImageDecodeError, MemoryError, DeprecationWarning):
+            raise  # the last is about code, and raised only where a user asked for that
+        except UnidentifiedImageError as error:
+            raise ImageDecodeError(describe(source), self._unidentified(data)) from error
+        except Exception as error:
+            reason = " ".join(str(error).split()).rstrip(" .") or type(error).__name__
+            raise ImageDecodeError(describe(source), reason) from error
 
     def _guard_structure(self, source: Source, data: bytes) -> None:
         """Refuse what the markers of a JPEG file give away, before a decoder sees it."""
@@ -136,7 +184,7 @@ class Decoding:
     def _unidentified(self, data: bytes) -> str:
         if not data:
             return "the file is empty"
-        found = _identify(data)
+        found = identify(data)
         if found is None:
             return "no known image format"
         if found in self.formats:
@@ -145,6 +193,23 @@ class Decoding:
         if found not in _NOT_OPENED:
             message += f"; formats={(*self.formats, found)!r} would let it in"
         return message
+
+
+def warn_if_truncated_files_pass(stacklevel: int) -> None:
+    """Warn where Pillow has been told to make images of files that end too early.
+
+    Parameters
+    ----------
+    stacklevel : int
+        Whose line the warning points at: 3 is that of the caller's caller.
+    """
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        warnings.warn(
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a truncated file "
+            "passes as an image whose missing part is grey. Set it to False to have such "
+            "files found.",
+            stacklevel=stacklevel,
+        )
 
 
 def describe(source: object) -> str:
@@ -156,16 +221,50 @@ def describe(source: object) -> str:
     )
 
 
-def _read_file(path: str | os.PathLike[str]) -> bytes:
-    try:
-        with io.FileIO(os.fspath(path)) as file:  # unbuffered, since all is read at once
-            return file.readall()
-    except ValueError as error:  # a path that no file system can hold
-        reason = f"no file can have this path ({error})"
-        raise ImageDecodeError(describe(path), reason) from error
+def read(source: Source) -> bytes:
+    """Read a source whole.
+
+    Parameters
+    ----------
+    source : str, PathLike or bytes
+        A path, or what is returned as it is.
+
+    Returns
+    -------
+    bytes
+        The content.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ImageDecodeError
+        If there can be no such file, or it is a device or a pipe, which may never end.
+    """
+    if isinstance(source, bytes):
+        return source
+    try:  # unbuffered, since all is read at once
+        file = io.FileIO(os.fspath(source), opener=_open_without_waiting)
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_SUCH_PATH:
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise ImageDecodeError(
+            describe(source), f"no file can have this path ({reason})"
+        ) from error
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ImageDecodeError(describe(source), "it is no regular file")
+        return file.readall()
 
 
-def _identify(data: bytes) -> str | None:
+def _open_without_waiting(path: str, flags: int) -> int:
+    # Opening a named pipe would wait for a writer; Windows has none, nor the flag.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def identify(data: bytes) -> str | None:
+    """Name the format that the first bytes are known for, whether Pillow knows it or not."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Mapping
 from typing import Any, Self
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 from sklearn.base import BaseEstimator
 
-from sknorm_images._decoding import MODES, Decoding, Source
+from sknorm_images._decoding import MODES, Decoding, warn_if_truncated_files_pass
 from sknorm_images._images import LazyImages
-from sknorm_images._parameters import check_choice, check_n_jobs, check_number
+from sknorm_images._parameters import (
+    check_choice,
+    check_n_jobs,
+    check_number,
+    check_verbose,
+)
+from sknorm_images._sources import column_of, sources_of
 from sknorm_images._transformer import StatelessImageTransformer
-
-_BYTES = bytes | bytearray | memoryview
-_COLUMN_HINT = "Pass a list, an array or a column of paths, of bytes or of binary files."
 
 
 class JpegLoader(StatelessImageTransformer, BaseEstimator):
@@ -107,8 +107,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         JpegLoader
             Itself.
         """
-        self._decoding()
-        _as_column(X)
+        decoding_of(self)
+        column_of(X)
         return self
 
     def transform(self, X: Any) -> LazyImages:
@@ -132,10 +132,10 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         ValueError
             If X has another shape, or a parameter is out of its range.
         """
-        decoding = self._decoding()
-        sources = [_source(item, i) for i, item in enumerate(_as_column(X))]
+        decoding = decoding_of(self)
+        warn_if_truncated_files_pass(stacklevel=3)
         return LazyImages(
-            sources,
+            sources_of(X),
             decoding.n_channels,
             decoding,
             on_error=self.on_error,
@@ -143,28 +143,45 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             verbose=self.verbose,
         )
 
-    def _decoding(self) -> Decoding:
-        check_choice("color_mode", self.color_mode, MODES)
-        check_choice("exif_orientation", self.exif_orientation, (True, False))
-        check_choice("on_error", self.on_error, ("raise", "blank"))
-        check_number("max_pixels", self.max_pixels, low=1, integral=True)
-        check_number("max_scans", self.max_scans, low=1, integral=True)
-        check_n_jobs(self.n_jobs)
-        if not isinstance(self.verbose, bool):
-            check_number("verbose", self.verbose, low=0, integral=True)
-        limit = Image.MAX_IMAGE_PIXELS
-        if limit is not None and self.max_pixels > limit:
-            raise ValueError(
-                f"max_pixels={self.max_pixels} is more than Pillow allows, {limit}. Raise "
-                "PIL.Image.MAX_IMAGE_PIXELS first, if you trust the files."
-            )
-        return Decoding(
-            self.color_mode,
-            self.exif_orientation,
-            _known_formats(self.formats),
-            self.max_pixels,
-            self.max_scans,
+
+def decoding_of(loader: JpegLoader) -> Decoding:
+    """Check the parameters of a loader, and gather those that say how to decode.
+
+    Parameters
+    ----------
+    loader : JpegLoader
+        The loader.
+
+    Returns
+    -------
+    Decoding
+        How it decodes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of a wrong type, or out of its range.
+    """
+    check_choice("color_mode", loader.color_mode, MODES)
+    check_choice("exif_orientation", loader.exif_orientation, (True, False))
+    check_choice("on_error", loader.on_error, ("raise", "blank"))
+    check_number("max_pixels", loader.max_pixels, low=1, integral=True)
+    check_number("max_scans", loader.max_scans, low=1, integral=True)
+    check_n_jobs(loader.n_jobs)
+    check_verbose(loader.verbose)
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and loader.max_pixels > limit:
+        raise ValueError(
+            f"max_pixels={loader.max_pixels} is more than Pillow allows, {limit}. Raise "
+            "PIL.Image.MAX_IMAGE_PIXELS first, if you trust the files."
         )
+    return Decoding(
+        loader.color_mode,
+        loader.exif_orientation,
+        _known_formats(loader.formats),
+        loader.max_pixels,
+        loader.max_scans,
+    )
 
 
 def _known_formats(formats: object) -> tuple[str, ...]:
@@ -182,61 +199,3 @@ def _known_formats(formats: object) -> tuple[str, ...]:
             "`python -m PIL` lists the names."
         ) from None
     return tuple(name.upper() for name in formats)
-
-
-def _as_column(X: Any) -> list[Any]:
-    if isinstance(X, LazyImages):
-        raise TypeError(
-            "X is LazyImages, which a JpegLoader made already. Pass it to the steps that come "
-            "after the loader, such as pipeline[1:]."
-        )
-    if isinstance(X, str | _BYTES | os.PathLike) or hasattr(X, "read"):
-        raise TypeError(
-            f"X is a single {type(X).__name__}, and a loader takes a sequence. Put a file in "
-            "a list: [X]; for a folder, pass load_image_folder(X).filenames."
-        )
-    shape = getattr(X, "shape", None)
-    if shape is None:
-        return _from_iterable(X)
-    if len(shape) == 2 and shape[1] == 1:
-        return list(np.asarray(X, dtype=object)[:, 0])
-    if len(shape) == 1:
-        return list(X)
-    raise ValueError(
-        f"X is of shape {tuple(shape)}, not of one dimension. {_COLUMN_HINT} Arrays of pixels "
-        "go to the steps that come after the loader, such as pipeline[1:]."
-    )
-
-
-def _from_iterable(X: Any) -> list[Any]:
-    # What can be read only once, or in no certain order, would be read by fit alone.
-    if isinstance(X, Mapping) or not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
-        raise TypeError(f"X is a {type(X).__name__}, not a sequence. {_COLUMN_HINT}")
-    items = list(X)
-    if any(isinstance(item, list | tuple) for item in items):
-        if not all(isinstance(item, list | tuple) and len(item) == 1 for item in items):
-            raise ValueError(f"X is a sequence of sequences. {_COLUMN_HINT}")
-        items = [item[0] for item in items]
-    return items
-
-
-def _source(item: Any, position: int) -> Source:
-    if isinstance(item, str | os.PathLike):
-        return item
-    if isinstance(item, _BYTES):
-        return bytes(item)
-    if isinstance(item, io.TextIOBase):
-        raise TypeError(
-            f"Image {position} of X is a file opened as text, and images are binary. "
-            "Open it with mode 'rb'."
-        )
-    if hasattr(item, "read"):
-        if hasattr(item, "seekable") and item.seekable():
-            item.seek(0)  # a file that was just written stands at its end
-        content = item.read()
-        if isinstance(content, _BYTES):
-            return bytes(content)
-    raise TypeError(
-        f"Image {position} of X is {item!r:.60}, of type {type(item).__name__}, and no path, "
-        f"bytes or binary file. {_COLUMN_HINT}"
-    )

@@ -51,6 +51,12 @@ def check_n_jobs(n_jobs: object) -> None:
         raise ValueError("n_jobs=0 leaves nobody to work. Pass 1 or more, or -1 for all.")
 
 
+def check_verbose(verbose: object) -> None:
+    """Raise unless `verbose` is a truth value or an integer of at least 0."""
+    if not isinstance(verbose, bool):
+        check_number("verbose", verbose, low=0, integral=True)
+
+
 def finite_numbers(value: ArrayLike) -> FloatArray | None:
     """Read a parameter as numbers; None where it holds anything else."""
     try:

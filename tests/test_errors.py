@@ -6,7 +6,6 @@ import errno
 import io
 import os
 import pickle
-import struct
 import subprocess
 import sys
 import warnings
@@ -26,20 +25,15 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from tests.conftest import encode
+from tests.jpeg_bytes import claim_size, repeat_last_scan
 
 
 def many_scans(photo) -> bytes:
-    """A progressive file whose last scan comes another 200 times."""
-    data = encode(photo.resize((32, 32)), progressive=True)
-    last = data.rindex(b"\xff\xda")
-    return data[:-2] + data[last:-2] * 200 + data[-2:]
+    return repeat_last_scan(encode(photo.resize((32, 32)), progressive=True), 200)
 
 
 def claims_to_be_huge(photo) -> bytes:
-    """A small file whose header says 60,000 x 60,000."""
-    data = encode(photo.resize((32, 32)))
-    header = data.index(b"\xff\xc0")
-    return data[: header + 5] + struct.pack(">HH", 60_000, 60_000) + data[header + 9 :]
+    return claim_size(encode(photo.resize((32, 32))), 60_000, 60_000)
 
 
 def as_png(photo) -> bytes:
@@ -263,10 +257,8 @@ def test_a_path_that_no_file_can_have(files):
 
 @pytest.mark.parametrize("claim", [(10_000, 9_000), (13_000, 13_000), (60_000, 60_000)])
 def test_a_header_that_claims_too_much_is_refused_without_a_warning(photos, claim):
-    data = encode(photos[0].resize((32, 32)))
-    header = data.index(b"\xff\xc0")
-    data = data[: header + 5] + struct.pack(">HH", *claim) + data[header + 9 :]
+    data = claim_size(encode(photos[0].resize((32, 32))), *claim)
     with pytest.raises(
-        ImageDecodeError, match=f"{claim[1]} x {claim[0]} pixels are more than"
+        ImageDecodeError, match=f"{claim[0]} x {claim[1]} pixels are more than"
     ):
         JpegLoader().transform([data])[0]

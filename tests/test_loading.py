@@ -6,7 +6,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ import polars as pl
 import pytest
 from PIL import Image, ImageFile, ImageOps, JpegImagePlugin
 
-from sknorm_images import ImageDecodeError, JpegLoader
+from sknorm_images import ImageDecodeError, ImageDecodeWarning, JpegLoader, make_image_pipeline
 from tests.conftest import encode
+from tests.jpeg_bytes import START_OF_SCAN, claim_size, markers, repeat_last_scan
 
 ORIENTATION = 0x0112  # the EXIF tag
-START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 
 
 @pytest.fixture(scope="module")
@@ -34,35 +34,8 @@ def pillow(data: bytes, mode: str = "RGB") -> np.ndarray:
     return pixels if mode == "RGB" else pixels[..., np.newaxis]
 
 
-def markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Walk through a JPEG: the number of each marker and where it stands."""
-    position = 2
-    while True:
-        marker = data[position + 1]
-        yield marker, position
-        if marker == END_OF_IMAGE:
-            return
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker == START_OF_SCAN:  # entropy-coded data until a marker, restarts aside
-            while data[position] != 0xFF or data[position + 1] in (0, *range(0xD0, 0xD8)):
-                position += 1
-
-
 def n_scans(data: bytes) -> int:
     return sum(marker == START_OF_SCAN for marker, _ in markers(data))
-
-
-def claim_size(data: bytes, width: int, height: int) -> bytes:
-    """Overwrite the size in the header of a JPEG."""
-    start = next(position for marker, position in markers(data) if marker in (0xC0, 0xC2))
-    return data[: start + 5] + struct.pack(">HH", height, width) + data[start + 9 :]
-
-
-def repeat_last_scan(data: bytes, times: int) -> bytes:
-    places = list(markers(data))
-    end = places[-1][1]
-    last = next(place for marker, place in reversed(places) if marker == START_OF_SCAN)
-    return data[:end] + data[last:end] * times + data[end:]
 
 
 def with_orientation(image: Image.Image, orientation: int, **options: object) -> bytes:
@@ -721,3 +694,123 @@ def test_jpeg_data_where_only_png_is_let_in_is_named_whatever_its_size(photo):
 
     with pytest.raises(ImageDecodeError, match=r"JPEG data, while .* formats=\('PNG',\)"):
         loader.transform([encode(photo)])[0]
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+
+    with pytest.raises(ImageDecodeError, match=r"pipe\.jpg.*no regular file"):
+        JpegLoader().transform([tmp_path / "pipe.jpg"])[0]
+
+
+def test_a_device_that_never_ends_is_refused():
+    with pytest.raises(ImageDecodeError, match="no regular file"):
+        JpegLoader().transform(["/dev/zero"])[0]
+
+
+def test_a_path_that_leads_nowhere_is_refused(tmp_path):
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+
+    for path, reason in (
+        (tmp_path / "loop.jpg", "Too many levels of symbolic links"),
+        ("a" * 300 + ".jpg", "File name too long"),
+        ("a\0b.jpg", "null byte"),
+    ):
+        with pytest.raises(ImageDecodeError, match=f"no file can have this path .*{reason}"):
+            JpegLoader().transform([path])[0]
+
+
+def failing(error: BaseException) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("broken data stream"),
+        SyntaxError("not a JPEG file"),
+        ValueError("bad\n marker."),
+        struct.error("unpack requires 4 bytes"),
+        EOFError(),
+        IndexError("index out of range"),
+        KeyError(3),
+        TypeError("cannot unpack"),
+        OverflowError("too large"),
+        ZeroDivisionError("division by zero"),
+        RecursionError("too deep"),
+        Image.DecompressionBombError("too many pixels"),
+        UserWarning("where warnings are errors"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_pillow_raises_becomes_one_error(tmp_path, photo, monkeypatch, error):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encode(photo))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", failing(error))
+
+    with pytest.raises(ImageDecodeError) as caught:
+        JpegLoader().transform([path])[0]
+
+    assert (caught.value.source, caught.value.position) == (str(path), 0)
+    assert caught.value.__cause__ is error
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    assert caught.value.reason == reason
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), MemoryError(), SystemExit(3), DeprecationWarning("code")]
+)
+@pytest.mark.parametrize("on_error", ["raise", "blank"])
+def test_what_is_no_fault_of_the_file_passes_through(photo, monkeypatch, error, on_error):
+    images = JpegLoader(on_error=on_error).transform([encode(photo)])
+    monkeypatch.setattr(ImageFile.ImageFile, "load", failing(error))
+
+    with pytest.raises(type(error)) as caught:
+        images[0]
+
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt(), ValueError("damaged")])
+def test_nothing_that_reading_exif_raises_fails_an_image_but_what_is_not_its_fault(
+    photo, monkeypatch, error
+):
+    data = encode(photo)
+    monkeypatch.setattr(Image.Image, "getexif", failing(error))
+
+    if isinstance(error, ValueError):
+        np.testing.assert_array_equal(JpegLoader().transform([data])[0], pillow(data))
+    else:
+        with pytest.raises(type(error)):
+            JpegLoader().transform([data])[0]
+
+
+def test_truncated_files_do_not_pass_in_silence_where_pillow_lets_them(photo, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    pipeline = make_image_pipeline((8, 8))
+
+    for call in (pipeline.fit, pipeline.transform, JpegLoader().transform):
+        with pytest.warns(UserWarning, match="LOAD_TRUNCATED_IMAGES is set") as caught:
+            call([encode(photo)[:-2000]])
+        assert len(caught) == 1
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_reading_sets_no_switch_of_pillow_even_for_a_moment(files, monkeypatch):
+    class Guarded(type(ImageFile)):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name != "__class__":
+                raise AssertionError(f"{self.__name__}.{name} was set to {value}")
+            super().__setattr__(name, value)
+
+    for module in (Image, ImageFile):
+        monkeypatch.setattr(module, "__class__", Guarded)
+    with pytest.raises(AssertionError, match=r"PIL\.Image\.MAX_IMAGE_PIXELS was set"):
+        Image.MAX_IMAGE_PIXELS = None
+
+    with pytest.warns(ImageDecodeWarning, match="1 of 25"):
+        make_image_pipeline((8, 8), n_jobs=2, on_error="blank").fit([*files, b"bad"])

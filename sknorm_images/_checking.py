@@ -1,0 +1,190 @@
+"""check_images: what is in every file, before training finds out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from hashlib import sha256
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import Bunch
+
+from sknorm_images._decoding import (
+    Decoding,
+    Source,
+    describe,
+    identify,
+    read,
+    warn_if_truncated_files_pass,
+)
+from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._images import READ_ERRORS
+from sknorm_images._jpeg_markers import read_structure
+from sknorm_images._loading import JpegLoader, decoding_of
+from sknorm_images._parallel import map_chunks
+from sknorm_images._parameters import check_choice, check_n_jobs, check_verbose
+from sknorm_images._sources import sources_of
+
+_DTYPES = {str: object, int: np.int64, bool: np.bool_}
+
+
+class _Finding(NamedTuple):
+    """What is known of one file: a column each, in this order."""
+
+    filename: str
+    readable: bool = True
+    reason: str = ""
+    format: str = ""
+    mode: str = ""
+    width: int = 0
+    height: int = 0
+    orientation: int = 0
+    n_bytes: int = 0
+    sha256: str = ""
+
+
+def check_images(
+    X: Any,
+    *,
+    loader: JpegLoader | None = None,
+    verify: str = "decode",
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> Bunch:
+    """Look at every file before training: what it is, and whether it can be decoded.
+
+    No file stops it, and no pixels are kept.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples,) or (n_samples, 1)
+        Paths, bytes or binary files, as `JpegLoader` takes them.
+    loader : JpegLoader or None, default=None
+        Whose `formats`, `max_pixels` and `max_scans` decide what can be decoded, such as
+        ``pipeline["load"]``. None means ``JpegLoader()``.
+    verify : {"decode", "header"}, default="decode"
+        "decode" decodes every image at full size, and so finds truncated files. "header"
+        looks only at what a decoder would be told first, which takes a fraction of the time.
+    n_jobs : int or None, default=None
+        Number of files that are looked at at once; -1 means all processors, None means 1
+        unless in a :func:`joblib.parallel_config` context.
+    verbose : int, default=0
+        Above 0, a progress bar is shown.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        Arrays of shape (n_samples,), which :class:`pandas.DataFrame` takes as they are:
+
+        filename : object (str)
+            The path as it was passed; for bytes, how many they are.
+        readable : bool
+            Whether the file can be decoded, as far as `verify` looked.
+        reason : object (str)
+            Why not; empty for readable files.
+        format, mode : object (str)
+            Pillow's names, such as "JPEG" and "CMYK", as stored. `format` is what the first
+            bytes are known for where no decoder may see the file; empty if unknown.
+        width, height : int64
+            In pixels, as stored, before any orientation; 0 if unknown.
+        orientation : int64
+            EXIF, from 1 (upright) to 8; 0 if unknown.
+        n_bytes : int64
+            Size of the file.
+        sha256 : object (str)
+            Hash of the content in hexadecimal digits; empty if the file cannot be read.
+        duplicate_of : int64
+            Position of the first file with the same content; -1 for that one itself, and
+            for files without a duplicate before them.
+
+    Raises
+    ------
+    TypeError
+        If X, or something in it, is no path, bytes or binary file, or `loader` is no
+        JpegLoader.
+    ValueError
+        If X has another shape, or a parameter is out of its range.
+    OSError
+        If the machine fails, and not the file: too many open files, a broken disk.
+
+    See Also
+    --------
+    load_image_folder : Makes the list of paths.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> from sklearn.datasets import load_sample_image
+    >>> from sknorm_images import check_images
+    >>> file = io.BytesIO()
+    >>> Image.fromarray(load_sample_image("china.jpg")).save(file, "JPEG")
+    >>> train, test = [file.getvalue(), file.getvalue()[:-5000]], [file.getvalue()]
+    >>> found = check_images(train + test)
+    >>> found.readable, found.reason[1][:23]
+    (array([ True, False,  True]), 'image file is truncated')
+    >>> found.width, found.duplicate_of  # the file in `test` is the first one in `train`
+    (array([640, 640, 640]), array([-1, -1,  0]))
+    """
+    loader = JpegLoader() if loader is None else loader
+    if not isinstance(loader, JpegLoader):
+        raise TypeError(
+            f"loader is a {type(loader).__name__}, and the files are checked as a JpegLoader "
+            "reads them. Pass one, such as pipeline['load']."
+        )
+    check_choice("verify", verify, ("decode", "header"))
+    check_n_jobs(n_jobs)
+    check_verbose(verbose)
+    decoding, sources = decoding_of(loader), sources_of(X)
+    warn_if_truncated_files_pass(stacklevel=3)
+    columns: dict[str, NDArray[Any]] = {
+        name: np.empty(len(sources), _DTYPES[kind])
+        for name, kind in get_type_hints(_Finding).items()
+    }
+    results = map_chunks(
+        _look_at_each,
+        len(sources),
+        lambda rows: (sources[rows], decoding, verify),
+        n_jobs=n_jobs,
+        verbose=verbose,
+        description="check",
+    )
+    with closing(results):
+        for rows, findings in results:
+            for name, values in zip(columns, zip(*findings, strict=True), strict=True):
+                columns[name][rows] = values
+    return Bunch(**columns, duplicate_of=_first_of_the_same(columns["sha256"]))
+
+
+def _look_at_each(
+    sources: Sequence[Source], decoding: Decoding, verify: str
+) -> list[_Finding]:
+    return [_look_at(source, decoding, verify) for source in sources]
+
+
+def _look_at(source: Source, decoding: Decoding, verify: str) -> _Finding:
+    found = _Finding(describe(source))
+    try:
+        data = read(source)
+        kind = identify(data)
+        found = found._replace(
+            n_bytes=len(data), sha256=sha256(data).hexdigest(), format=kind or ""
+        )
+        if kind == "JPEG":  # says its size also where it is refused for that
+            width, height, _ = read_structure(data, max_scans=0)
+            found = found._replace(width=width, height=height)
+        found = found._replace(**decoding.read_header(data)._asdict())
+        if verify == "decode":
+            decoding.decode(data)
+    except READ_ERRORS as error:
+        reason = error.reason if isinstance(error, ImageDecodeError) else error.strerror
+        return found._replace(readable=False, reason=str(reason))
+    return found
+
+
+def _first_of_the_same(hashes: NDArray[Any]) -> NDArray[np.int64]:
+    first: dict[str, int] = {"": -1}
+    positions = [first.setdefault(value, i) for i, value in enumerate(hashes)]
+    return np.array([-1 if p == i else p for i, p in enumerate(positions)], np.int64)
