@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import pickle
 import subprocess
 import sys
-import warnings
-from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -19,7 +16,6 @@ from sknorm_images import (
     ChannelMinMaxScaler,
     ChannelStandardScaler,
     ImageDecodeError,
-    ImageDecodeWarning,
     JpegLoader,
     Resizer,
     make_image_pipeline,
@@ -149,99 +145,6 @@ def test_a_missing_optional_library_names_the_command():
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert process.returncode == 1
     assert 'python -m pip install "sknorm-images[keras]"' in process.stderr
-
-
-@pytest.fixture
-def with_bad_ones(files, photos, tmp_path):
-    """24 good files, with one that is missing and one that is truncated among them."""
-    truncated = tmp_path / "half.jpg"
-    truncated.write_bytes(encode(photos[1])[:-20_000])
-    return [*files[:3], str(tmp_path / "gone.jpg"), *files[3:20], str(truncated), *files[20:]]
-
-
-BAD = [3, 21]
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-@pytest.mark.parametrize("scaler", ["standard", "minmax"])
-def test_blank_leaves_bad_images_out_and_lists_them_once(with_bad_ones, files, scaler, n_jobs):
-    good = make_image_pipeline((16, 16), scaler).fit(files)
-    expected = np.insert(good.transform(files), [3, 20], 0, axis=0)
-    pipeline = make_image_pipeline((16, 16), scaler, on_error="blank", n_jobs=n_jobs)
-    half = len(with_bad_ones) // 2
-
-    def partial():
-        images = pipeline[:2].transform(with_bad_ones)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ImageDecodeWarning)
-            pipeline[-1].partial_fit(images[:half]).partial_fit(images[half:])
-        return pipeline.transform(with_bad_ones)
-
-    for call in (
-        lambda: pipeline.fit_transform(with_bad_ones),
-        lambda: pipeline.transform(with_bad_ones),
-    ):
-        with pytest.warns(ImageDecodeWarning, match="2 of 26 images") as caught:
-            np.testing.assert_array_equal(call(), expected)
-        assert len(caught) == 1
-        assert "gone.jpg" in str(caught[0].message)
-        assert "half.jpg': " in str(caught[0].message)
-    with pytest.warns(ImageDecodeWarning) as caught:
-        pipeline.fit(with_bad_ones)
-    assert len(caught) == 1
-    assert pipeline[-1].statistics_ == good[-1].statistics_
-    assert pipeline[-1].n_samples_seen_ == 24
-    pipeline[-1]._reset()
-    with pytest.warns(ImageDecodeWarning):
-        np.testing.assert_array_equal(partial(), expected)
-
-
-def test_blank_images_are_black_pixels_and_can_be_asked_for(with_bad_ones):
-    images = make_image_pipeline((16, 16), on_error="blank")[:2].transform(with_bad_ones)
-    with pytest.warns(ImageDecodeWarning):
-        pixels = np.asarray(images)
-    assert np.flatnonzero(pixels.max(axis=(1, 2, 3)) == 0).tolist() == BAD
-    assert list(images.failures) == BAD
-    assert isinstance(images.failures[3], FileNotFoundError)
-    assert isinstance(images.failures[21], ImageDecodeError)
-
-
-@pytest.mark.parametrize("call", ["fit", "fit_transform", "transform"])
-def test_all_images_bad_is_an_error_under_blank_too(call, pixels):
-    pipeline = make_image_pipeline((16, 16), on_error="blank")
-    pipeline[-1].fit(pixels)
-    with pytest.raises(ValueError, match=r"None of the 2 images can be read.*a\.jpg"):
-        getattr(pipeline, call)(["a.jpg", "b.jpg"])
-
-
-def test_blank_without_a_resizer_says_what_is_missing(with_bad_ones):
-    images = JpegLoader(on_error="blank").transform(with_bad_ones[3:4] + with_bad_ones[:1])
-    with pytest.raises(ValueError, match="Add one after the JpegLoader"):
-        np.asarray(images)
-
-
-def test_weights_are_blank_or_zero_for_all_is_an_error(with_bad_ones):
-    images = make_image_pipeline((16, 16), on_error="blank")[:2].transform(with_bad_ones)
-    weights = np.zeros(26)
-    weights[BAD] = 1
-    with (
-        pytest.warns(ImageDecodeWarning),
-        pytest.raises(ValueError, match="Check X and sample_weight"),
-    ):
-        ChannelStandardScaler().fit(images, sample_weight=weights)
-
-
-class OnACrowdedMachine(PurePosixPath):
-    """A path that cannot be opened for a reason that is not the file's."""
-
-    def __fspath__(self) -> str:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-
-def test_blank_swallows_no_fault_of_the_machine(files):
-    paths = [*files[:5], OnACrowdedMachine(files[5])]
-    with pytest.raises(OSError, match="Too many open files"):
-        make_image_pipeline((8, 8), on_error="blank").fit(paths)
 
 
 def test_a_missing_file_is_named_by_a_string(tmp_path):

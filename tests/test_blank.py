@@ -1,0 +1,216 @@
+"""on_error="blank": the job is finished, and nothing bad is counted or hidden."""
+
+from __future__ import annotations
+
+import errno
+import os
+import warnings
+from pathlib import PurePosixPath
+
+import joblib
+import numpy as np
+import pytest
+
+from sknorm_images import (
+    ChannelStandardScaler,
+    ImageDecodeError,
+    ImageDecodeWarning,
+    JpegLoader,
+    make_image_pipeline,
+)
+from tests.conftest import crops, encode
+
+
+@pytest.fixture
+def with_bad_ones(files, photos, tmp_path):
+    """24 good files, with one that is missing and one that is truncated among them."""
+    truncated = tmp_path / "half.jpg"
+    truncated.write_bytes(encode(photos[1])[:-20_000])
+    return [*files[:3], str(tmp_path / "gone.jpg"), *files[3:20], str(truncated), *files[20:]]
+
+
+BAD = [3, 21]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("scaler", ["standard", "minmax"])
+def test_blank_leaves_bad_images_out_and_lists_them_once(with_bad_ones, files, scaler, n_jobs):
+    good = make_image_pipeline((16, 16), scaler).fit(files)
+    expected = np.insert(good.transform(files), [3, 20], 0, axis=0)
+    pipeline = make_image_pipeline((16, 16), scaler, on_error="blank", n_jobs=n_jobs)
+    half = len(with_bad_ones) // 2
+
+    def partial():
+        images = pipeline[:2].transform(with_bad_ones)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImageDecodeWarning)
+            pipeline[-1].partial_fit(images[:half]).partial_fit(images[half:])
+        return pipeline.transform(with_bad_ones)
+
+    for call in (
+        lambda: pipeline.fit_transform(with_bad_ones),
+        lambda: pipeline.transform(with_bad_ones),
+    ):
+        with pytest.warns(ImageDecodeWarning, match="2 of 26 images") as caught:
+            np.testing.assert_array_equal(call(), expected)
+        assert len(caught) == 1
+        assert "gone.jpg" in str(caught[0].message)
+        assert "half.jpg': " in str(caught[0].message)
+    with pytest.warns(ImageDecodeWarning) as caught:
+        pipeline.fit(with_bad_ones)
+    assert len(caught) == 1
+    assert pipeline[-1].statistics_ == good[-1].statistics_
+    assert pipeline[-1].n_samples_seen_ == 24
+    pipeline[-1]._reset()
+    with pytest.warns(ImageDecodeWarning):
+        np.testing.assert_array_equal(partial(), expected)
+
+
+def test_blank_images_are_black_pixels_and_can_be_asked_for(with_bad_ones):
+    images = make_image_pipeline((16, 16), on_error="blank")[:2].transform(with_bad_ones)
+    with pytest.warns(ImageDecodeWarning):
+        pixels = np.asarray(images)
+    assert np.flatnonzero(pixels.max(axis=(1, 2, 3)) == 0).tolist() == BAD
+    assert list(images.failures) == BAD
+    assert isinstance(images.failures[3], FileNotFoundError)
+    assert isinstance(images.failures[21], ImageDecodeError)
+
+
+@pytest.mark.parametrize("call", ["fit", "fit_transform", "transform"])
+def test_all_images_bad_is_an_error_under_blank_too(call, pixels):
+    pipeline = make_image_pipeline((16, 16), on_error="blank")
+    pipeline[-1].fit(pixels)
+    with pytest.raises(ValueError, match=r"None of the 2 images can be read.*a\.jpg"):
+        getattr(pipeline, call)(["a.jpg", "b.jpg"])
+
+
+def test_blank_without_a_resizer_says_what_is_missing(with_bad_ones):
+    images = JpegLoader(on_error="blank").transform(with_bad_ones[3:4] + with_bad_ones[:1])
+    with pytest.raises(ValueError, match="Add one after the JpegLoader"):
+        np.asarray(images)
+
+
+def test_weights_are_blank_or_zero_for_all_is_an_error(with_bad_ones):
+    images = make_image_pipeline((16, 16), on_error="blank")[:2].transform(with_bad_ones)
+    weights = np.zeros(26)
+    weights[BAD] = 1
+    with (
+        pytest.warns(ImageDecodeWarning),
+        pytest.raises(ValueError, match="Check X and sample_weight"),
+    ):
+        ChannelStandardScaler().fit(images, sample_weight=weights)
+
+
+class OnACrowdedMachine(PurePosixPath):
+    """A path that cannot be opened for a reason that is not the file's."""
+
+    def __fspath__(self) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_blank_swallows_no_fault_of_the_machine(files):
+    paths = [*files[:5], OnACrowdedMachine(files[5])]
+    with pytest.raises(OSError, match="Too many open files"):
+        make_image_pipeline((8, 8), on_error="blank").fit(paths)
+
+
+N_GOOD, N_BAD = 9_500, 500
+
+
+@pytest.fixture(scope="module")
+def ten_thousand(photos, tmp_path_factory) -> tuple[list[str], np.ndarray]:
+    """Paths of which 500 cannot be read, for five reasons; and where those stand."""
+    folder = tmp_path_factory.mktemp("many")
+    good, bad = [], [str(folder / "missing.jpg"), str(folder)]
+    for i, crop in enumerate(crops(photos, 50)):
+        path = folder / f"{i}.jpg"
+        path.write_bytes(encode(crop))
+        good.append(str(path))
+    for name, content in {
+        "half.jpg": encode(photos[0])[:9000],
+        "page.jpg": b"<html>404</html>",
+        "empty.jpg": b"",
+    }.items():
+        (folder / name).write_bytes(content)
+        bad.append(str(folder / name))
+    is_bad = np.zeros(N_GOOD + N_BAD, bool)
+    is_bad[np.random.default_rng(0).choice(len(is_bad), N_BAD, replace=False)] = True
+    paths = [bad[i % 5] if wrong else good[i % 50] for i, wrong in enumerate(is_bad)]
+    return paths, is_bad
+
+
+@pytest.fixture(scope="module")
+def fitted_on_the_good(ten_thousand) -> dict[str, dict[str, np.ndarray]]:
+    paths, is_bad = ten_thousand
+    good = [path for path, wrong in zip(paths, is_bad, strict=True) if not wrong]
+    return {
+        scaler: make_image_pipeline((16, 16), scaler).fit(good)[-1]
+        for scaler in ("standard", "minmax")
+    }
+
+
+BACKENDS = ["sequential", "threading", "loky", "multiprocessing"]
+
+
+@pytest.mark.parametrize(
+    ("scaler", "backend"),
+    [*(("standard", backend) for backend in BACKENDS), ("minmax", "threading")],
+)
+def test_500_bad_files_of_10_000_change_no_bit_of_the_statistics(
+    ten_thousand, fitted_on_the_good, scaler, backend
+):
+    paths, is_bad = ten_thousand
+    pipeline = make_image_pipeline((16, 16), scaler, on_error="blank")
+
+    with (
+        pytest.warns(ImageDecodeWarning, match="^500 of 10000 images") as caught,
+        joblib.parallel_config(backend=backend, n_jobs=2),
+    ):
+        pipeline.fit(paths)
+
+    assert len(caught) == 1
+    failures = caught[0].message.failures
+    assert list(failures) == np.flatnonzero(is_bad).tolist()
+    for i, error in failures.items():
+        source = error.source if isinstance(error, ImageDecodeError) else error.filename
+        assert source == paths[i]
+        assert source in str(caught[0].message)
+    assert {type(error) for error in failures.values()} == {
+        ImageDecodeError,
+        FileNotFoundError,
+        IsADirectoryError,
+    }
+    expected = fitted_on_the_good[scaler]
+    assert pipeline[-1].n_samples_seen_ == N_GOOD
+    assert pipeline[-1].statistics_ == expected.statistics_
+    for name in ("mean_", "var_", "data_min_", "data_max_", "scale_"):
+        if hasattr(expected, name):
+            assert getattr(pipeline[-1], name).tobytes() == getattr(expected, name).tobytes()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_bad_files_are_left_out_of_every_way_to_fit(ten_thousand, backend):
+    """1,000 files of the 10,000, in one call of each method and in several."""
+    paths, is_bad = (part[:1000] for part in ten_thousand)
+    n_bad = int(is_bad.sum())
+    good = [path for path, wrong in zip(paths, is_bad, strict=True) if not wrong]
+    expected = make_image_pipeline((16, 16)).fit(good)
+    images = make_image_pipeline((16, 16), on_error="blank")[:2].transform(paths)
+
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        whole, parts = ChannelStandardScaler(), ChannelStandardScaler()
+        with pytest.warns(ImageDecodeWarning, match=f"^{n_bad} of 1000 images") as caught:
+            output = whole.fit_transform(images)
+        assert len(caught) == 1
+        for start in range(0, 1000, 300):
+            with pytest.warns(ImageDecodeWarning) as caught:
+                parts.partial_fit(images[start : start + 300])
+            assert len(caught) == 1
+            n_bad -= len(caught[0].message.failures)
+    assert n_bad == 0
+
+    for scaler in (whole, parts):
+        assert scaler.n_samples_seen_ == len(good)
+        assert scaler.statistics_ == expected[-1].statistics_
+    assert not output[is_bad].any()
+    np.testing.assert_array_equal(output[~is_bad], expected.transform(good))
