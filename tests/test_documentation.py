@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sknorm_images import load_image_folder, make_image_pipeline
+from sknorm_images import check_images, load_image_folder, make_image_pipeline
 from sknorm_images.demo import make_photo_folder
 
 ROOT = Path(__file__).parent.parent
@@ -53,4 +54,8 @@ def test_what_the_guide_says_is_printed_is_printed(tmp_path, monkeypatch):
     assert f"# {images!r}" in guide
     failures = pipeline[:-1].transform([*filenames, "missing.jpg"]).failures
     assert list(failures) == [300]
+    found = check_images([*filenames, filenames[7], "missing.jpg"])
+    assert found.reason[~found.readable].tolist() == ["No such file or directory"]
+    assert np.flatnonzero(found.duplicate_of >= 0).tolist() == [300]
+    assert found.duplicate_of[300] == 7
     assert f"{{300: {type(failures[300]).__name__}(" in guide
