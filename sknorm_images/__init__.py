@@ -1,7 +1,5 @@
 """Folders of JPEG photos to normalised arrays, as scikit-learn estimators."""
 
-from importlib.metadata import version as _version
-
 from sknorm_images._decoding import Decoding as Decoding
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._flattening import ImageFlattener
@@ -14,6 +12,8 @@ from sknorm_images._pipeline import make_image_pipeline
 from sknorm_images._resizing import Resizer
 from sknorm_images._standard_scaling import ChannelStandardScaler
 from sknorm_images._statistics import ChannelHistogram, ChannelMoments, ChannelSums
+from sknorm_images._versions import NewerVersionWarning
+from sknorm_images._versions import __version__ as __version__
 
 __all__ = [
     "ChannelHistogram",
@@ -26,11 +26,11 @@ __all__ = [
     "ImageFlattener",
     "JpegLoader",
     "LazyImages",
+    "NewerVersionWarning",
     "Resizer",
     "load_image_folder",
     "make_image_pipeline",
 ]
-__version__ = _version("sknorm-images")
 
 # Pickles name this module, so they survive a move inside the package. The last two are
 # what LazyImages hold.
