@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -650,6 +651,11 @@ def own_steps(estimator: Any) -> list[Any]:
 def test_all_that_may_have_to_be_trusted_is_ours():
     needed = {name for _, names in TO_TRUST.values() for name in names}
     assert sorted(needed) == OUR_TYPES
+
+
+def test_the_page_on_persistence_lists_them_all():
+    page = (Path(__file__).parent.parent / "docs" / "persistence.md").read_text("utf-8")
+    assert sorted(re.findall(r'^    "(sknorm_images\.\w+)",', page, re.M)) == OUR_TYPES
 
 
 def test_skops_runs_nothing_of_a_stranger_that_hides_in_a_parameter(tmp_path, monkeypatch):
