@@ -1,7 +1,5 @@
 """Folders of JPEG photos to normalised arrays, as scikit-learn estimators."""
 
-from importlib.metadata import version as _version
-
 from sknorm_images._checking import check_images
 from sknorm_images._decoding import Decoding as Decoding
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
@@ -15,6 +13,8 @@ from sknorm_images._pipeline import make_image_pipeline
 from sknorm_images._resizing import Resizer
 from sknorm_images._standard_scaling import ChannelStandardScaler
 from sknorm_images._statistics import ChannelHistogram, ChannelMoments, ChannelSums
+from sknorm_images._versions import NewerVersionWarning
+from sknorm_images._versions import __version__ as __version__
 
 __all__ = [
     "ChannelHistogram",
@@ -27,12 +27,12 @@ __all__ = [
     "ImageFlattener",
     "JpegLoader",
     "LazyImages",
+    "NewerVersionWarning",
     "Resizer",
     "check_images",
     "load_image_folder",
     "make_image_pipeline",
 ]
-__version__ = _version("sknorm-images")
 
 # Pickles name this module, so they survive a move inside the package. The last two are
 # what LazyImages hold.

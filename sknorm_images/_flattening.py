@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknorm_images._images import LazyImages, common_shape
 from sknorm_images._transformer import committed
+from sknorm_images._versions import Versioned
 
 
-class ImageFlattener(TransformerMixin, BaseEstimator):
+class ImageFlattener(Versioned, TransformerMixin, BaseEstimator):
     """Turn each image into one row of features, for estimators that take tables.
 
     ``(n, height, width, n_channels)`` becomes ``(n, height * width * n_channels)``, with

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from sknorm_images._versions import Versioned
+
 E = TypeVar("E", bound=BaseEstimator)
 
 
@@ -23,7 +25,7 @@ def committed(estimator: E) -> Iterator[E]:
     estimator.__dict__ = copied.__dict__
 
 
-class ImageTransformer(TransformerMixin):
+class ImageTransformer(Versioned, TransformerMixin):
     """A transformer whose output is images, whatever container scikit-learn is asked for."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -18,6 +18,7 @@ PACKAGE = Path(sknorm_images.__file__).parent
 # Each module may import those that stand before it.
 LAYERS = [
     "_exceptions",
+    "_versions",
     "_parameters",
     "_sample_weights",
     "_parallel",
