@@ -173,8 +173,8 @@ def _look_at(source: Source, decoding: Decoding, verify: str) -> _Finding:
             n_bytes=len(data), sha256=sha256(data).hexdigest(), format=kind or ""
         )
         if kind == "JPEG":  # says its size also where it is refused for that
-            width, height, _ = read_structure(data, max_scans=0)
-            found = found._replace(width=width, height=height)
+            structure = read_structure(data, max_scans=0)
+            found = found._replace(width=structure.width, height=structure.height)
         found = found._replace(**decoding.read_header(data)._asdict())
         if verify == "decode":
             decoding.decode(data)

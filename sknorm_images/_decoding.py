@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
-from sknorm_images._jpeg_markers import read_structure
+from sknorm_images._jpeg_markers import JpegStructure, most_segments, read_structure
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 Size: TypeAlias = tuple[int, int]
@@ -37,10 +37,13 @@ _SIGNATURES = {
     b"<!DOCTYPE": "HTML",
     b"<html": "HTML",
     b"%PDF": "PDF",
+    b"\x00\x00\x00\x0cjP  ": "JPEG2000",
+    b"\xff\x4f\xff\x51": "JPEG2000",
+    b"\x00\x00\x00\x0cJXL ": "JPEG XL",
+    b"\xff\x0a": "JPEG XL",
+    b"II\xbc": "JPEG XR",
 }
-
-
-_NOT_OPENED = ("HTML", "PDF", "HEIF")  # by Pillow alone
+_NOT_OPENED = ("HTML", "PDF", "HEIF", "JPEG XL", "JPEG XR")  # by Pillow alone
 
 
 # Of all that goes wrong when a file is opened, what is the matter with its path.
@@ -108,12 +111,12 @@ class Decoding:
         """
         data = read(source)
         with self._blaming(source, data):
-            image = self._open(source, data)
+            image, can_draft = self._open(source, data)
             if image.format not in _DRAFTED:
                 image.load()  # which turns a TIFF upright, and reads the EXIF behind a PNG
             size = image.size
             orientation = _orientation(image) if self.exif_orientation else 1
-            smaller = draft_size(size, orientation) if draft_size else None
+            smaller = draft_size(size, orientation) if draft_size and can_draft else None
             # A mode is never drafted: grey levels would differ from those of convert.
             draft = image.draft(None, smaller) if smaller else None
             image.load()
@@ -141,14 +144,16 @@ class Decoding:
             If the content is refused without being decoded.
         """
         with self._blaming(data, data):
-            image = self._open(data, data)
+            image, _ = self._open(data, data)
             return Header(str(image.format), image.mode, *image.size, _orientation(image))
 
-    def _open(self, source: Source, data: bytes) -> Image.Image:
-        self._guard_structure(source, data)
+    def _open(self, source: Source, data: bytes) -> tuple[Image.Image, bool]:
+        """Open an image that passes the guards; tell whether it can be decoded smaller."""
+        structure = self._guard_structure(source, data)
         image = Image.open(io.BytesIO(data), formats=self.formats)
         self._guard_size(source, *image.size)
-        return image
+        # libjpeg scales no lossless files, and Pillow before 13 crashes when asked to.
+        return image, structure is not None and not structure.is_lossless
 
     @contextmanager
     def _blaming(self, source: Source, data: bytes) -> Iterator[None]:
@@ -163,16 +168,19 @@ class Decoding:
             reason = " ".join(str(error).split()).rstrip(" .") or type(error).__name__
             raise ImageDecodeError(describe(source), reason) from error
 
-    def _guard_structure(self, source: Source, data: bytes) -> None:
+    def _guard_structure(self, source: Source, data: bytes) -> JpegStructure | None:
         """Refuse what the markers of a JPEG file give away, before a decoder sees it."""
         if "JPEG" not in self.formats or not data.startswith(_JPEG):
-            return
-        width, height, n_scans = read_structure(data, self.max_scans)
-        self._guard_size(source, width, height)
-        if n_scans > self.max_scans:
-            raise ImageDecodeError(
-                describe(source), f"it has more scans than max_scans={self.max_scans}"
-            )
+            return None
+        structure = read_structure(data, self.max_scans)
+        self._guard_size(source, structure.width, structure.height)
+        if structure.n_scans > self.max_scans:
+            reason = f"it has more scans than max_scans={self.max_scans}"
+            raise ImageDecodeError(describe(source), reason)
+        if structure.n_segments > most_segments(self.max_scans):
+            reason = f"it has more than {most_segments(self.max_scans)} marker segments"
+            raise ImageDecodeError(describe(source), reason)
+        return structure
 
     def _guard_size(self, source: Source, width: int, height: int) -> None:
         if width * height > self.max_pixels:
@@ -188,7 +196,9 @@ class Decoding:
         if found is None:
             return "no known image format"
         if found in self.formats:
-            return f"a {found} header that is damaged"
+            return (
+                f"a {found} header that is damaged, or of a kind that Pillow does not decode"
+            )
         message = f"{found} data, while JpegLoader has formats={self.formats!r}"
         if found not in _NOT_OPENED:
             message += f"; formats={(*self.formats, found)!r} would let it in"

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _SOS, _EOI = 0xDA, 0xD9
-# TEM, reserved ones, RST0-7 and SOI: no length follows, and decoders pass over them.
-_STANDALONE = {*range(0x01, 0xC0), *range(0xD0, 0xD9)}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # all SOF; DHT, JPG and DAC are not
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 
-# In entropy-coded data 0xFF is followed by a stuffed zero or a restart; 0xFF also pads.
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+# Those that a length follows, and EOI. Decoders pass over the others: TEM, reserved ones,
+# RST0-7 and SOI. A zero after 0xFF is stuffed into entropy-coded data; 0xFF also pads.
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+
+_SEGMENTS_BESIDE_SCANS = 10_000  # a large ICC profile has some hundreds
+_SEGMENTS_A_SCAN = 10  # its tables
 
 
 class JpegStructure(NamedTuple):
@@ -22,6 +25,13 @@ class JpegStructure(NamedTuple):
     width: int
     height: int
     n_scans: int
+    n_segments: int
+    is_lossless: bool
+
+
+def most_segments(max_scans: int) -> int:
+    """How many segments a file may have that is not made to keep a decoder busy."""
+    return _SEGMENTS_BESIDE_SCANS + _SEGMENTS_A_SCAN * max_scans
 
 
 def read_structure(data: bytes, max_scans: int) -> JpegStructure:
@@ -32,37 +42,42 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
     data : bytes
         Content of a JPEG file, however damaged.
     max_scans : int
-        Counting stops when there are more.
+        Counting stops when there are more, or more segments than `most_segments`.
 
     Returns
     -------
     JpegStructure
-        The size in pixels, and the number of scans.
+        The size in pixels, the number of scans, and what else decides about decoding.
     """
-    width = height = n_components = n_scans = 0
-    progressive = False
+    width = height = n_components = n_scans = n_segments = 0
+    is_progressive = is_lossless = False
     for marker, start in _segments(data):
+        # Where no scan came before it, decoders look for an image behind the end of one.
+        if marker == _EOI and n_scans:
+            break
+        n_segments += 1
+        if n_segments > most_segments(max_scans):
+            break
         payload = data[start + 2 : start + 8]
         if marker in _FRAMES and not n_scans and len(payload) == 6:
             height, width = int.from_bytes(payload[1:3]), int.from_bytes(payload[3:5])
             n_components = payload[5]
-            progressive = marker in _PROGRESSIVE
+            is_progressive = marker in _PROGRESSIVE
+            is_lossless = marker in _LOSSLESS
         elif marker == _SOS and payload:
             n_scans += 1
             # Decoders read no further where the first scan of a sequential file is whole.
-            is_whole = not progressive and n_scans == 1 and payload[0] == n_components
+            is_whole = not is_progressive and n_scans == 1 and payload[0] == n_components
             if is_whole or n_scans > max_scans:
                 break
-    return JpegStructure(width, height, n_scans)
+    return JpegStructure(width, height, n_scans, n_segments, is_lossless)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield each marker and the position of its length, up to the end of the image."""
+    """Yield each marker and the position behind it, where its length stands if it has one."""
     position = 2
     while match := _MARKER.search(data, position):
         marker, position = data[match.end() - 1], match.end()
-        if marker == _EOI:
-            return
-        if marker not in _STANDALONE:
-            yield marker, position
+        yield marker, position
+        if marker != _EOI:
             position += max(2, int.from_bytes(data[position : position + 2]))
