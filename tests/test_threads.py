@@ -391,9 +391,9 @@ def test_of_fits_at_the_same_time_one_wins_wholly(scaler, formula, parts):
 
 
 def test_of_images_added_at_the_same_time_some_may_be_lost_but_none_is_mixed(parts):
-    for _ in range(20):
-        scaler = clone(STANDARD)
-        at_once(*(lambda part=part: scaler.partial_fit(part) for part in parts))
+    for scaler in [clone(STANDARD) for _ in range(20)]:
+        add = scaler.partial_fit
+        at_once(*(lambda part=part, add=add: add(part) for part in parts))
         assert_whole(scaler, parts, standardised)
 
 
