@@ -405,3 +405,76 @@ def test_images_that_threads_count_apart_add_up_to_those_of_one_fit(parts, pixel
     mean, variance = exact(pixels[:15])
     np.testing.assert_array_equal(total.mean, mean)
     np.testing.assert_array_equal(total.var, variance)
+
+
+# A fit between any two looks that another call takes at its images
+
+
+def meddled_with(images: LazyImages, look: int, meddle: Callable[[], Any]) -> LazyImages:
+    """The images, but `meddle` is called when one of them is looked at for that time."""
+    looks = iter(range(1, 10**6))
+
+    class Meddled(LazyImages):
+        def __getattribute__(self, name: str) -> Any:
+            if not name.startswith("_") and next(looks) == look:
+                meddle()
+            return super().__getattribute__(name)
+
+    meddled = object.__new__(Meddled)
+    meddled.__dict__ = dict(vars(images))
+    return meddled
+
+
+@pytest.mark.parametrize(("scaler", "formula"), LEARNING)
+def test_a_fit_to_other_channels_amid_a_transform_makes_no_mixture(
+    scaler, formula, files, pixels
+):
+    images, expected = small(files[:2], n_jobs=1), formula(pixels[:2], pixels[:2])
+    scaler = clone(scaler)
+    meddled = []
+
+    def meddle() -> None:
+        meddled.append(scaler.fit(pixels[2:4, ..., :1]))
+
+    for look in range(1, 100):
+        scaler.fit(images)
+        try:
+            scaled = scaler.transform(meddled_with(images, look, meddle))
+        except ValueError as error:
+            assert "expecting 1 features" in str(error)  # noqa: PT017 (some looks raise)
+        else:
+            np.testing.assert_array_equal(scaled, expected, strict=True)
+        if len(meddled) < look:  # no more looks were taken
+            break
+    assert len(meddled) > 5
+
+
+@pytest.mark.parametrize(("scaler", "formula"), LEARNING)
+def test_fit_transform_scales_by_its_own_fit_whatever_others_fit(
+    scaler, formula, files, pixels
+):
+    images, expected = small(files[:2], n_jobs=1), formula(pixels[:2], pixels[:2])
+    scaler = clone(scaler)
+    meddled = []
+
+    def meddle() -> None:
+        meddled.append(scaler.fit(pixels[2:4]))
+
+    for look in range(1, 100):
+        scaled = scaler.fit_transform(meddled_with(images, look, meddle))
+        np.testing.assert_array_equal(scaled, expected, strict=True)
+        if len(meddled) < look:
+            break
+    assert len(meddled) > 5
+
+
+def test_fit_transform_of_an_array_scales_by_its_own_fit_whatever_others_fit(pixels):
+    scaler = clone(STANDARD)
+    own = pixels[:2]
+    expected = standardised(own, own)
+
+    def fit_and_scale() -> None:
+        for _ in range(150):
+            np.testing.assert_array_equal(scaler.fit_transform(own), expected)
+
+    until(fit_and_scale, [lambda: scaler.fit(pixels[2:3])] * 2)

@@ -113,3 +113,17 @@ def test_a_dataset_pickles_while_threads_take_batches_from_it():
 
     until(copy, [take] * 3)
     let_threads_end()
+
+
+def test_a_dataset_pickles_while_threads_find_that_images_cannot_be_read(
+    blank_pipeline, files
+):
+    paths = [*files[:1], *[b"not a photo"] * 600]
+    dataset = PipelineDataset(blank_pipeline, paths, np.arange(601), batch_size=6)
+
+    def take() -> None:
+        for i in range(len(dataset)):
+            dataset[i]
+
+    until(take, [lambda: pickle.dumps(dataset)] * 2)
+    let_threads_end()
