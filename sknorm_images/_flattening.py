@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknorm_images._images import LazyImages, common_shape
-from sknorm_images._transformer import committed
+from sknorm_images._transformer import committed, snapshot
 from sknorm_images._versions import Versioned
 
 
@@ -95,16 +95,17 @@ class ImageFlattener(Versioned, TransformerMixin, BaseEstimator):
         ValueError
             If the images are of another shape than in `fit`.
         """
-        check_is_fitted(self)
+        fitted = snapshot(self)
+        check_is_fitted(fitted)
         if not hasattr(X, "shape") or (isinstance(X, LazyImages) and X.ndim == 1):
             X = np.asarray(X)
-        if len(X.shape) > 2 and X.shape[1:] != self.image_shape_:
+        if len(X.shape) > 2 and X.shape[1:] != fitted.image_shape_:
             raise ValueError(
                 f"X holds images of shape {X.shape[1:]}, and ImageFlattener was fitted on "
-                f"{self.image_shape_}. Add a Resizer, or fit again."
+                f"{fitted.image_shape_}. Add a Resizer, or fit again."
             )
         rows = _as_rows(np.asarray(X) if isinstance(X, LazyImages) else X)
-        table: NDArray[Any] = validate_data(self, rows, reset=False)
+        table: NDArray[Any] = validate_data(fitted, rows, reset=False)
         return table
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
@@ -125,9 +126,10 @@ class ImageFlattener(Versioned, TransformerMixin, BaseEstimator):
         ValueError
             If the number of features is another than in `fit`.
         """
-        check_is_fitted(self)
-        rows = validate_data(self, X, reset=False)
-        return rows.reshape(-1, *self.image_shape_)  # type: ignore[no-any-return]
+        fitted = snapshot(self)
+        check_is_fitted(fitted)
+        rows = validate_data(fitted, X, reset=False)
+        return rows.reshape(-1, *fitted.image_shape_)  # type: ignore[no-any-return]
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name each feature by its place: ``pixel_{row}_{column}_{channel}``.

@@ -32,7 +32,7 @@ from sknorm_images._statistics import (
     statistics_of_picture,
     statistics_of_present,
 )
-from sknorm_images._transformer import ImageTransformer, committed
+from sknorm_images._transformer import ImageTransformer, committed, snapshot
 
 T = TypeVar("T")
 
@@ -133,13 +133,14 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         ImageDecodeError, OSError
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
-        self._check_ready()
-        X = self._validate(X, reset=False)
+        fitted = snapshot(self)
+        fitted._check_ready()
+        X = fitted._validate(X, reset=False)
         if not isinstance(X, LazyImages):
-            return self._transform_array(X)
-        affine = self._affine(X.n_channels)
+            return fitted._transform_array(X)
+        affine = fitted._affine(X.n_channels)
         out, _, failures = read_array(
-            X, self.dtype, lambda row, pixels: self._scale(affine, pixels, row)
+            X, fitted.dtype, lambda row, pixels: fitted._scale(affine, pixels, row)
         )
         report(failures, len(X))
         return out
@@ -175,7 +176,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """
         self._check_parameters()
         if not (isinstance(X, LazyImages) and self._learns):
-            return self.fit(X, sample_weight=sample_weight).transform(X)
+            with committed(self) as fitted:
+                fitted.fit(X, sample_weight=sample_weight)
+            return fitted.transform(X)
         with committed(self) as fitted:
             fitted._reset()
             fitted._validate(X, reset=True)
@@ -190,7 +193,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             )
             report(failures, len(X))
             fitted._learn_from(statistics)
-        out = self._transform_array(pixels, n_jobs=X.n_jobs)
+        out = fitted._transform_array(pixels, n_jobs=X.n_jobs)
         out[list(failures)] = 0
         return out
 
@@ -215,16 +218,17 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         ValueError
             If `per_image` is set: the statistics of each image are not kept.
         """
-        self._check_ready()
-        if self.per_image:
+        fitted = snapshot(self)
+        fitted._check_ready()
+        if fitted.per_image:
             raise ValueError(
-                f"per_image={self.per_image!r} keeps no statistics, so there is no way back. "
-                "Keep the original images, or fit with per_image=False."
+                f"per_image={fitted.per_image!r} keeps no statistics, so there is no way "
+                "back. Keep the original images, or fit with per_image=False."
             )
-        X = np.asarray(self._validate(X, reset=False))
-        affine = self._affine(X.shape[-1])
+        X = np.asarray(fitted._validate(X, reset=False))
+        affine = fitted._affine(X.shape[-1])
         assert affine is not None
-        out = np.empty(X.shape, self._out_dtype(X))
+        out = np.empty(X.shape, fitted._out_dtype(X))
         for _ in _over_rows(X, lambda rows: affine.invert(X[rows], out[rows])):
             pass
         return out

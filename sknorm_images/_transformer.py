@@ -15,12 +15,18 @@ from sknorm_images._versions import Versioned
 E = TypeVar("E", bound=BaseEstimator)
 
 
-@contextmanager
-def committed(estimator: E) -> Iterator[E]:
-    """Hand out a copy to fit; the estimator takes its state over when all went well."""
+def snapshot(estimator: E) -> E:
+    """Copy the state of an estimator, which a fit in another thread would replace."""
     # Not copy.copy: what a subclass leaves out of its pickles is not lost in a fit.
     copied: E = object.__new__(type(estimator))
     copied.__dict__ = dict(vars(estimator))
+    return copied
+
+
+@contextmanager
+def committed(estimator: E) -> Iterator[E]:
+    """Hand out a copy to fit; the estimator takes its state over when all went well."""
+    copied = snapshot(estimator)
     yield copied
     estimator.__dict__ = copied.__dict__
 

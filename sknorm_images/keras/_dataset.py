@@ -281,7 +281,8 @@ class PipelineDataset(keras.utils.PyDataset):
         """
         if not self._served.all():
             return
-        failures, samples = self._failures, self._samples[: len(self) * self.batch_size]
+        samples = self._samples[: len(self) * self.batch_size]
+        failures = dict(self._failures)
         self._begin(self._epoch + 1)
         if not failures:
             return
@@ -381,7 +382,9 @@ class PipelineDataset(keras.utils.PyDataset):
     max_queue_size = property(lambda self: 1, lambda self, _: _refuse("max_queue_size"))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_look_ahead"}
+        state = vars(self) | {"_failures": dict(self._failures)}  # other threads add to it
+        del state["_look_ahead"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
