@@ -83,8 +83,9 @@ def keep(folder: Path, seed: int, failure: Failure) -> Path:
 
 
 def _run_one(seed: int, number: int, folder: Path | None, seconds: float) -> int:
-    faulthandler.enable()
-    faulthandler.dump_traceback_later(_limits(seconds).patience, exit=True)
+    faulthandler.dump_traceback_later(
+        _limits(seconds).patience, exit=True, file=sys.__stderr__
+    )
     case = make_case(seed, number)
     print(case)
     verdict = judge(case.data, case.options, seconds=seconds)

@@ -1,10 +1,11 @@
-"""A target for the coverage-guided fuzzer atheris (optional: ``python -m pip install atheris``).
+"""A target for the coverage-guided fuzzer atheris (``python -m pip install atheris``).
 
     python -m tests.fuzzing.atheris_target [FOLDER] [options of libFuzzer]
 
-for example ``python -m tests.fuzzing.atheris_target found -max_total_time=300``. It starts
-from the same files as ``python -m tests.fuzzing``, and damages them in the same ways and in
-libFuzzer's own. A complaint of the judge ends it, and leaves the file in the current folder.
+for example ``python -m tests.fuzzing.atheris_target -max_total_time=300``. It starts from the
+files of ``python -m tests.fuzzing``, damages them in the same ways and in libFuzzer's own, and
+keeps in FOLDER (results/fuzzing) what reached new code. A complaint of the judge ends it, and
+leaves the file in FOLDER-failed; ``... atheris_target FILE`` runs such a file again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import sys
 import zlib
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,19 +49,23 @@ def main(arguments: list[str] | None = None) -> None:
         return mutations[int(random.integers(len(mutations)))](data, random)[:max_size]
 
     given = sys.argv[1:] if arguments is None else arguments
-    folders = [argument for argument in given if not argument.startswith("-")]
     options = [argument for argument in given if argument.startswith("-")]
-    with TemporaryDirectory() as seeds:
+    inputs = [argument for argument in given if not argument.startswith("-")]
+    folder = Path(inputs[0] if inputs else "results/fuzzing")
+    failed = folder.with_name(f"{folder.name}-failed")
+    defaults = ["-timeout=15", "-rss_limit_mb=2048"]
+    if not folder.is_file():
+        defaults.append(f"-artifact_prefix={failed}/")
+        folder.mkdir(parents=True, exist_ok=True)
+        failed.mkdir(exist_ok=True)
         for i, content in enumerate(corpus().values()):
-            (Path(seeds) / f"{i:02}.jpg").write_bytes(content)
-        for folder in folders:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        atheris.Setup(
-            [sys.argv[0], *options, "-timeout=15", "-rss_limit_mb=2048", *folders, seeds],
-            test_one_input,
-            custom_mutator=mutate,
-        )
-        atheris.Fuzz()
+            (folder / f"{i:02}.jpg").write_bytes(content)
+    atheris.Setup(
+        [sys.argv[0], *defaults, *options, *(inputs or [str(folder)])],
+        test_one_input,
+        custom_mutator=mutate,
+    )
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":

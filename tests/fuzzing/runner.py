@@ -215,7 +215,8 @@ class _Run:
         elif not worker.pending:
             worker.pending = self.next_chunk()
             if worker.pending:
-                worker.connection.send(list(worker.pending))
+                with suppress(ConnectionError):  # it died: the next round finds its end
+                    worker.connection.send(list(worker.pending))
             else:
                 self._dismiss(worker)
 
