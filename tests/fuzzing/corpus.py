@@ -39,15 +39,23 @@ def corpus() -> dict[str, bytes]:
             f"orientation {i}": _save(cut("RGB", (40 + 8 * i, 33)), exif=exif(i, "<>"[i % 2]))
             for i in range(1, 9)
         },
-        "progressive orientation": _save(cut("RGB"), progressive=True, exif=exif(6)),
-        "grayscale orientation": _save(cut("L"), exif=exif(8)),
+        # Where JFIF says the density, Pillow meets damaged EXIF only when asked for it.
+        **{
+            f"density, orientation {i}": _save(cut("RGB"), dpi=(72, 72), exif=exif(i))
+            for i in (1, 3, 6, 8)
+        },
+        "density of EXIF, no JFIF": _without_jfif(_save(cut("RGB"), exif=exif(2, ">"))),
+        "progressive orientation": _save(
+            cut("RGB"), progressive=True, dpi=(300, 300), exif=exif(6)
+        ),
+        "grayscale orientation": _save(cut("L"), dpi=(72, 72), exif=exif(8)),
         "CMYK orientation": _save(cut("CMYK"), exif=exif(5)),
         "thumbnail": _save(cut("RGB"), exif=exif(3) + _save(cut("RGB", (16, 16)))),
         "rich EXIF": _save(cut("RGB"), exif=_rich_exif()),
         "XMP orientation": insert_segment(_save(cut("RGB", (90, 50))), 0xE1, _XMP),
         "ICC": _save(cut("RGB"), icc_profile=_profile()),
         "ICC in two segments": _save(cut("RGB"), icc_profile=_profile() * 120),
-        "comment and density": _save(cut("RGB"), comment=b"a comment", dpi=(300, 300)),
+        "comment": _save(cut("RGB"), comment=b"a comment"),
         "MPO": _save(cut("RGB"), "MPO", save_all=True, append_images=[cut("RGB")]),
         "MPO orientation": _save(
             cut("RGB"), "MPO", save_all=True, append_images=[cut("RGB")], exif=exif(6)
@@ -79,6 +87,10 @@ _XMP = (
     b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     b'<rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 )
+
+
+def _without_jfif(data: bytes) -> bytes:
+    return data[:2] + data[4 + int.from_bytes(data[4:6]) :]
 
 
 def _rich_exif() -> bytes:
