@@ -214,11 +214,16 @@ class Formula:
         spread = exact(zero + high) - self.center
         if scaler.data_range is None:
             spread[spread < 10 * EPS] = Fraction(1)  # constant, as in scikit-learn
-        self.factor = (top - bottom) / spread
+        self.width = top - bottom
+        self.factor = self.width / spread
         self.shift = exact(zero + bottom)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return (x - self.center) * self.factor + self.shift
+
+    def clipped(self, x: np.ndarray) -> np.ndarray:
+        """The pixels, where those beyond the range are brought to its ends."""
+        return np.clip(x, self.center, self.center + self.width / self.factor)
 
     def tolerance(self, x: np.ndarray, given: np.dtype[Any], out: np.dtype[Any]) -> np.ndarray:
         """What three roundings in float64, or in float32 for grey levels, and one to `out` do.
