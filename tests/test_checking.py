@@ -234,7 +234,7 @@ def test_no_files_make_empty_columns():
     assert all(column.shape == (0,) for column in found.values())
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+@pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_every_backend_tells_the_same(folder, files, backend):
     paths = [*paths_in(folder), *files]
     expected = check_images(paths)

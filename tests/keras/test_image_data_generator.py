@@ -222,6 +222,7 @@ def test_regression_with_weights_equals_flow_from_dataframe(files, image_data_ge
             np.testing.assert_array_equal(part, expected)
 
 
+@pytest.mark.filterwarnings("ignore:Your `PyDataset` class:UserWarning")  # Keras 3.10's own
 def test_evaluate_equals_that_of_flow_from_directory(folder, image_data_generator):
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
