@@ -209,7 +209,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         -------
         ndarray of the shape of X
             Of dtype `dtype`, or of X's own dtype where that is floating. For uint8 images
-            that were not clipped, ``numpy.rint`` of it is the original.
+            that were not clipped, ``numpy.rint`` of it is the original, as long as `dtype`
+            can tell 256 levels of the scaled range apart.
 
         Raises
         ------
