@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 from joblib import parallel_config
 
+from sknorm_images._cancellation import Cancellation
+
 T = TypeVar("T")
 
 
@@ -17,7 +19,8 @@ class LookAhead(Generic[T]):
     """Make the items that follow the one just taken, while the consumer is busy with it.
 
     A thread lives as long as there is something to make, so a consumer that stops taking
-    leaves none behind. Nobody has to close anything.
+    leaves none behind. Nobody has to close anything. An item that is forgotten while it is
+    made is cancelled: its images that are yet to be read are not.
 
     Parameters
     ----------
@@ -35,7 +38,7 @@ class LookAhead(Generic[T]):
         self._n_threads = n_threads
         self._lock = threading.Lock()
         self._waiting: deque[int] = deque()
-        self._started: dict[int, Future[T]] = {}
+        self._started: dict[int, _Item[T]] = {}
         self._threads: set[threading.Thread] = set()
 
     def take(self, i: int, n_ahead: int) -> T:
@@ -59,22 +62,26 @@ class LookAhead(Generic[T]):
         Exception
             What ``make(i)`` raised. Then all other items are forgotten.
         """
+        item = None
         try:
             with self._lock:
-                future = self._started.pop(i, None)
+                item = self._started.pop(i, None)
                 self._look_at(range(i + 1, min(i + 1 + n_ahead, self._n_items)))
-            return self._make(i) if future is None else future.result()
+            return self._make(i) if item is None else item.future.result()
         except BaseException:  # an interrupt, too
+            if item is not None:
+                item.cancellation.cancel()
             self.forget()
             raise
 
     def forget(self) -> None:
-        """Drop all items; threads end with the one they are at."""
+        """Drop all items, and cancel those that are being made."""
         with self._lock:
             self._look_at(range(0))
 
     def _look_at(self, items: range) -> None:
-        self._started = {i: future for i, future in self._started.items() if i in items}
+        for i in self._started.keys() - set(items):
+            self._started.pop(i).cancellation.cancel()
         self._waiting = deque(i for i in items if i not in self._started)
         # One whose start was interrupted may be there, and dead.
         self._threads = {thread for thread in self._threads if thread.is_alive()}
@@ -88,18 +95,26 @@ class LookAhead(Generic[T]):
         # The threads are the parallelism, whatever n_jobs a step asks for.
         with parallel_config(backend="sequential"):
             while (begun := self._begin()) is not None:
-                i, future = begun
+                i, item = begun
                 try:
-                    future.set_result(self._make(i))
+                    item.future.set_result(item.cancellation.run(self._make, i))
                 except BaseException as error:  # noqa: BLE001 - it goes to the consumer
-                    future.set_exception(error)
+                    item.future.set_exception(error)
 
-    def _begin(self) -> tuple[int, Future[T]] | None:
+    def _begin(self) -> tuple[int, _Item[T]] | None:
         with self._lock:
             # At exit, Python waits for this thread: it ends with the item it is at.
             if not self._waiting or not threading.main_thread().is_alive():
                 self._threads.discard(threading.current_thread())
                 return None
             i = self._waiting.popleft()
-            self._started[i] = future = Future[T]()
-            return i, future
+            self._started[i] = item = _Item[T]()
+            return i, item
+
+
+class _Item(Generic[T]):
+    """What one thread makes and one consumer waits for."""
+
+    def __init__(self) -> None:
+        self.future: Future[T] = Future()
+        self.cancellation = Cancellation()
