@@ -6,11 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from joblib import parallel_config
 
-from sknorm_images._cancellation import Cancellation
+from sknorm_images._cancellation import Cancellation, Cancelled
 
 T = TypeVar("T")
 
@@ -67,10 +68,13 @@ class LookAhead(Generic[T]):
             with self._lock:
                 item = self._started.pop(i, None)
                 self._look_at(range(i + 1, min(i + 1 + n_ahead, self._n_items)))
-            return self._make(i) if item is None else item.future.result()
+            if item is not None:
+                with suppress(Cancelled):  # only at exit, which other threads may outlive
+                    return item.future.result()
+            return self._make(i)
         except BaseException:  # an interrupt, too
             if item is not None:
-                item.cancellation.cancel()
+                item.cancel()
             self.forget()
             raise
 
@@ -81,7 +85,7 @@ class LookAhead(Generic[T]):
 
     def _look_at(self, items: range) -> None:
         for i in self._started.keys() - set(items):
-            self._started.pop(i).cancellation.cancel()
+            self._started.pop(i).cancel()
         self._waiting = deque(i for i in items if i not in self._started)
         # One whose start was interrupted may be there, and dead.
         self._threads = {thread for thread in self._threads if thread.is_alive()}
@@ -97,14 +101,13 @@ class LookAhead(Generic[T]):
             while (begun := self._begin()) is not None:
                 i, item = begun
                 try:
-                    item.future.set_result(item.cancellation.run(self._make, i))
+                    item.future.set_result(item.run(self._make, i))
                 except BaseException as error:  # noqa: BLE001 - it goes to the consumer
                     item.future.set_exception(error)
 
     def _begin(self) -> tuple[int, _Item[T]] | None:
         with self._lock:
-            # At exit, Python waits for this thread: it ends with the item it is at.
-            if not self._waiting or not threading.main_thread().is_alive():
+            if not self._waiting or _is_exiting():
                 self._threads.discard(threading.current_thread())
                 return None
             i = self._waiting.popleft()
@@ -112,9 +115,18 @@ class LookAhead(Generic[T]):
             return i, item
 
 
-class _Item(Generic[T]):
-    """What one thread makes and one consumer waits for."""
+class _Item(Cancellation, Generic[T]):
+    """What one thread makes for one consumer."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.future: Future[T] = Future()
-        self.cancellation = Cancellation()
+
+    @property
+    def is_cancelled(self) -> bool:
+        return super().is_cancelled or _is_exiting()
+
+
+def _is_exiting() -> bool:
+    """Tell whether Python only waits for threads such as these to end."""
+    return not threading.main_thread().is_alive()
