@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -23,14 +24,16 @@ Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
 ReadError: TypeAlias = ImageDecodeError | OSError
 Failures: TypeAlias = dict[int, ReadError]
+READ_ERRORS = (ImageDecodeError, OSError)
 # What is the matter with one file, as opposed to a full disk or too many open files.
-READ_ERRORS = (
+_FILE_ERRORS = (
     ImageDecodeError,
     FileNotFoundError,
     NotADirectoryError,
     IsADirectoryError,
     PermissionError,
 )
+_FILE_ERROR_NUMBERS = (errno.ELOOP, errno.ENAMETOOLONG)  # which have no class
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 Columns: TypeAlias = tuple[NDArray[Any], ...]
 
@@ -281,7 +284,7 @@ class LazyImages:
             pixels = _pixels(self._decode(i))
             return pixels if pixels.flags.writeable else pixels.copy()
         except READ_ERRORS as error:
-            if self.on_error == "raise":
+            if self.on_error == "raise" or not _is_of_file(error):
                 raise
             failures[i] = _forget_frames(error)
             _check_blank_has_size(self, failures)
@@ -432,6 +435,8 @@ def read_each(
         try:
             picture = known[i] if i in known else images._decode(i)
         except READ_ERRORS as error:
+            if not _is_of_file(error):
+                raise
             failures[i] = error
             if images.on_error == "raise":
                 break
@@ -439,6 +444,10 @@ def read_each(
         else:
             receive(i, picture)
     return failures
+
+
+def _is_of_file(error: ReadError) -> bool:
+    return isinstance(error, _FILE_ERRORS) or error.errno in _FILE_ERROR_NUMBERS
 
 
 def _forget_frames(error: ReadError) -> ReadError:
