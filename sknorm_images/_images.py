@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -24,16 +23,14 @@ Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
 ReadError: TypeAlias = ImageDecodeError | OSError
 Failures: TypeAlias = dict[int, ReadError]
-READ_ERRORS = (ImageDecodeError, OSError)
 # What is the matter with one file, as opposed to a full disk or too many open files.
-_FILE_ERRORS = (
+READ_ERRORS = (
     ImageDecodeError,
     FileNotFoundError,
     NotADirectoryError,
     IsADirectoryError,
     PermissionError,
 )
-_FILE_ERROR_NUMBERS = (errno.ELOOP, errno.ENAMETOOLONG)  # which have no class
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 Columns: TypeAlias = tuple[NDArray[Any], ...]
 
@@ -284,7 +281,7 @@ class LazyImages:
             pixels = _pixels(self._decode(i))
             return pixels if pixels.flags.writeable else pixels.copy()
         except READ_ERRORS as error:
-            if self.on_error == "raise" or not _is_of_file(error):
+            if self.on_error == "raise":
                 raise
             failures[i] = _forget_frames(error)
             _check_blank_has_size(self, failures)
@@ -435,8 +432,6 @@ def read_each(
         try:
             picture = known[i] if i in known else images._decode(i)
         except READ_ERRORS as error:
-            if not _is_of_file(error):
-                raise
             failures[i] = error
             if images.on_error == "raise":
                 break
@@ -444,10 +439,6 @@ def read_each(
         else:
             receive(i, picture)
     return failures
-
-
-def _is_of_file(error: ReadError) -> bool:
-    return isinstance(error, _FILE_ERRORS) or error.errno in _FILE_ERROR_NUMBERS
 
 
 def _forget_frames(error: ReadError) -> ReadError:

@@ -24,6 +24,7 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageDecodeError,
     JpegLoader,
+    check_images,
     make_image_pipeline,
 )
 from sknorm_images.keras import PipelineDataset
@@ -80,6 +81,18 @@ def test_after_an_interrupt_no_thread_reads_on(n_jobs, configuration, reader, fi
         pytest.raises(KeyboardInterrupt),
     ):
         reader(images)
+    assert reads.are_over()
+    assert len(reads.positions) < 480
+
+
+@each_kind_of_threads
+def test_after_an_interrupt_no_thread_checks_on(n_jobs, configuration, files):
+    reads = Reads(40, _thread.interrupt_main)
+    with (
+        joblib.parallel_config(**configuration) if configuration else nullcontext(),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        check_images(watched(files * 20, reads), n_jobs=n_jobs)
     assert reads.are_over()
     assert len(reads.positions) < 480
 
