@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
+from sknorm_images._cancellation import check_cancelled
 from sknorm_images._decoding import (
     Decoding,
     Source,
@@ -165,6 +166,7 @@ def _look_at_each(
 
 
 def _look_at(source: Source, decoding: Decoding, verify: str) -> _Finding:
+    check_cancelled()
     found = _Finding(describe(source))
     try:
         data = read(source)

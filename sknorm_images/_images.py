@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
+from sknorm_images._cancellation import check_cancelled
 from sknorm_images._decoding import Decoding, Source, describe
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._geometry import Resizing, upright
@@ -408,7 +409,8 @@ def read_each(
 ) -> Failures:
     """Decode images in this thread, and hand each to ``receive(position, picture)``.
 
-    Under ``on_error="raise"`` it stops at the first image that cannot be read.
+    Under ``on_error="raise"`` it stops at the first image that cannot be read, and in a
+    chunk of `map_chunks` that is cancelled, between two images.
 
     Parameters
     ----------
@@ -426,6 +428,7 @@ def read_each(
     """
     failures: Failures = {}
     for i in range(len(images)):
+        check_cancelled()
         try:
             picture = known[i] if i in known else images._decode(i)
         except READ_ERRORS as error:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext, suppress
 from itertools import islice
-from typing import Any, TypeVar
+from threading import get_ident
+from typing import Any, Generic, TypeVar
 
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+
+from sknorm_images._cancellation import Cancellation, Cancelled
 
 T = TypeVar("T")
 
@@ -27,8 +31,10 @@ def map_chunks(
 ) -> Generator[tuple[slice, T]]:
     """Yield `rows` and ``function(*arguments(rows))`` for consecutive slices, in order.
 
-    A consumer that stops early closes the generator: what runs is awaited, the rest is
-    never started.
+    When a consumer closes the generator early, or an interrupt does, no more chunks are
+    started, and those in threads of this process are cancelled and awaited. Those in other
+    processes are awaited in the first case; in the second, joblib kills the processes.
+    A second interrupt ends the waiting.
 
     Parameters
     ----------
@@ -63,13 +69,13 @@ def map_chunks(
     n_cores = cpu_count() if local else effective_n_jobs(-1)
     n_jobs = min(effective_n_jobs(n_jobs), n_cores)
     chunks = list(_shrinking(n_items, n_jobs, largest_chunk))
-    stopped = False
+    task = _Task(function)
 
     def tasks() -> Iterator[Any]:
         for rows in chunks:
-            if stopped:
+            if task.cancellation.is_cancelled:
                 return
-            yield delayed(function)(*arguments(rows))
+            yield delayed(task)(*arguments(rows))
 
     options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1}
     if local:
@@ -84,9 +90,38 @@ def map_chunks(
                     bar.update(rows.stop - rows.start)
                 yield rows, result
         finally:
-            stopped = True
-            for _ in results:  # joblib warns of results that nobody fetched
-                pass
+            task.cancellation.cancel()
+            with suppress(Exception, Cancelled):
+                for _ in results:  # joblib warns of results that nobody fetched
+                    pass
+            task.wait()  # joblib does not, after an interrupt
+
+
+class _Task(Generic[T]):
+    """A function whose calls in threads of this process can be cancelled and awaited.
+
+    A copy in another process cannot, and never is cancelled.
+    """
+
+    def __init__(self, function: Callable[..., T]) -> None:
+        self._function = function
+        self.cancellation = Cancellation()
+        self._threads: set[int] = set()  # those within a call
+
+    def __call__(self, *arguments: Any) -> T:
+        self._threads.add(get_ident())
+        try:
+            return self.cancellation.run(self._function, *arguments)
+        finally:
+            self._threads.discard(get_ident())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Task, (self._function,)
+
+    def wait(self) -> None:
+        # No lock or condition: a second interrupt could leave it held.
+        while self._threads - {get_ident()}:
+            time.sleep(0.001)
 
 
 def _shrinking(n_items: int, n_jobs: int, largest: int) -> Iterator[slice]:

@@ -21,6 +21,7 @@ LAYERS = [
     "_versions",
     "_parameters",
     "_sample_weights",
+    "_cancellation",
     "_parallel",
     "_affine",
     "_statistics",
@@ -43,8 +44,8 @@ LAYERS = [
     "_pipeline",
     "__init__",
 ]
-# The modules of an adapter, in the same order; they use what every user can use, and the
-# checks of parameters.
+# The modules of an adapter, in the same order; they use what every user can use, the checks
+# of parameters, and the way to cancel what nobody waits for.
 KERAS = [
     "keras._batch_order",
     "keras._look_ahead",
@@ -54,7 +55,7 @@ KERAS = [
     "keras._normalization",
     "keras.__init__",
 ]
-CHECKS = {"_parameters", "_sample_weights"}
+SHARED = {"_parameters", "_sample_weights", "_cancellation"}
 PROGRAMS = ["demo", "__main__"]
 MODULES = [*LAYERS, *KERAS, *PROGRAMS]
 
@@ -112,7 +113,7 @@ def test_a_module_imports_only_those_below_it(module):
 @pytest.mark.parametrize("module", KERAS)
 def test_the_keras_adapter_uses_public_names_and_its_own_modules_below(module):
     below = KERAS[: KERAS.index(module)]
-    assert own_modules(module) <= {"__init__", *CHECKS, *below}
+    assert own_modules(module) <= {"__init__", *SHARED, *below}
 
 
 @pytest.mark.parametrize("module", PROGRAMS)

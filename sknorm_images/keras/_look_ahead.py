@@ -6,9 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from joblib import parallel_config
+
+from sknorm_images._cancellation import Cancellation, Cancelled
 
 T = TypeVar("T")
 
@@ -17,7 +20,8 @@ class LookAhead(Generic[T]):
     """Make the items that follow the one just taken, while the consumer is busy with it.
 
     A thread lives as long as there is something to make, so a consumer that stops taking
-    leaves none behind. Nobody has to close anything.
+    leaves none behind. Nobody has to close anything. An item that is forgotten while it is
+    made is cancelled: its images that are yet to be read are not.
 
     Parameters
     ----------
@@ -35,7 +39,7 @@ class LookAhead(Generic[T]):
         self._n_threads = n_threads
         self._lock = threading.Lock()
         self._waiting: deque[int] = deque()
-        self._started: dict[int, Future[T]] = {}
+        self._started: dict[int, _Item[T]] = {}
         self._threads: set[threading.Thread] = set()
 
     def take(self, i: int, n_ahead: int) -> T:
@@ -59,22 +63,29 @@ class LookAhead(Generic[T]):
         Exception
             What ``make(i)`` raised. Then all other items are forgotten.
         """
+        item = None
         try:
             with self._lock:
-                future = self._started.pop(i, None)
+                item = self._started.pop(i, None)
                 self._look_at(range(i + 1, min(i + 1 + n_ahead, self._n_items)))
-            return self._make(i) if future is None else future.result()
+            if item is not None:
+                with suppress(Cancelled):  # only at exit, which other threads may outlive
+                    return item.future.result()
+            return self._make(i)
         except BaseException:  # an interrupt, too
+            if item is not None:
+                item.cancel()
             self.forget()
             raise
 
     def forget(self) -> None:
-        """Drop all items; threads end with the one they are at."""
+        """Drop all items, and cancel those that are being made."""
         with self._lock:
             self._look_at(range(0))
 
     def _look_at(self, items: range) -> None:
-        self._started = {i: future for i, future in self._started.items() if i in items}
+        for i in self._started.keys() - set(items):
+            self._started.pop(i).cancel()
         self._waiting = deque(i for i in items if i not in self._started)
         # One whose start was interrupted may be there, and dead.
         self._threads = {thread for thread in self._threads if thread.is_alive()}
@@ -88,18 +99,34 @@ class LookAhead(Generic[T]):
         # The threads are the parallelism, whatever n_jobs a step asks for.
         with parallel_config(backend="sequential"):
             while (begun := self._begin()) is not None:
-                i, future = begun
+                i, item = begun
                 try:
-                    future.set_result(self._make(i))
+                    item.future.set_result(item.run(self._make, i))
                 except BaseException as error:  # noqa: BLE001 - it goes to the consumer
-                    future.set_exception(error)
+                    item.future.set_exception(error)
 
-    def _begin(self) -> tuple[int, Future[T]] | None:
+    def _begin(self) -> tuple[int, _Item[T]] | None:
         with self._lock:
-            # At exit, Python waits for this thread: it ends with the item it is at.
-            if not self._waiting or not threading.main_thread().is_alive():
+            if not self._waiting or _is_exiting():
                 self._threads.discard(threading.current_thread())
                 return None
             i = self._waiting.popleft()
-            self._started[i] = future = Future[T]()
-            return i, future
+            self._started[i] = item = _Item[T]()
+            return i, item
+
+
+class _Item(Cancellation, Generic[T]):
+    """What one thread makes for one consumer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.future: Future[T] = Future()
+
+    @property
+    def is_cancelled(self) -> bool:
+        return super().is_cancelled or _is_exiting()
+
+
+def _is_exiting() -> bool:
+    """Tell whether Python only waits for threads such as these to end."""
+    return not threading.main_thread().is_alive()
