@@ -12,20 +12,15 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from sknorm_images._cancellation import check_cancelled
-from sknorm_images._decoding import (
-    Decoding,
-    Source,
-    describe,
-    identify,
-    read,
-    warn_if_truncated_files_pass,
-)
+from sknorm_images._decoding import Decoding, warn_if_truncated_files_pass
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._images import READ_ERRORS
 from sknorm_images._jpeg_markers import read_structure
 from sknorm_images._loading import JpegLoader, decoding_of
 from sknorm_images._parallel import map_chunks
 from sknorm_images._parameters import check_choice, check_n_jobs, check_verbose
+from sknorm_images._reading import Source, describe
+from sknorm_images._signatures import identify
 from sknorm_images._sources import sources_of
 
 _DTYPES = {str: object, int: np.int64, bool: np.bool_}
@@ -56,7 +51,7 @@ def check_images(
 ) -> Bunch:
     """Look at every file before training: what it is, and whether it can be decoded.
 
-    No file stops it, and no pixels are kept.
+    A file that cannot be read stops nothing, and no pixels are kept.
 
     Parameters
     ----------
@@ -89,7 +84,8 @@ def check_images(
             Pillow's names, such as "JPEG" and "CMYK", as stored. `format` is what the first
             bytes are known for where no decoder may see the file; empty if unknown.
         width, height : int64
-            In pixels, as stored, before any orientation; 0 if unknown.
+            In pixels, as stored, before any orientation (that of a TIFF file Pillow has
+            applied); 0 if unknown.
         orientation : int64
             EXIF, from 1 (upright) to 8; 0 if unknown.
         n_bytes : int64
@@ -139,7 +135,7 @@ def check_images(
     check_n_jobs(n_jobs)
     check_verbose(verbose)
     decoding, sources = decoding_of(loader), sources_of(X)
-    warn_if_truncated_files_pass(stacklevel=3)
+    warn_if_truncated_files_pass()
     columns: dict[str, NDArray[Any]] = {
         name: np.empty(len(sources), _DTYPES[kind])
         for name, kind in get_type_hints(_Finding).items()
@@ -169,7 +165,7 @@ def _look_at(source: Source, decoding: Decoding, verify: str) -> _Finding:
     check_cancelled()
     found = _Finding(describe(source))
     try:
-        data = read(source)
+        data = decoding.read(source)
         kind = identify(data)
         found = found._replace(
             n_bytes=len(data), sha256=sha256(data).hexdigest(), format=kind or ""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import os
-import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,39 +12,21 @@ from typing import NamedTuple, TypeAlias
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
-from sknorm_images._jpeg_markers import JpegStructure, most_segments, read_structure
+from sknorm_images._jpeg_markers import MOST_FILL, JpegStructure, most_segments, read_structure
+from sknorm_images._reading import Source, describe, read
+from sknorm_images._signatures import JPEG, NOT_OPENED, identify
 
-Source: TypeAlias = str | os.PathLike[str] | bytes
 Size: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[float, float, float, float]
 
 MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
 
 _DRAFTED = ("JPEG", "MPO")  # formats that Pillow can decode at a smaller scale
-_JPEG = b"\xff\xd8\xff"
 
-# What files called .jpg turn out to be; only for the error message.
-_SIGNATURES = {
-    _JPEG: "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
-    b"<!DOCTYPE": "HTML",
-    b"<html": "HTML",
-    b"%PDF": "PDF",
-    b"\x00\x00\x00\x0cjP  ": "JPEG2000",
-    b"\xff\x4f\xff\x51": "JPEG2000",
-    b"\x00\x00\x00\x0cJXL ": "JPEG XL",
-    b"\xff\x0a": "JPEG XL",
-    b"II\xbc": "JPEG XR",
-}
-_NOT_OPENED = ("HTML", "PDF", "HEIF", "JPEG XL", "JPEG XR")  # by Pillow alone
-
-
-# Of all that goes wrong when a file is opened, what is the matter with its path.
-_NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)
+# No format needs more for a pixel than four channels of 16 bits; profiles, thumbnails and
+# the like come on top.
+_BYTES_A_PIXEL = 8
+_BYTES_BESIDE_PIXELS = 2**26
 
 
 class Header(NamedTuple):
@@ -109,7 +88,7 @@ class Decoding:
         ImageDecodeError
             If it is read but cannot be decoded.
         """
-        data = read(source)
+        data = self.read(source)
         with self._blaming(source, data):
             image, can_draft = self._open(source, data)
             if image.format not in _DRAFTED:
@@ -124,6 +103,26 @@ class Decoding:
             converted = image if image.mode == mode else image.convert(mode)
         box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
         return DecodedImage(converted, size, box, orientation)
+
+    def read(self, source: Source) -> bytes:
+        """Read a source whole, unless it is a file larger than `max_pixels` can ever be.
+
+        Parameters
+        ----------
+        source : str, PathLike or bytes
+            A path, or what is returned as it is.
+
+        Returns
+        -------
+        bytes
+            The content.
+
+        Raises
+        ------
+        OSError, ImageDecodeError
+            If there is no such file, or none that can hold an image.
+        """
+        return read(source, self.max_pixels * _BYTES_A_PIXEL + _BYTES_BESIDE_PIXELS)
 
     def read_header(self, data: bytes) -> Header:
         """Read what the header says, after the same guards as in `decode`.
@@ -170,7 +169,7 @@ class Decoding:
 
     def _guard_structure(self, source: Source, data: bytes) -> JpegStructure | None:
         """Refuse what the markers of a JPEG file give away, before a decoder sees it."""
-        if "JPEG" not in self.formats or not data.startswith(_JPEG):
+        if "JPEG" not in self.formats or not data.startswith(JPEG):
             return None
         structure = read_structure(data, self.max_scans)
         self._guard_size(source, structure.width, structure.height)
@@ -179,6 +178,9 @@ class Decoding:
             raise ImageDecodeError(describe(source), reason)
         if structure.n_segments > most_segments(self.max_scans):
             reason = f"it has more than {most_segments(self.max_scans)} marker segments"
+            raise ImageDecodeError(describe(source), reason)
+        if structure.n_fill > MOST_FILL:
+            reason = f"it has more than {MOST_FILL} bytes between its marker segments"
             raise ImageDecodeError(describe(source), reason)
         return structure
 
@@ -200,93 +202,27 @@ class Decoding:
                 f"a {found} header that is damaged, or of a kind that Pillow does not decode"
             )
         message = f"{found} data, while JpegLoader has formats={self.formats!r}"
-        if found not in _NOT_OPENED:
+        if found not in NOT_OPENED:
             message += f"; formats={(*self.formats, found)!r} would let it in"
         return message
 
 
-def warn_if_truncated_files_pass(stacklevel: int) -> None:
-    """Warn where Pillow has been told to make images of files that end too early.
-
-    Parameters
-    ----------
-    stacklevel : int
-        Whose line the warning points at: 3 is that of the caller's caller.
-    """
+def warn_if_truncated_files_pass() -> None:
+    """Warn where Pillow has been told to make images of files that end too early."""
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         warnings.warn(
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a truncated file "
             "passes as an image whose missing part is grey. Set it to False to have such "
             "files found.",
-            stacklevel=stacklevel,
+            stacklevel=1,  # it is about the process, not a line of the caller
         )
-
-
-def describe(source: object) -> str:
-    """Name a source in a message: the path, or how many bytes it is."""
-    if isinstance(source, str | os.PathLike):
-        return str(os.fspath(source))
-    return (
-        f"<{len(source)} bytes>" if isinstance(source, bytes) else f"<{type(source).__name__}>"
-    )
-
-
-def read(source: Source) -> bytes:
-    """Read a source whole.
-
-    Parameters
-    ----------
-    source : str, PathLike or bytes
-        A path, or what is returned as it is.
-
-    Returns
-    -------
-    bytes
-        The content.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ImageDecodeError
-        If there can be no such file, or it is a device or a pipe, which may never end.
-    """
-    if isinstance(source, bytes):
-        return source
-    try:  # unbuffered, since all is read at once
-        file = io.FileIO(os.fspath(source), opener=_open_without_waiting)
-    except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _NO_SUCH_PATH:
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise ImageDecodeError(
-            describe(source), f"no file can have this path ({reason})"
-        ) from error
-    with file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ImageDecodeError(describe(source), "it is no regular file")
-        return file.readall()
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # Opening a named pipe would wait for a writer; Windows has none, nor the flag.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def identify(data: bytes) -> str | None:
-    """Name the format that the first bytes are known for, whether Pillow knows it or not."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[4:8] == b"ftyp":
-        return "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIF"
-    return next((name for magic, name in _SIGNATURES.items() if data.startswith(magic)), None)
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except MemoryError:
-        raise
+    except (MemoryError, Warning):
+        raise  # what Pillow only warns of leaves an orientation, which is not to be lost
     except Exception:  # noqa: BLE001 (damaged metadata must not fail a good image)
         return 1
     return orientation if orientation in range(1, 9) else 1

@@ -13,11 +13,12 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
 from sknorm_images._cancellation import check_cancelled
-from sknorm_images._decoding import Decoding, Source, describe
+from sknorm_images._decoding import Decoding
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._geometry import Resizing, upright
 from sknorm_images._indexing import select
 from sknorm_images._parallel import map_chunks
+from sknorm_images._reading import Source, describe
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)

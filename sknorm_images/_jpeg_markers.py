@@ -15,6 +15,8 @@ _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 # RST0-7 and SOI. A zero after 0xFF is stuffed into entropy-coded data; 0xFF also pads.
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 
+MOST_FILL = 2**16  # bytes between segments, which Pillow steps over one by one
+
 _SEGMENTS_BESIDE_SCANS = 10_000  # a large ICC profile has some hundreds
 _SEGMENTS_A_SCAN = 10  # its tables
 
@@ -26,6 +28,7 @@ class JpegStructure(NamedTuple):
     height: int
     n_scans: int
     n_segments: int
+    n_fill: int  # bytes between segments, up to the first scan
     is_lossless: bool
 
 
@@ -42,21 +45,23 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
     data : bytes
         Content of a JPEG file, however damaged.
     max_scans : int
-        Counting stops when there are more, or more segments than `most_segments`.
+        Counting stops when there are more, or more segments than `most_segments`, or more
+        bytes between them than `MOST_FILL`.
 
     Returns
     -------
     JpegStructure
         The size in pixels, the number of scans, and what else decides about decoding.
     """
-    width = height = n_components = n_scans = n_segments = 0
+    width = height = n_components = n_scans = n_segments = n_fill = 0
     is_progressive = is_lossless = False
-    for marker, start in _segments(data):
+    for fill, marker, start in _segments(data):
         # Where no scan came before it, decoders look for an image behind the end of one.
         if marker == _EOI and n_scans:
             break
         n_segments += 1
-        if n_segments > most_segments(max_scans):
+        n_fill += 0 if n_scans else fill
+        if n_segments > most_segments(max_scans) or n_fill > MOST_FILL:
             break
         payload = data[start + 2 : start + 8]
         if marker in _FRAMES and not n_scans and len(payload) == 6:
@@ -70,14 +75,18 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
             is_whole = not is_progressive and n_scans == 1 and payload[0] == n_components
             if is_whole or n_scans > max_scans:
                 break
-    return JpegStructure(width, height, n_scans, n_segments, is_lossless)
+    return JpegStructure(width, height, n_scans, n_segments, n_fill, is_lossless)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield each marker and the position behind it, where its length stands if it has one."""
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield what comes before each marker in bytes, the marker, and where its length stands.
+
+    The end of the data counts as a last EOI.
+    """
     position = 2
     while match := _MARKER.search(data, position):
-        marker, position = data[match.end() - 1], match.end()
-        yield marker, position
+        fill, marker, position = match.start() - position, data[match.end() - 1], match.end()
+        yield fill, marker, position
         if marker != _EOI:
             position += max(2, int.from_bytes(data[position : position + 2]))
+    yield max(0, len(data) - position), _EOI, len(data)

@@ -133,7 +133,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             If X has another shape, or a parameter is out of its range.
         """
         decoding = decoding_of(self)
-        warn_if_truncated_files_pass(stacklevel=3)
+        warn_if_truncated_files_pass()
         return LazyImages(
             sources_of(X),
             decoding.n_channels,

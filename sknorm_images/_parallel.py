@@ -70,10 +70,11 @@ def map_chunks(
     n_jobs = min(effective_n_jobs(n_jobs), n_cores)
     chunks = list(_shrinking(n_items, n_jobs, largest_chunk))
     task = _Task(function)
+    stopped = False
 
     def tasks() -> Iterator[Any]:
         for rows in chunks:
-            if task.cancellation.is_cancelled:
+            if stopped:
                 return
             yield delayed(task)(*arguments(rows))
 
@@ -90,6 +91,7 @@ def map_chunks(
                     bar.update(rows.stop - rows.start)
                 yield rows, result
         finally:
+            stopped = True
             task.cancellation.cancel()
             with suppress(Exception, Cancelled):
                 for _ in results:  # joblib warns of results that nobody fetched

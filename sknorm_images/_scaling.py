@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from os import PathLike
 from typing import Any, Self, TypeVar
 
@@ -419,8 +420,9 @@ def _over_rows(
         n_jobs=n_jobs,
         local=True,
     )
-    for _, result in results:
-        yield result
+    with closing(results):
+        for _, result in results:
+            yield result
 
 
 def _summarise_images(

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sknorm_images._decoding import Source
 from sknorm_images._images import LazyImages
+from sknorm_images._reading import Source
 
 _BYTES = bytes | bytearray | memoryview
 _COLUMN_HINT = "Pass a list, an array or a column of paths, of bytes or of binary files."
@@ -59,8 +59,8 @@ def column_of(X: Any) -> list[Any]:
     """
     if isinstance(X, LazyImages):
         raise TypeError(
-            "X is LazyImages, which a JpegLoader made already. Pass it to the steps that come "
-            "after the loader, such as pipeline[1:]."
+            "X is LazyImages, which a JpegLoader made already. Pass the paths it was made of, "
+            "or pass it to the steps that come after the loader, such as pipeline[1:]."
         )
     if isinstance(X, str | _BYTES | os.PathLike) or hasattr(X, "read"):
         raise TypeError(
@@ -102,7 +102,7 @@ def _source(item: Any, position: int) -> Source:
             f"Image {position} of X is a file opened as text, and images are binary. "
             "Open it with mode 'rb'."
         )
-    if hasattr(item, "read"):
+    if hasattr(item, "read") and not isinstance(item, LazyImages):
         if hasattr(item, "seekable") and item.seekable():
             item.seek(0)  # a file that was just written stands at its end
         content = item.read()

@@ -60,7 +60,7 @@ class Versioned:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         saved = state.get(_ENTRY)
-        if saved is not None and _compatible_from(saved) > _compatible_from(__version__):
+        if isinstance(saved, str) and _compatible_from(saved) > _compatible_from(__version__):
             warnings.warn(NewerVersionWarning(saved, __version__), stacklevel=2)
         own = {name: value for name, value in state.items() if name != _ENTRY}
         super().__setstate__(own)  # type: ignore[misc] # BaseEstimator's, mixed in behind

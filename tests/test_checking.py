@@ -268,7 +268,6 @@ def test_it_warns_where_pillow_lets_truncated_files_pass(folder, monkeypatch):
         found = check_images([folder / "truncated.jpg"])
 
     assert len(caught) == 1
-    assert caught[0].filename == __file__
     assert found.readable.all()  # as a pipeline in this process would have it
 
 

@@ -309,10 +309,11 @@ def test_an_interrupt_ends_a_run_and_its_workers():
         if len(done) == 10:
             raise KeyboardInterrupt
 
+    others = set(multiprocessing.active_children())  # of joblib, from other tests
     report = run(range(10**9), SEED, 2, on_case=interrupt_at_the_tenth)
     assert report.was_interrupted
     assert report.n_cases == 10
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_the_command_says_what_became_of_the_cases(capsys):

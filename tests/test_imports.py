@@ -26,6 +26,8 @@ LAYERS = [
     "_affine",
     "_statistics",
     "_jpeg_markers",
+    "_signatures",
+    "_reading",
     "_decoding",
     "_simd",
     "_geometry",

@@ -229,7 +229,7 @@ class Noted:
         self.path, self.position = path, position
 
     def __fspath__(self):
-        if self.position == 32:
+        if self.position == inputs["stop"]:
             threading.main_thread().join()
         if self.position >= 32:
             print(self.position)
@@ -247,13 +247,15 @@ if inputs["another_thread_goes_on"]:
 
 
 def test_at_exit_the_image_that_is_being_read_is_the_last_one(files):
-    process = start(AT_EXIT, files=files, another_thread_goes_on=False)
+    process = start(AT_EXIT, files=files, stop=32, another_thread_goes_on=False)
     output, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output.split()) == (0, [b"32"]), errors.decode()
 
 
-def test_a_thread_that_outlives_the_main_one_gets_its_batch(files):
-    process = start(AT_EXIT, files=files, another_thread_goes_on=True)
+# In the midst of a chunk, at the end of the first one (half of 16 images), and after it.
+@pytest.mark.parametrize("stop", [32, 39, 40])
+def test_a_thread_that_outlives_the_main_one_gets_its_batch(stop, files):
+    process = start(AT_EXIT, files=files, stop=stop, another_thread_goes_on=True)
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors.decode()
     assert output.decode().splitlines()[-1] == "(16, 8, 8, 3)"

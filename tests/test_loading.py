@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import struct
 import zlib
 from collections.abc import Callable
@@ -814,3 +815,72 @@ def test_reading_sets_no_switch_of_pillow_even_for_a_moment(files, monkeypatch):
 
     with pytest.warns(ImageDecodeWarning, match="1 of 25"):
         make_image_pipeline((8, 8), n_jobs=2, on_error="blank").fit([*files, b"bad"])
+
+
+def test_a_file_that_is_too_large_for_any_image_is_not_read(tmp_path):
+    path = tmp_path / "video.jpg"
+    with path.open("wb") as file:
+        file.truncate(300 * 2**30)  # takes no room on the disk
+
+    with pytest.raises(ImageDecodeError, match=r"its 322122547200 bytes are more than"):
+        JpegLoader().transform([path])[0]
+
+
+def test_a_socket_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path is to be short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket.jpg")
+
+        with pytest.raises(ImageDecodeError, match="no regular file"):
+            JpegLoader().transform(["socket.jpg"])[0]
+
+
+def test_a_path_of_bytes_is_named_as_text(tmp_path):
+    class OfBytes:
+        def __fspath__(self) -> bytes:
+            return bytes(tmp_path / "page.jpg")
+
+    (tmp_path / "page.jpg").write_bytes(b"<html>")
+
+    with pytest.raises(ImageDecodeError) as caught:
+        JpegLoader().transform([OfBytes()])[0]
+
+    assert caught.value.source == str(tmp_path / "page.jpg")
+
+
+def test_lazy_images_within_a_list_are_refused_unread(photo, prepared):
+    images = JpegLoader().transform([encode(photo)])
+
+    with pytest.raises(TypeError, match="Image 0 of X is <LazyImages"):
+        JpegLoader().transform([images])
+
+    assert prepared == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff" * 100_000,
+        b"\xff\x02" * 50_000,
+        b"\xff\xd0" * 50_000,
+        b"\0" * 100_000,
+        b"\xff\0" * 50_000,
+    ],
+    ids=["fill", "reserved", "restarts", "zeros", "stuffed"],
+)
+def test_endless_bytes_between_markers_are_refused(photo, prepared, content):
+    data = encode(photo)
+    behind = 4 + int.from_bytes(data[4:6])  # the first segment
+
+    for damaged in (data[:behind] + content + data[behind:], data[:behind] + content):
+        with pytest.raises(ImageDecodeError, match="more than 65536 bytes between"):
+            JpegLoader().transform([damaged])[0]
+    assert prepared == []
+
+
+def test_a_warning_of_exif_refuses_a_file_where_warnings_are_errors():
+    """Rather than to lose an orientation that is there where they are not."""
+    path = Path(__file__).parent / "data" / "jpeg" / "exif-orientation-of-two-numbers.jpg"
+
+    with pytest.raises(ImageDecodeError, match="Metadata Warning"):
+        JpegLoader().transform([path])[0]

@@ -306,6 +306,18 @@ json.dump({"megabytes": peak() - before, "failed": failed}, sys.stdout)
 """
 
 
+def test_a_claim_of_65500_squared_is_refused_faster_than_a_photograph_is_decoded(photos):
+    def seconds(data: bytes) -> float:
+        images, start = JpegLoader(on_error="blank").transform([data]), time.perf_counter()
+        images.failures  # noqa: B018 (reads the image)
+        return time.perf_counter() - start
+
+    photo = encode(photos[0])
+    claim = Path(path_of("claims-65500-squared")).read_bytes()
+
+    assert min(seconds(claim) for _ in range(5)) < min(seconds(photo) for _ in range(5))
+
+
 def test_claims_of_65500_squared_take_no_memory():
     results = measure(
         READ_ALL,

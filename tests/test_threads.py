@@ -9,6 +9,7 @@ import copy
 import pickle
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,9 @@ def _threads_take_turns_often() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(interval)
+
+
+PATIENCE = 30  # seconds; only a test that fails waits so long
 
 
 def at_once(*functions: Callable[[], Any]) -> list[Any]:
@@ -337,8 +341,10 @@ def test_while_a_scaler_is_fitted_anew_others_see_the_old_state_or_the_new(
     seen = []
 
     def fit() -> None:
-        for _ in range(30):
-            scaler.fit(parts[3]).fit(parts[0])
+        end = time.monotonic() + PATIENCE
+        while set(seen) != {0, 1} and time.monotonic() < end:
+            for _ in range(30):
+                scaler.fit(parts[3]).fit(parts[0])
 
     def scale() -> None:
         scaled = scaler.transform(parts[0])
@@ -360,10 +366,12 @@ def test_while_images_are_added_to_a_scaler_others_see_a_state_between_two_calls
     seen = []
 
     def add() -> None:
-        for _ in range(25):
-            scaler.fit(parts[0])
-            for part in parts[1:]:
-                scaler.partial_fit(part)
+        end = time.monotonic() + PATIENCE
+        while len(set(seen)) < 2 and time.monotonic() < end:
+            for _ in range(25):
+                scaler.fit(parts[0])
+                for part in parts[1:]:
+                    scaler.partial_fit(part)
 
     def scale() -> None:
         scaled = scaler.transform(parts[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,30 @@ def corpus() -> dict[str, bytes]:
         "MPO orientation": _save(
             cut("RGB"), "MPO", save_all=True, append_images=[cut("RGB")], exif=exif(6)
         ),
+        **{name: (_PECULIAR / f"{name}.jpg").read_bytes() for name in _NOT_OF_PILLOW},
     }
+
+
+_PECULIAR = Path(__file__).parent.parent / "data" / "jpeg"
+_NOT_OF_PILLOW = (  # which its encoder cannot write
+    "arithmetic",
+    "arithmetic-grayscale",
+    "arithmetic-progressive",
+    "arithmetic-restarts",
+    "every-app-in-odd-order",
+    "lossless",
+    "lossless-grayscale",
+    "no-huffman-tables",
+    "progressive-without-refinement",
+    "restarts",
+    "rgb",
+    "sampling-3x3",
+    "sampling-4-1-0-progressive",
+    "sampling-chroma-finer-than-luma",
+    "scans-of-two-and-one",
+    "tables-in-an-image-before",
+    "ycck",
+)
 
 
 def exif(orientation: int, byte_order: str = "<") -> bytes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pickle
 import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from math import ceil
@@ -103,7 +104,8 @@ def _ask_pillow(data: bytes, options: Options) -> Answer:
         if image.width * image.height > options.max_pixels:
             return Answer(error="max_pixels")
         orientation = _orientation(image) if options.exif_orientation else 1
-        box = _draft(image, options, orientation)
+        # Lossless files are scaled by no decoder, and Pillow before 13 crashes when it tries.
+        box = None if _is_lossless(data) else _draft(image, options, orientation)
         image.load()
     except Exception as error:  # noqa: BLE001 (Pillow raises many classes on damaged files)
         return Answer(error=type(error).__name__)
@@ -170,15 +172,25 @@ def reads_more_scans(data: bytes, n: int) -> bool:
 
 def _scans(data: bytes) -> list[int]:
     """Positions behind the markers of all scans, jumping over segments (T.81, B.1.1)."""
-    found, position = [], 2
+    return [position for marker, position in _segments(data) if marker == 0xDA]
+
+
+def _is_lossless(data: bytes) -> bool:
+    """Whether the last frame before the first scan is one of SOF3, 7, 11 and 15."""
+    before = itertools.takewhile(lambda segment: segment[0] != 0xDA, _segments(data))
+    frames = [m for m, _ in before if 0xC0 <= m < 0xD0 and m not in (0xC4, 0xC8, 0xCC)]
+    return bool(frames) and frames[-1] % 4 == 3
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield each marker and the position behind it."""
+    position = 2
     while (position := data.find(b"\xff", position)) >= 0 and position + 1 < len(data):
         marker = data[position + 1]
         position += 1 if marker == 0xFF else 2
-        if marker == 0xDA:
-            found.append(position)
+        yield marker, position
         if 0xC0 <= marker < 0xD0 or 0xDA <= marker < 0xFF:
             position += max(2, int.from_bytes(data[position : position + 2]))
-    return found
 
 
 class _Observed(NamedTuple):

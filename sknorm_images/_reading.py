@@ -1,0 +1,82 @@
+"""One source to bytes: what a path leads to, if it is a file that can hold an image."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from typing import TypeAlias
+
+from sknorm_images._exceptions import ImageDecodeError
+
+Source: TypeAlias = str | os.PathLike[str] | bytes
+
+# Of all that goes wrong when a file is opened, what is the matter with its path.
+_NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG)
+_NO_REGULAR_FILE = "it is no regular file"
+
+
+def describe(source: object) -> str:
+    """Name a source in a message: the path, or how many bytes it is."""
+    if isinstance(source, str | os.PathLike):
+        return str(os.fsdecode(source))  # plain, where numpy had it
+    return (
+        f"<{len(source)} bytes>" if isinstance(source, bytes) else f"<{type(source).__name__}>"
+    )
+
+
+def read(source: Source, max_bytes: int) -> bytes:
+    """Read a source whole.
+
+    Parameters
+    ----------
+    source : str, PathLike or bytes
+        A path, or what is returned as it is.
+    max_bytes : int
+        Larger files are refused before they are read.
+
+    Returns
+    -------
+    bytes
+        The content.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ImageDecodeError
+        If there can be no such file, it is too large, or it is a device, a pipe or a
+        socket, which may never end.
+    """
+    if isinstance(source, bytes):
+        return source
+    try:  # unbuffered, since all is read at once
+        file = io.FileIO(os.fspath(source), opener=_open_without_waiting)
+    except ValueError as error:
+        raise _impossible(source, str(error)) from error
+    except OSError as error:
+        if error.errno in _NO_SUCH_PATH:
+            raise _impossible(source, os.strerror(error.errno)) from error
+        if error.errno == errno.ENXIO:  # what opening a socket gives
+            raise ImageDecodeError(describe(source), _NO_REGULAR_FILE) from error
+        raise
+    with file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageDecodeError(describe(source), _NO_REGULAR_FILE)
+        if status.st_size > max_bytes:
+            reason = (
+                f"its {status.st_size} bytes are more than any image within the limits has"
+            )
+            raise ImageDecodeError(describe(source), reason)
+        return file.readall()
+
+
+def _impossible(source: Source, reason: str) -> ImageDecodeError:
+    return ImageDecodeError(describe(source), f"no file can have this path ({reason})")
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # Opening a named pipe would wait for a writer; Windows has none, nor the flag.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
