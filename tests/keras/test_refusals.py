@@ -72,7 +72,7 @@ def test_values_that_mean_nothing_are_refused_at_once(options, message):
 
 
 def test_lazy_images_do_not_go_through_a_loader_again(pipeline, files):
-    with pytest.raises(TypeError, match=r"Pass it to the steps that come after the loader"):
+    with pytest.raises(TypeError, match=r"pass it to the steps that come after the loader"):
         PipelineDataset(pipeline, pipeline[:2].transform(files))
 
 
