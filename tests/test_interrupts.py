@@ -49,6 +49,7 @@ class Reads:
     def __call__(self, position: int) -> None:
         self.positions.append(position)
         if position == self._at:
+            self._at = -1  # once, however often its path is asked for
             self._do()
         time.sleep(self._seconds)
 
