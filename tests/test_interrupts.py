@@ -231,12 +231,14 @@ class Noted:
 
     def __fspath__(self):
         if self.position == inputs["stop"]:
+            begun.set()
             threading.main_thread().join()
         if self.position >= 32:
             print(self.position)
         return self.path
 
 
+begun = threading.Event()
 paths = [Noted(path, i) for i, path in enumerate(inputs["files"] * 4)]
 pipeline = make_image_pipeline((8, 8), ChannelStandardScaler(mean=0, std=1))
 dataset = PipelineDataset(pipeline, paths, batch_size=16, n_jobs=1)
@@ -244,6 +246,7 @@ dataset[0], dataset[1]
 if inputs["another_thread_goes_on"]:
     consumer = threading.Thread(target=lambda: print(dataset[2].shape))
     consumer.start()
+begun.wait(60)
 """
 
 
