@@ -406,6 +406,9 @@ def test_jpeg_is_refused_where_formats_leaves_it_out(photo):
         (b"<!DOCTYPE html><title>404</title>", "HTML"),
         (b"\xff\xd8\xff\xd9", "JPEG header that is damaged"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "[Tt]runcated"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", r"WEBP data.*'WEBP'\) would let it in"),
+        (b"\0\0\0\x20ftypavif", r"AVIF data.*'AVIF'\) would let it in"),
+        (b"\0\0\0\x20ftypheic", r"HEIF data, while JpegLoader has formats=\('JPEG',\)\."),
     ],
 )
 def test_what_is_no_image_is_refused_with_a_reason(content, reason):
