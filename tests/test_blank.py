@@ -171,13 +171,14 @@ def test_500_bad_files_of_10_000_change_no_bit_of_the_statistics(
     ):
         pipeline.fit(paths)
 
-    assert len(caught) == 1
-    failures = caught[0].message.failures
+    # JAX 0.4, where other tests imported it, warns when loky starts its processes.
+    (warning,) = [each.message for each in caught if each.category is not RuntimeWarning]
+    failures = warning.failures
     assert list(failures) == np.flatnonzero(is_bad).tolist()
     for i, error in failures.items():
         source = error.source if isinstance(error, ImageDecodeError) else error.filename
         assert source == paths[i]
-        assert source in str(caught[0].message)
+        assert source in str(warning)
     assert {type(error) for error in failures.values()} == {
         ImageDecodeError,
         FileNotFoundError,
