@@ -12,7 +12,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")  # before anything imports keras
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from sklearn.datasets import load_sample_images
 
 
@@ -69,3 +69,17 @@ def pixels(files: list[str]) -> np.ndarray:
             for path in map(Path, files)
         ]
     )
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Sizes of the images that Pillow made room for."""
+    sizes = []
+    prepare = ImageFile.ImageFile.load_prepare
+
+    def record(image: ImageFile.ImageFile) -> None:
+        sizes.append(image.size)
+        prepare(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", record)
+    return sizes

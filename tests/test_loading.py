@@ -445,20 +445,6 @@ def test_a_path_out_of_a_numpy_array_is_named_plainly(tmp_path):
 # Guards
 
 
-@pytest.fixture
-def prepared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Sizes of the images that Pillow made room for."""
-    sizes = []
-    prepare = ImageFile.ImageFile.load_prepare
-
-    def record(image: ImageFile.ImageFile) -> None:
-        sizes.append(image.size)
-        prepare(image)
-
-    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", record)
-    return sizes
-
-
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [9_460, 13_000, 65_500])
 def test_a_file_that_claims_too_many_pixels_is_refused_on_its_header(photo, prepared, side):

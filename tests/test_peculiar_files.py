@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageOps
 
 from sknorm_images import ImageDecodeError, JpegLoader, Resizer
 from tests.conftest import encode
@@ -135,20 +135,6 @@ def pillow(name: str, mode: str) -> tuple[np.ndarray | None, bool]:
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     error = np.square(a.astype(float) - b).mean()
     return np.inf if error == 0 else float(10 * np.log10(255**2 / error))
-
-
-@pytest.fixture
-def prepared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Sizes of the images that Pillow made room for."""
-    sizes = []
-    prepare = ImageFile.ImageFile.load_prepare
-
-    def record(image: ImageFile.ImageFile) -> None:
-        sizes.append(image.size)
-        prepare(image)
-
-    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", record)
-    return sizes
 
 
 def test_every_file_is_listed_once_and_made_by_the_script():
