@@ -40,7 +40,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
     max_pixels : int, default=89_478_485
         Larger images are refused before they are decoded. The default is the limit above
         which Pillow warns; raise ``PIL.Image.MAX_IMAGE_PIXELS`` first to allow more, in
-        worker processes too where joblib uses them.
+        worker processes too where joblib uses them. Files of more than 8 bytes for each of
+        these pixels, and 64 MiB, are not read at all.
     max_scans : int, default=100
         JPEG files of more scans are refused: a small file of thousands of progressive scans
         keeps a decoder busy for a long time.
@@ -131,6 +132,12 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             If X, or something in it, is neither of these.
         ValueError
             If X has another shape, or a parameter is out of its range.
+
+        Warns
+        -----
+        UserWarning
+            If the process has set ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES``, so that truncated
+            files pass as images.
         """
         decoding = decoding_of(self)
         warn_if_truncated_files_pass()
