@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sknorm_images._callbacks import CallbackSupport, follow_fit
 from sknorm_images._images import LazyImages, common_shape
 from sknorm_images._transformer import committed, snapshot
 from sknorm_images._versions import Versioned
 
 
-class ImageFlattener(Versioned, TransformerMixin, BaseEstimator):
+class ImageFlattener(Versioned, CallbackSupport, TransformerMixin, BaseEstimator):
     """Turn each image into one row of features, for estimators that take tables.
 
     ``(n, height, width, n_channels)`` becomes ``(n, height * width * n_channels)``, with
@@ -75,6 +76,7 @@ class ImageFlattener(Versioned, TransformerMixin, BaseEstimator):
         with committed(self) as fitted:
             validate_data(fitted, table)
             fitted.image_shape_ = tuple(shape[1:])
+            follow_fit(fitted, lambda _: None, X, y)
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:

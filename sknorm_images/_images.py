@@ -289,6 +289,10 @@ class LazyImages:
             return np.zeros(self.shape[1:], np.uint8)
 
 
+def _tell_nobody(n_images: int) -> None:
+    pass
+
+
 def reduce_images(
     images: LazyImages,
     task: Task,
@@ -296,6 +300,7 @@ def reduce_images(
     *,
     local: bool = False,
     description: str = "",
+    advance: Callable[[int], None] = _tell_nobody,
 ) -> tuple[Any, Failures]:
     """Run `task` on chunks of images in parallel, and add up what it returns.
 
@@ -313,6 +318,8 @@ def reduce_images(
         Run in threads of this process, whatever joblib backend is configured.
     description : str, default=""
         What the progress bar is called.
+    advance : callable, default=None for every chunk
+        Called as ``advance(n)`` when n more images are done.
 
     Returns
     -------
@@ -326,7 +333,7 @@ def reduce_images(
     ImageDecodeError, OSError
         If an image cannot be read and `on_error` is ``"raise"``: the first one.
     """
-    total, failures = _run_chunks(images, task, columns, local, description)
+    total, failures = _run_chunks(images, task, columns, local, description, advance)
     images._failures = failures
     return total, failures
 
@@ -336,6 +343,7 @@ def read_array(
     dtype: DTypeLike,
     write: Callable[[NDArray[Any], Pixels], None] = np.copyto,
     summarise: Callable[[NDArray[Any], slice, Failures], Any] = lambda *_: None,
+    advance: Callable[[int], None] = _tell_nobody,
 ) -> tuple[NDArray[Any], Any, Failures]:
     """Make one array of all images, in local threads.
 
@@ -349,6 +357,8 @@ def read_array(
         Called as ``write(row, pixels)`` for every image; fills its row of the array.
     summarise : callable, default=None for every chunk
         Called as ``summarise(out[rows], rows, failures)`` when a chunk is complete.
+    advance : callable, default=None for every chunk
+        Called as ``advance(n)`` when n more images are done.
 
     Returns
     -------
@@ -390,7 +400,9 @@ def read_array(
             target[list(failures)] = 0
         return failures, summarise(target, rows, failures)
 
-    total, failures = reduce_images(images, fill_chunk, local=True, description="decode")
+    total, failures = reduce_images(
+        images, fill_chunk, local=True, description="decode", advance=advance
+    )
     return out, total, failures
 
 
@@ -480,6 +492,7 @@ def _run_chunks(
     columns: Columns = (),
     local: bool = False,
     description: str = "",
+    advance: Callable[[int], None] = _tell_nobody,
 ) -> tuple[Any, Failures]:
     total = None
     failures: Failures = {}
@@ -502,6 +515,7 @@ def _run_chunks(
                 raise next(iter(failures.values()))
             if value is not None:
                 total = value if total is None else total + value
+            advance(rows.stop - rows.start)
     return total, failures
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 from PIL import Image, UnidentifiedImageError
 from sklearn.base import BaseEstimator
 
+from sknorm_images._callbacks import follow_fit
 from sknorm_images._decoding import MODES, Decoding, warn_if_truncated_files_pass
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import (
@@ -17,7 +18,7 @@ from sknorm_images._parameters import (
     check_verbose,
 )
 from sknorm_images._sources import column_of, sources_of
-from sknorm_images._transformer import StatelessImageTransformer
+from sknorm_images._transformer import StatelessImageTransformer, snapshot
 
 
 class JpegLoader(StatelessImageTransformer, BaseEstimator):
@@ -110,6 +111,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         """
         decoding_of(self)
         column_of(X)
+        follow_fit(snapshot(self), lambda _: None, X, y)
         return self
 
     def transform(self, X: Any) -> LazyImages:

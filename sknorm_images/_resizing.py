@@ -8,10 +8,11 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sknorm_images._callbacks import follow_fit
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resizing
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import check_choice, check_number
-from sknorm_images._transformer import StatelessImageTransformer
+from sknorm_images._transformer import StatelessImageTransformer, snapshot
 
 
 class Resizer(StatelessImageTransformer, BaseEstimator):
@@ -100,6 +101,7 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         """
         self._resizing()
         _as_images(X)
+        follow_fit(snapshot(self), lambda _: None, X, y)
         return self
 
     def transform(self, X: Any) -> LazyImages:

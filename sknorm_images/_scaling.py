@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknorm_images._affine import Affine
+from sknorm_images._callbacks import follow_fit
 from sknorm_images._images import (
     Failures,
     LazyImages,
@@ -74,7 +75,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """
         with committed(self) as fitted:
             fitted._reset()
-            fitted._fit(X, sample_weight)
+            fitted._fit(X, y, sample_weight)
         return self
 
     def partial_fit(
@@ -107,7 +108,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             As `fit` raises them.
         """
         with committed(self) as fitted:
-            fitted._fit(X, sample_weight, partial=True)
+            fitted._fit(X, y, sample_weight, partial=True)
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:
@@ -178,22 +179,28 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         self._check_parameters()
         if not (isinstance(X, LazyImages) and self._learns):
             with committed(self) as fitted:
-                fitted.fit(X, sample_weight=sample_weight)
+                fitted.fit(X, y, sample_weight)
             return fitted.transform(X)
         with committed(self) as fitted:
             fitted._reset()
             fitted._validate(X, reset=True)
             weights = check_weights(sample_weight, len(X))
             fitted._check_learnable(X, weights, partial=False)
-            pixels, statistics, failures = read_array(
-                X,
-                X.dtype,
-                summarise=lambda chunk, rows, failures: statistics_of_present(
-                    chunk, rows_of(weights, rows), failures
-                ),
-            )
+
+            def learn(advance: Callable[[int], None]) -> tuple[NDArray[Any], Failures]:
+                pixels, statistics, failures = read_array(
+                    X,
+                    X.dtype,
+                    summarise=lambda chunk, rows, failures: statistics_of_present(
+                        chunk, rows_of(weights, rows), failures
+                    ),
+                    advance=advance,
+                )
+                fitted._learn_from(statistics, failures, len(X))
+                return pixels, failures
+
+            pixels, failures = follow_fit(fitted, learn, X, y, weights, n_items=len(X))
             report(failures, len(X))
-            fitted._learn_from(statistics)
         out = fitted._transform_array(pixels, n_jobs=X.n_jobs)
         out[list(failures)] = 0
         return out
@@ -319,35 +326,56 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         table = validate_data(self, X.reshape(-1, X.shape[-1]), reset=reset)
         return table.reshape(X.shape)  # type: ignore[no-any-return]
 
-    def _fit(self, X: Any, sample_weight: ArrayLike | None, *, partial: bool = False) -> None:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None, *, partial: bool = False
+    ) -> None:
         self._check_parameters()
         X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
         weights = check_weights(sample_weight, len(X))
-        if self.per_image:
-            return
-        if not self._learns:
+        if self._learns:
+            self._check_learnable(X, weights, partial=partial)
+        elif not self.per_image:
             self._assign(self._attributes(None, self.n_features_in_, None))
-            return
-        self._check_learnable(X, weights, partial=partial)
+
+        def learn(advance: Callable[[int], None]) -> Failures:
+            return self._learn(X, weights, advance) if self._learns else {}
+
+        n_items = len(X) if self._learns else 0
+        failures = follow_fit(self, learn, X, y, weights, n_items=n_items)
+        report(failures, len(X), stacklevel=4)
+
+    def _learn(
+        self,
+        X: LazyImages | NDArray[Any],
+        weights: Weights,
+        advance: Callable[[int], None],
+    ) -> Failures:
+        failures: Failures = {}
+        statistics: Statistics | None = None
         if isinstance(X, LazyImages):
             columns = () if weights is None else (weights,)
             statistics, failures = reduce_images(
-                X, _summarise_images, columns, description="fit"
+                X, _summarise_images, columns, description="fit", advance=advance
             )
-            report(failures, len(X), stacklevel=4)
-            self._learn_from(statistics)
+            self._learn_from(statistics, failures, len(X))
         else:
-            statistics = None
-            for part in _over_rows(
+            for rows, part in _over_rows(
                 X, lambda rows: statistics_of_present(X[rows], rows_of(weights, rows))
             ):
                 statistics = plus(statistics, part)
-            self._learn_from(statistics, X)
+                advance(rows.stop - rows.start)
+            self._learn_from(statistics, failures, len(X), X)
+        return failures
 
     def _learn_from(
-        self, statistics: Statistics | None, pixels: NDArray[Any] | None = None
+        self,
+        statistics: Statistics | None,
+        failures: Failures,
+        n_images: int,
+        pixels: NDArray[Any] | None = None,
     ) -> None:
         if statistics is None:
+            report(failures, n_images)
             raise ValueError(
                 "All images with a sample_weight above zero are unreadable, so there is "
                 "nothing to learn from. Check X and sample_weight."
@@ -409,8 +437,8 @@ def nonzero(spread: FloatArray) -> FloatArray:
 
 def _over_rows(
     X: NDArray[Any], function: Callable[[slice], T], n_jobs: int | None = None
-) -> Iterator[T]:
-    """Yield ``function(rows)`` for slices of an array that are worked on in local threads."""
+) -> Iterator[tuple[slice, T]]:
+    """Yield `rows` and ``function(rows)`` for slices of an array, done in local threads."""
     row_size = max(1, X[:1].size)
     results = map_chunks(
         function,
@@ -421,8 +449,7 @@ def _over_rows(
         local=True,
     )
     with closing(results):
-        for _, result in results:
-            yield result
+        yield from results
 
 
 def _summarise_images(

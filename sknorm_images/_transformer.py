@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from sknorm_images._callbacks import CallbackSupport
 from sknorm_images._versions import Versioned
 
 E = TypeVar("E", bound=BaseEstimator)
@@ -31,7 +32,7 @@ def committed(estimator: E) -> Iterator[E]:
     estimator.__dict__ = copied.__dict__
 
 
-class ImageTransformer(Versioned, TransformerMixin):
+class ImageTransformer(Versioned, CallbackSupport, TransformerMixin):
     """A transformer whose output is images, whatever container scikit-learn is asked for."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -22,6 +22,7 @@ LAYERS = [
     "_parameters",
     "_sample_weights",
     "_cancellation",
+    "_callbacks",
     "_parallel",
     "_affine",
     "_statistics",
