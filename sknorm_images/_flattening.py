@@ -8,16 +8,15 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sknorm_images._callbacks import CallbackSupport, follow_fit
+from sknorm_images._callbacks import follow_fit
 from sknorm_images._images import LazyImages, common_shape
-from sknorm_images._transformer import committed, snapshot
-from sknorm_images._versions import Versioned
+from sknorm_images._transformer import Transformer, committed, snapshot
 
 
-class ImageFlattener(Versioned, CallbackSupport, TransformerMixin, BaseEstimator):
+class ImageFlattener(Transformer, BaseEstimator):
     """Turn each image into one row of features, for estimators that take tables.
 
     ``(n, height, width, n_channels)`` becomes ``(n, height * width * n_channels)``, with

@@ -19,6 +19,7 @@ from sknorm_images._geometry import Resizing, upright
 from sknorm_images._indexing import select
 from sknorm_images._parallel import map_chunks
 from sknorm_images._reading import Source, describe
+from sknorm_images._thumbnails import strip_html
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
@@ -32,6 +33,8 @@ READ_ERRORS = (
     IsADirectoryError,
     PermissionError,
 )
+_N_THUMBNAILS = 8
+
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 Columns: TypeAlias = tuple[NDArray[Any], ...]
 
@@ -106,8 +109,13 @@ class LazyImages:
         return len(self._sources)
 
     def __repr__(self) -> str:
-        size = " x ".join(map(str, self.shape[1:])) or "differing sizes"
-        return f"<LazyImages: {len(self)} images of {size}, {self.dtype}>"
+        return f"<LazyImages: {self._describe()}>"
+
+    def _repr_html_(self) -> str:
+        """Show the first images in a notebook; those that cannot be read say why."""
+        names = self[:_N_THUMBNAILS].filenames
+        items = [(name, self._try_thumbnail(i)) for i, name in enumerate(names)]
+        return strip_html(f"LazyImages: {self._describe()}", items)
 
     @property
     def dtype(self) -> np.dtype[np.uint8]:
@@ -238,6 +246,23 @@ class LazyImages:
         """
         pixels, _, failures = read_array(self, self.dtype)
         return pixels, failures
+
+    def _describe(self) -> str:
+        size = " x ".join(map(str, self.shape[1:])) or "differing sizes"
+        text = f"{len(self)} images of {size}, {self.dtype}"
+        if not len(self):
+            return text
+        first, last = (describe(self._sources[i]) for i in (0, -1))
+        return f"{text}, from {first!r}" + (f" to {last!r}" if len(self) > 1 else "")
+
+    def _try_thumbnail(self, i: int) -> Image.Image | str:
+        if self.n_channels not in (1, 3):
+            return f"{self.n_channels} channels cannot be shown"
+        try:
+            pixels = _pixels(self._decode(i))
+        except READ_ERRORS as error:
+            return error.reason if isinstance(error, ImageDecodeError) else str(error)
+        return Image.fromarray(pixels if pixels.shape[-1] > 1 else pixels[..., 0])
 
     def _with(
         self,

@@ -52,12 +52,16 @@ class ChannelMinMaxScaler(ChannelScaler):
 
     Attributes
     ----------
-    data_min_, data_max_ : ndarray of shape (n_channels,), dtype float64
-        Minimum and maximum, or the percentiles that stand for them, in grey levels.
+    data_min_ : ndarray of shape (n_channels,), dtype float64
+        Minimum, or the percentile that stands for it, in grey levels.
+    data_max_ : ndarray of shape (n_channels,), dtype float64
+        Maximum, or the percentile that stands for it, in grey levels.
     data_range_ : ndarray of shape (n_channels,), dtype float64
         ``data_max_ - data_min_``.
-    scale_, min_ : ndarray of shape (n_channels,), dtype float64
+    scale_ : ndarray of shape (n_channels,), dtype float64
         The output is ``x * scale_ + min_``.
+    min_ : ndarray of shape (n_channels,), dtype float64
+        What becomes of grey level 0.
     n_samples_seen_ : int
         Number of images that were counted: read, and with a weight above zero. Only if
         something was learned, like `statistics_`.

@@ -13,6 +13,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sknorm_images._callbacks import CallbackSupport
 from sknorm_images._versions import Versioned
 
+_DOCUMENTATION = "https://sknorm-images.readthedocs.io/en/stable"
+
 E = TypeVar("E", bound=BaseEstimator)
 
 
@@ -32,7 +34,16 @@ def committed(estimator: E) -> Iterator[E]:
     estimator.__dict__ = copied.__dict__
 
 
-class ImageTransformer(Versioned, CallbackSupport, TransformerMixin):
+class Transformer(Versioned, CallbackSupport, TransformerMixin):
+    """What all five estimators share, beside scikit-learn's BaseEstimator."""
+
+    # Where scikit-learn's HTML representation links to; it shows what a parameter means only
+    # beside such a link.
+    _doc_link_module = "sknorm_images"
+    _doc_link_template = f"{_DOCUMENTATION}/api/{{estimator_module}}.{{estimator_name}}.html"
+
+
+class ImageTransformer(Transformer):
     """A transformer whose output is images, whatever container scikit-learn is asked for."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -33,6 +33,7 @@ LAYERS = [
     "_simd",
     "_geometry",
     "_indexing",
+    "_thumbnails",
     "_images",
     "_sources",
     "_transformer",

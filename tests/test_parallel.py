@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -492,6 +493,39 @@ def test_verbose_shows_a_progress_bar_that_counts_every_image(reader, n_jobs, fi
     assert "100%" in shown.err
     assert "24/24" in shown.err
     assert shown.out == ""
+
+
+@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+def test_the_progress_bar_counts_every_image_once_under_every_backend(backend, files, capsys):
+    with joblib.parallel_config(backend, n_jobs=2):
+        ChannelStandardScaler().fit(lazy(files, verbose=1))
+    _check_bar(capsys.readouterr().err)
+
+
+def test_the_progress_bar_counts_every_image_once_under_multiprocessing(files):
+    # In a process of its own: forking one that has loaded JAX may hang.
+    code = """
+import json, sys
+import joblib
+from sknorm_images import make_image_pipeline
+with joblib.parallel_config("multiprocessing", n_jobs=2):
+    make_image_pipeline((32, 48), verbose=1).fit(json.loads(sys.argv[1]))
+"""
+    process = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, json.dumps(files)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    _check_bar(process.stderr)
+
+
+def _check_bar(shown: str) -> None:
+    counts = [int(count) for count in re.findall(r"(\d+)/24 ", shown)]
+    assert counts == sorted(counts)
+    assert counts[-1] == 24
+    assert shown.count("100%") == 1
 
 
 @each_reader

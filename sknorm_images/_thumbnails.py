@@ -1,0 +1,52 @@
+"""A strip of small pictures as HTML, for notebooks."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+
+from PIL import Image
+
+_HEIGHT = 96  # pixels on the page
+_LARGEST = (2 * _HEIGHT * 2, 2 * _HEIGHT)  # sharp on screens of two dots a pixel
+
+
+def strip_html(title: str, items: Iterable[tuple[str, Image.Image | str]]) -> str:
+    """Lay pictures out side by side, below a title.
+
+    Parameters
+    ----------
+    title : str
+        Text above the pictures.
+    items : iterable of (str, Image or str)
+        The name of each, and the picture; or, where there is none, the reason.
+
+    Returns
+    -------
+    str
+        HTML that needs nothing from elsewhere, with all text escaped.
+    """
+    pictures = "".join(_picture_html(name, item) for name, item in items)
+    return (
+        f"<div><p>{escape(title)}</p>"
+        f'<div style="display: flex; gap: 4px; overflow-x: auto">{pictures}</div></div>'
+    )
+
+
+def _picture_html(name: str, picture: Image.Image | str) -> str:
+    style = f"height: {_HEIGHT}px; flex: none"
+    if isinstance(picture, str):
+        style += f"; width: {_HEIGHT}px; overflow: hidden; box-sizing: border-box"
+        style += "; padding: 4px; border: 1px dashed; font-size: 11px"
+        return f'<div style="{style}" title="{escape(name)}">{escape(picture)}</div>'
+    thumbnail = picture.copy()
+    thumbnail.thumbnail(_LARGEST)
+    file = io.BytesIO()
+    thumbnail.save(file, "JPEG", quality=90)
+    data = base64.b64encode(file.getvalue()).decode()
+    return (
+        f'<img style="{style}" src="data:image/jpeg;base64,{data}" '
+        f'alt="{escape(name)}" title="{escape(name)}">'
+    )
