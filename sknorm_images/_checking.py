@@ -21,7 +21,7 @@ from sknorm_images._parallel import map_chunks
 from sknorm_images._parameters import check_choice, check_n_jobs, check_verbose
 from sknorm_images._reading import Source, describe
 from sknorm_images._signatures import identify
-from sknorm_images._sources import sources_of
+from sknorm_images._sources import files_of
 
 _DTYPES = {str: object, int: np.int64, bool: np.bool_}
 
@@ -134,7 +134,7 @@ def check_images(
     check_choice("verify", verify, ("decode", "header"))
     check_n_jobs(n_jobs)
     check_verbose(verbose)
-    decoding, sources = decoding_of(loader), sources_of(X)
+    decoding, sources = decoding_of(loader), files_of(X)
     warn_if_truncated_files_pass()
     columns: dict[str, NDArray[Any]] = {
         name: np.empty(len(sources), _DTYPES[kind])

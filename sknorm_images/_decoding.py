@@ -64,14 +64,16 @@ class Decoding:
         return len(MODES[self.color_mode])
 
     def decode(
-        self, source: Source, draft_size: Callable[[Size, int], Size | None] | None = None
+        self,
+        source: Source | Image.Image,
+        draft_size: Callable[[Size, int], Size | None] | None = None,
     ) -> DecodedImage:
         """Decode one source.
 
         Parameters
         ----------
-        source : str, PathLike or bytes
-            A path, or the content of a file.
+        source : str, PathLike, bytes or Image
+            A path, the content of a file, or an image that Pillow opened.
         draft_size : callable or None, default=None
             Given the (width, height) in the file and the orientation, the (width, height)
             that the decoder may come down to, or None for full size.
@@ -88,19 +90,30 @@ class Decoding:
         ImageDecodeError
             If it is read but cannot be decoded.
         """
+        if isinstance(source, Image.Image):
+            self._guard_size(source, *source.size)
+            with self._blaming(source, b""):
+                return self._converted(source)
         data = self.read(source)
         with self._blaming(source, data):
             image, can_draft = self._open(source, data)
-            if image.format not in _DRAFTED:
-                image.load()  # which turns a TIFF upright, and reads the EXIF behind a PNG
-            size = image.size
-            orientation = _orientation(image) if self.exif_orientation else 1
-            smaller = draft_size(size, orientation) if draft_size and can_draft else None
-            # A mode is never drafted: grey levels would differ from those of convert.
-            draft = image.draft(None, smaller) if smaller else None
-            image.load()
-            mode = MODES[self.color_mode]
-            converted = image if image.mode == mode else image.convert(mode)
+            return self._converted(image, draft_size if can_draft else None)
+
+    def _converted(
+        self,
+        image: Image.Image,
+        draft_size: Callable[[Size, int], Size | None] | None = None,
+    ) -> DecodedImage:
+        if image.format not in _DRAFTED:
+            image.load()  # which turns a TIFF upright, and reads the EXIF behind a PNG
+        size = image.size
+        orientation = _orientation(image) if self.exif_orientation else 1
+        smaller = draft_size(size, orientation) if draft_size else None
+        # A mode is never drafted: grey levels would differ from those of convert.
+        draft = image.draft(None, smaller) if smaller else None
+        image.load()
+        mode = MODES[self.color_mode]
+        converted = image if image.mode == mode else image.convert(mode)
         box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
         return DecodedImage(converted, size, box, orientation)
 
@@ -155,7 +168,7 @@ class Decoding:
         return image, structure is not None and not structure.is_lossless
 
     @contextmanager
-    def _blaming(self, source: Source, data: bytes) -> Iterator[None]:
+    def _blaming(self, source: object, data: bytes) -> Iterator[None]:
         """Raise what Pillow raises on damaged files, of many classes, as one."""
         try:
             yield
@@ -184,7 +197,7 @@ class Decoding:
             raise ImageDecodeError(describe(source), reason)
         return structure
 
-    def _guard_size(self, source: Source, width: int, height: int) -> None:
+    def _guard_size(self, source: object, width: int, height: int) -> None:
         if width * height > self.max_pixels:
             raise ImageDecodeError(
                 describe(source),

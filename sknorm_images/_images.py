@@ -48,8 +48,9 @@ class LazyImages:
 
     Parameters
     ----------
-    sources : sequence of str, PathLike, bytes or ndarray
-        Paths, contents of files, or uint8 arrays of shape (height, width, n_channels).
+    sources : sequence of str, PathLike, bytes, Image or ndarray
+        Paths, contents of files, images of Pillow, or uint8 arrays of shape (height, width,
+        n_channels).
     n_channels : int
         Number of channels of every image.
     decoding : Decoding or None, default=None
@@ -87,7 +88,7 @@ class LazyImages:
 
     def __init__(
         self,
-        sources: Sequence[Source | Pixels],
+        sources: Sequence[Source | Image.Image | Pixels],
         n_channels: int,
         decoding: Decoding | None = None,
         resizings: tuple[Resizing, ...] = (),
@@ -266,7 +267,7 @@ class LazyImages:
 
     def _with(
         self,
-        sources: Sequence[Source | Pixels] | None = None,
+        sources: Sequence[Source | Image.Image | Pixels] | None = None,
         resizings: tuple[Resizing, ...] | None = None,
         on_error: str | None = None,
     ) -> Self:

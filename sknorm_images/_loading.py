@@ -1,4 +1,4 @@
-"""JpegLoader: paths, bytes or files to LazyImages."""
+"""JpegLoader: paths, bytes, files or images in memory to LazyImages."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, 1)
-            Paths, bytes or binary files; see `transform`.
+            Paths, bytes, binary files or images; see `transform`.
         y : None
             Ignored.
 
@@ -120,8 +120,10 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, 1)
-            Paths (str or PathLike), contents of files (bytes) or binary file objects, which
-            are read at once. A list, an array, or a pandas or polars column.
+            Paths (str or PathLike), contents of files (bytes), binary file objects, which
+            are read at once, or images in memory: Pillow's, or uint8 arrays of shape (height,
+            width) or (height, width, 1, 3 or 4). A list, an array, or a pandas or polars
+            column; images may be in one array of shape (n_samples, height, width, channels).
 
         Returns
         -------

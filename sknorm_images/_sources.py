@@ -1,23 +1,50 @@
-"""What a loader takes: columns of paths, of bytes or of binary files."""
+"""What a loader takes: columns of paths, of bytes, of binary files, of images in memory."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from sknorm_images._images import LazyImages
 from sknorm_images._reading import Source
 
 _BYTES = bytes | bytearray | memoryview
-_COLUMN_HINT = "Pass a list, an array or a column of paths, of bytes or of binary files."
+_COLUMN_HINT = (
+    "Pass a list, an array or a column of paths, of bytes, of binary files, or of images as "
+    "Pillow or NumPy hold them."
+)
 
 
-def sources_of(X: Any) -> list[Source]:
-    """Read X as paths and contents of files; file objects are read at once.
+def sources_of(X: Any) -> list[Source | Image.Image]:
+    """Read X as paths, contents of files and images; file objects are read at once.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples,) or (n_samples, 1)
+        Paths, bytes, binary files, or images as Pillow or NumPy hold them.
+
+    Returns
+    -------
+    list of str, PathLike, bytes or Image
+        A source each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `column_of` raises them, and if an item is neither of these.
+    """
+    return [_source(item, i) for i, item in enumerate(column_of(X))]
+
+
+def files_of(X: Any) -> list[Source]:
+    """Read X as `sources_of` does, and refuse what is no file.
 
     Parameters
     ----------
@@ -32,9 +59,17 @@ def sources_of(X: Any) -> list[Source]:
     Raises
     ------
     TypeError, ValueError
-        As `column_of` raises them; TypeError, too, if an item is neither of these.
+        As `sources_of` raises them; TypeError, too, if an item is an image in memory.
     """
-    return [_source(item, i) for i, item in enumerate(column_of(X))]
+    files: list[Source] = []
+    for i, source in enumerate(sources_of(X)):
+        if isinstance(source, Image.Image):
+            raise TypeError(
+                f"Image {i} of X is in memory, and of no file. Pass paths, bytes or binary "
+                "files."
+            )
+        files.append(source)
+    return files
 
 
 def column_of(X: Any) -> list[Any]:
@@ -42,7 +77,7 @@ def column_of(X: Any) -> list[Any]:
 
     Parameters
     ----------
-    X : array-like of shape (n_samples,) or (n_samples, 1)
+    X : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, h, w, c)
         A list, an array, or a pandas or polars column.
 
     Returns
@@ -72,11 +107,11 @@ def column_of(X: Any) -> list[Any]:
         return _from_iterable(X)
     if len(shape) == 2 and shape[1] == 1:
         return list(np.asarray(X, dtype=object)[:, 0])
-    if len(shape) == 1:
+    if len(shape) in (1, 4):  # of four dimensions: images in one array
         return list(X)
     raise ValueError(
-        f"X is of shape {tuple(shape)}, not of one dimension. {_COLUMN_HINT} Arrays of pixels "
-        "go to the steps that come after the loader, such as pipeline[1:]."
+        f"X is of shape {tuple(shape)}, neither a column nor (n, height, width, channels). "
+        f"{_COLUMN_HINT}"
     )
 
 
@@ -92,8 +127,14 @@ def _from_iterable(X: Any) -> list[Any]:
     return items
 
 
-def _source(item: Any, position: int) -> Source:
+def _source(item: Any, position: int) -> Source | Image.Image:
     if isinstance(item, str | os.PathLike):
+        return item
+    if isinstance(item, np.ndarray):
+        return _image_of(item, position)
+    if isinstance(item, Image.Image):
+        with suppress(Exception):  # what fails now fails again, and is reported, when read
+            item.load()  # at once: threads that read it later must not, at the same time
         return item
     if isinstance(item, _BYTES):
         return bytes(item)
@@ -110,5 +151,20 @@ def _source(item: Any, position: int) -> Source:
             return bytes(content)
     raise TypeError(
         f"Image {position} of X is {item!r:.60}, of type {type(item).__name__}, and no path, "
-        f"bytes or binary file. {_COLUMN_HINT}"
+        f"bytes, binary file or image. {_COLUMN_HINT}"
     )
+
+
+def _image_of(array: NDArray[Any], position: int) -> Image.Image:
+    """Hand an array to Pillow, which shares its memory where it can."""
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4))
+    if array.dtype != np.uint8 or not is_image or not array.size:
+        raise ValueError(
+            f"Image {position} of X is an array of shape {array.shape} and dtype "
+            f"{array.dtype}, and images are (height, width) or (height, width, 1, 3 or 4), of "
+            "dtype uint8, with grey levels from 0 to 255. Convert it, or pass arrays of other "
+            "channels to the steps that come after the loader, such as pipeline[1:]."
+        )
+    return Image.fromarray(array)
