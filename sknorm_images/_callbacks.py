@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 try:
     from sklearn import callback
@@ -12,9 +12,18 @@ except ImportError:
 
 T = TypeVar("T")
 
-CallbackSupport: Any = (
-    type("CallbackSupport", (), {}) if callback is None else callback.CallbackSupportMixin
-)
+if TYPE_CHECKING:
+
+    class CallbackSupport:
+        """What scikit-learn's mixin adds to an estimator, which has no types."""
+
+        def set_callbacks(self, *callbacks: object) -> Self:
+            """Set the callbacks that follow the fits."""
+
+elif callback is None:
+    CallbackSupport = type("CallbackSupport", (), {})
+else:
+    CallbackSupport = callback.CallbackSupportMixin
 
 _MOST_PARTS = 100  # scikit-learn keeps what it knows of each until the fit ends
 

@@ -72,7 +72,7 @@ class ImageDecodeWarning(UserWarning):
     """
 
     def __init__(self, failures: Mapping[int, Exception], n_images: int) -> None:
-        self.failures = dict(sorted(failures.items()))
+        self.failures: dict[int, Exception] = dict(sorted(failures.items()))
         self.n_images = n_images
         reasons = "; ".join(
             f"{error.source!r}: {error.reason}"

@@ -5,13 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 
+@overload
+def load_image_folder(
+    directory: str | os.PathLike[str],
+    *,
+    class_names: Sequence[str] | None = None,
+    extensions: Sequence[str] = (".jpg", ".jpeg"),
+    return_X_y: Literal[False] = False,
+) -> Bunch: ...
+@overload
+def load_image_folder(
+    directory: str | os.PathLike[str],
+    *,
+    class_names: Sequence[str] | None = None,
+    extensions: Sequence[str] = (".jpg", ".jpeg"),
+    return_X_y: Literal[True],
+) -> tuple[NDArray[np.object_], NDArray[np.int64] | None]: ...
 def load_image_folder(
     directory: str | os.PathLike[str],
     *,

@@ -10,7 +10,7 @@ import numpy as np
 from sknorm_images import ChannelMinMaxScaler, ChannelStandardScaler
 
 
-def normalization_layer(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> Any:
+def normalization_layer(scaler: Any) -> Any:  # to pyright, pipeline[-1] is a Pipeline
     """Make a Keras layer that does what a fitted scaler does.
 
     Put it in front of a model, feed the model ``PipelineDataset(pipeline[:-1], …)``, and
