@@ -100,7 +100,7 @@ class ChannelHistogramDisplay:
     (3,)
     """
 
-    def __init__(self, histogram: ChannelHistogram, scaler: Scaler | None = None) -> None:
+    def __init__(self, histogram: ChannelHistogram, scaler: Any = None) -> None:
         self.histogram = histogram
         self.scaler = scaler
 
@@ -311,7 +311,7 @@ class ImageGridDisplay:
     def from_images(
         cls,
         images: LazyImages | NDArray[Any] | Sequence[NDArray[Any]],
-        scaler: Scaler | None = None,
+        scaler: Any = None,
         *,
         n_images: int = 12,
         ax: Axes | None = None,
