@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -16,7 +17,7 @@ from sklearn.model_selection import (
     cross_validate,
     train_test_split,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils import estimator_checks as checks
 
@@ -146,6 +147,17 @@ def test_images_stay_arrays_whatever_container_is_asked_for(files, how):
         scaled = ChannelMinMaxScaler().fit_transform(fitted)
     assert {type(fitted), type(later), type(scaled)} == {np.ndarray}
     assert fitted.shape == (24, 4, 5, 3)
+
+
+@pytest.mark.parametrize(("container", "library"), [("pandas", pd), ("polars", pl)])
+def test_flattened_images_are_a_frame_where_the_configuration_asks(files, container, library):
+    pipeline = Pipeline([*make_image_pipeline((2, 3)).steps, ("flatten", ImageFlattener())])
+    expected = pipeline.fit_transform(files)
+    with sklearn.config_context(transform_output=container):
+        table = pipeline.fit_transform(library.Series(files))
+    assert isinstance(table, library.DataFrame)
+    assert list(table.columns) == pipeline.get_feature_names_out().tolist()
+    np.testing.assert_array_equal(table.to_numpy(), expected)
 
 
 def test_feature_names_pass_through_the_pipeline(files):
