@@ -58,7 +58,16 @@ KERAS = [
     "keras.__init__",
 ]
 SHARED = {"_parameters", "_sample_weights", "_cancellation"}
-PROGRAMS = ["demo", "__main__"]
+PROGRAMS = [
+    "demo",
+    "cli._files",
+    "cli._terminal",
+    "cli._batches",
+    "cli._report",
+    "cli._commands",
+    "cli.__init__",
+    "__main__",
+]
 MODULES = [*LAYERS, *KERAS, *PROGRAMS]
 
 
@@ -119,8 +128,9 @@ def test_the_keras_adapter_uses_public_names_and_its_own_modules_below(module):
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
-def test_a_program_imports_public_names_alone(module):
-    assert own_modules(module) <= {"__init__", "keras.__init__", "demo"}
+def test_a_program_imports_public_names_and_its_own_modules_below(module):
+    below = PROGRAMS[: PROGRAMS.index(module)]
+    assert own_modules(module) <= {"__init__", "keras.__init__", "plotting", *below}
 
 
 @pytest.mark.parametrize(
@@ -138,6 +148,9 @@ def test_a_program_imports_public_names_alone(module):
         ("pandas", set()),
         ("polars", set()),
         ("matplotlib", set()),
+        ("typer", {"cli._terminal", "cli._commands", "cli.__init__"}),
+        ("rich", {"cli._terminal", "cli.__init__"}),
+        ("jinja2", {"cli._report", "cli.__init__"}),
     ],
 )
 def test_an_optional_library_is_imported_only_where_it_belongs(library, importers):
