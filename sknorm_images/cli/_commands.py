@@ -64,7 +64,10 @@ AnyFolder = Annotated[
 SavedPipeline = Annotated[
     Path,
     typer.Option(
-        "--pipeline", "-p", metavar="FILE", help="What `fit` wrote; loading it runs code."
+        "--pipeline",
+        "-p",
+        metavar="FILE",
+        help="What `fit` wrote. It is a pickle, which runs code: take none from strangers.",
     ),
 ]
 Output = Annotated[
@@ -285,6 +288,25 @@ def show(
     for _, step in pipeline.steps:
         if isinstance(step, SCALERS):
             _show_statistics(step)
+
+
+@app.command(epilog="Example: sknorm-images report photos -p pipeline.joblib -o report.html")
+def report(
+    directory: AnyFolder,
+    pipeline: SavedPipeline,
+    output: Output,
+    jobs: Jobs = -1,
+    force: Force = False,
+) -> None:
+    """Write one HTML page: statistics, histograms, samples, outliers and broken files."""
+    check_output(output, force)
+    loaded = load_pipeline(pipeline)
+    files = image_files([directory])
+    from sknorm_images.cli._report import make_report  # matplotlib takes a while to import
+
+    page = make_report(directory, loaded, files, n_jobs=jobs, verbose=sys.stderr.isatty())
+    with whole_file(output) as file:
+        file.write(page.encode())
 
 
 @app.command(epilog="Example: sknorm-images demo --data photos")

@@ -104,8 +104,9 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.0f} images/s")
+        # rich's own speed needs two steps, and few images are one.
+        speed = task.completed / task.elapsed if task.elapsed else 0
+        return Text(f"{speed:.0f} images/s")
 
 
 def channel_names(n_channels: int) -> list[str]:
