@@ -1,0 +1,326 @@
+"""The commands of ``sknorm-images``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import joblib
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from sklearn.utils import Bunch
+
+from sknorm_images import (
+    ChannelMinMaxScaler,
+    __version__,
+    check_images,
+    load_image_folder,
+    make_image_pipeline,
+)
+from sknorm_images.cli._batches import SCALERS, apply, read_batches, split
+from sknorm_images.cli._files import (
+    check_output,
+    image_files,
+    load_pipeline,
+    saved_version,
+    whole_file,
+    write_npz,
+)
+from sknorm_images.cli._terminal import (
+    channel_names,
+    complain,
+    readable_warnings,
+    show_table,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _option(metavar: str, text: str, *names: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=text)
+
+
+def _flag(text: str, name: str) -> Any:
+    return typer.Option(name, help=text)
+
+
+def _folder(text: str) -> Any:
+    return typer.Argument(metavar="DIR", help=text)
+
+
+Folder = Annotated[
+    Path, _folder("Folder of JPEG files, or of one sub-folder of them a class.")
+]
+AnyFolder = Annotated[Path, _folder("Folder of JPEG files, at any depth.")]
+_WHAT = "What `fit` wrote. It is a pickle, which runs code: take none from strangers."
+SavedPipeline = Annotated[Path, _option("FILE", _WHAT, "--pipeline", "-p")]
+Output = Annotated[Path, _option("FILE", "Written whole or not at all.", "--output", "-o")]
+Force = Annotated[bool, _flag("Overwrite the output if it exists.", "--force")]
+Jobs = Annotated[int, _option("N", "Images decoded at once; -1: all cores.", "--jobs", "-j")]
+Pair = tuple[float, float]
+
+
+def run() -> int:
+    """Run the command that ``sys.argv`` names; return the exit status."""
+    is_module = Path(sys.argv[0]).name == "__main__.py"
+    program = "python -m sknorm_images" if is_module else "sknorm-images"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
+    try:
+        with readable_warnings():
+            app(prog_name=program)
+    except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
+        complain(error, f"{program} {sys.argv[1]}")
+        return 2
+    return 0
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Folders of JPEG photos to normalised arrays."""
+
+
+@app.command(epilog="Example: sknorm-images fit photos -o pipeline.joblib --size 224x224")
+def fit(
+    directory: Folder,
+    output: Output,
+    size: Annotated[
+        str, _option("HEIGHTxWIDTH", "Of all images, in pixels; or one number.")
+    ] = "224x224",
+    scaler: Annotated[
+        str, _option("standard|minmax", "Zero mean and unit variance, or a range.")
+    ] = "standard",
+    color_mode: Annotated[str, _option("rgb|grayscale", "What every image becomes.")] = "rgb",
+    interpolation: Annotated[
+        str, _option("NAME", "nearest, box, bilinear, hamming, bicubic or lanczos.")
+    ] = "bilinear",
+    aspect_ratio: Annotated[
+        str, _option("ignore|crop|pad", "Stretch, fill and cut off, or fit and fill up.")
+    ] = "ignore",
+    engine: Annotated[str, _option("pillow|simd", "The library that resizes.")] = "pillow",
+    on_error: Annotated[
+        str, _option("raise|blank", "Stop at a broken file, or leave it out; later on, too.")
+    ] = "raise",
+    quantile_range: Annotated[
+        Pair | None, _option("LOW HIGH", "minmax: percentiles for minimum and maximum.")
+    ] = None,
+    feature_range: Annotated[
+        Pair | None, _option("LOW HIGH", "minmax: the range of the output.")
+    ] = None,
+    clip: Annotated[bool, _flag("minmax: cut off what is outside.", "--clip")] = False,
+    jobs: Jobs = -1,
+    force: Force = False,
+) -> None:
+    """Learn the statistics of a folder, and save a pipeline that scales by them."""
+    check_output(output, force)
+    of_range = {"quantile_range": quantile_range, "feature_range": feature_range}
+    given: dict[str, Any] = {name: value for name, value in of_range.items() if value}
+    given |= {"clip": True} if clip else {}
+    if given and scaler != "minmax":
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ValueError(f"--scaler {scaler} takes no {names}. Pass --scaler minmax.")
+    pipeline = make_image_pipeline(
+        _parse_size(size),
+        ChannelMinMaxScaler(**given) if given else scaler,
+        color_mode=color_mode,
+        interpolation=interpolation,
+        aspect_ratio=aspect_ratio,
+        engine=engine,
+        on_error=on_error,
+    )
+    images, [step] = split(pipeline, load_image_folder(directory).filenames, jobs)
+    # Statistics are the same to the last bit for every split, so batches move the bar; the
+    # output is written when all is learned.
+    for _, pixels, failed in read_batches(images, "fit"):
+        if len(failed) < len(pixels):
+            step.partial_fit(np.delete(pixels, failed, axis=0) if failed else pixels)
+    with whole_file(output) as file:
+        joblib.dump(pipeline, file)
+    _show_statistics(step)
+
+
+@app.command(epilog="Example: sknorm-images transform photos -p pipeline.joblib -o train.npz")
+def transform(
+    directory: Folder,
+    pipeline: SavedPipeline,
+    output: Output,
+    dtype: Annotated[
+        str | None,
+        _option("float16|float32|float64", "Of the images; else what the pipeline gives."),
+    ] = None,
+    jobs: Jobs = -1,
+    force: Force = False,
+) -> None:
+    """Write normalised images to an .npz file, for numpy.load.
+
+    It holds images, filenames, sample_weight (0 for images that a pipeline with
+    on_error="blank" left blank, else 1) and, for a folder of classes, labels and class_names.
+    """
+    check_output(output, force)
+    if dtype not in (None, "float16", "float32", "float64"):
+        raise ValueError(
+            f"--dtype {dtype} cannot hold scaled values. Pass float16, float32 or float64."
+        )
+    loaded = load_pipeline(pipeline)
+    photos = load_image_folder(directory)
+    images, steps = split(loaded, photos.filenames, jobs)
+    weights = np.ones(len(images), np.float32)
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        for rows, pixels, failed in read_batches(images, "transform"):
+            weights[rows][failed] = 0
+            yield _cast(apply(steps, pixels, failed), dtype)
+
+    others = {"filenames": photos.filenames.astype(np.str_), "sample_weight": weights}
+    if photos.target is not None:
+        others |= {"labels": photos.target, "class_names": np.array(photos.target_names)}
+    with whole_file(output) as file:
+        write_npz(file, blocks(), len(images), others)
+
+
+@app.command(epilog="Example: sknorm-images check photos/train photos/test")
+def check(
+    directories: Annotated[list[Path], _folder("Folders, searched at any depth.")],
+    as_json: Annotated[bool, _flag("Everything about every file, as JSON.", "--json")] = False,
+    as_csv: Annotated[bool, _flag("Everything about every file, as CSV.", "--csv")] = False,
+    jobs: Jobs = -1,
+) -> None:
+    """Look for broken files, and for files that are there twice, in one folder or in two.
+
+    Takes every .jpg and .jpeg file. Exit status 1 if there is one of either kind.
+    """
+    if as_json and as_csv:
+        raise ValueError("--json and --csv are two formats. Pass one of them.")
+    found = check_images(image_files(directories), n_jobs=jobs, verbose=sys.stderr.isatty())
+    rows = list(zip(*(column.tolist() for column in found.values()), strict=True))
+    if as_json:
+        typer.echo(json.dumps([dict(zip(found, row, strict=True)) for row in rows], indent=1))
+    elif as_csv:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([tuple(found), *rows])
+    else:
+        _show_findings(found)
+    if not found.readable.all() or (found.duplicate_of >= 0).any():
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: sknorm-images show pipeline.joblib")
+def show(file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT)]) -> None:
+    """Show the steps of a saved pipeline, and what it learned.
+
+    Loading one runs whatever code the file holds: take none from people whom you would not
+    let run programs on your machine.
+    """
+    pipeline = load_pipeline(file)
+    version = saved_version(file)
+    show_table(
+        f"{file}, saved by sknorm_images {version}",
+        ("step", "parameters"),
+        [(name, " ".join(repr(step).split())) for name, step in pipeline.steps],
+    )
+    for _, step in pipeline.steps:
+        if isinstance(step, SCALERS):
+            _show_statistics(step)
+
+
+@app.command(epilog="Example: sknorm-images report photos -p pipeline.joblib -o report.html")
+def report(
+    directory: AnyFolder,
+    pipeline: SavedPipeline,
+    output: Output,
+    jobs: Jobs = -1,
+    force: Force = False,
+) -> None:
+    """Write one HTML page: statistics, histograms, samples, outliers and broken files."""
+    check_output(output, force)
+    loaded = load_pipeline(pipeline)
+    files = image_files([directory])
+    from sknorm_images.cli._report import make_report  # matplotlib takes a while to import
+
+    page = make_report(directory, loaded, files, n_jobs=jobs, verbose=sys.stderr.isatty())
+    with whole_file(output) as file:
+        file.write(page.encode())
+
+
+@app.command(epilog="Example: sknorm-images demo --data photos")
+def demo(
+    data: Annotated[
+        str | None, _option("DIR", "Folder of class folders; else, photographs of its own.")
+    ] = None,
+) -> None:
+    """Fit a pipeline, train a small Keras model with it, save and load both."""
+    from sknorm_images.demo import run_demo
+
+    raise typer.Exit(run_demo(data))
+
+
+def _parse_size(text: str) -> int | tuple[int, int]:
+    if not (match := re.fullmatch(r"(\d+)(?:x(\d+))?", text)):
+        raise ValueError(f"--size {text} is no size. Pass HEIGHTxWIDTH, as in 224x224.")
+    height, width = match.groups()
+    return (int(height), int(width)) if width else int(height)
+
+
+def _cast(block: Any, dtype: str | None) -> NDArray[Any]:
+    array = np.asarray(block)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"the pipeline gives values of dtype {array.dtype}, and no numbers.")
+    if dtype is None:
+        return array
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    if not np.isfinite(cast).all():
+        raise ValueError(
+            f"a scaled value of {np.abs(array).max():g} is too large for {dtype}. Pass "
+            "--dtype float32 or float64."
+        )
+    return cast
+
+
+def _show_findings(found: Bunch) -> None:
+    names = found.filename
+    broken, twice = np.flatnonzero(~found.readable), np.flatnonzero(found.duplicate_of >= 0)
+    rows = [(names[i], found.reason[i]) for i in broken]
+    rows += [(names[i], f"same content as {names[found.duplicate_of[i]]}") for i in twice]
+    if rows:
+        show_table("Problems", ("file", "what is wrong"), rows)
+    typer.echo(f"{len(names)} files: {len(broken)} broken, {len(twice)} there twice")
+
+
+def _show_statistics(scaler: Any) -> None:
+    """Show what a scaler learned, or was told; the mean and the like in grey levels."""
+    attributes = ("mean_", "var_", "scale_", "data_min_", "data_max_", "data_range_", "min_")
+    known = {name: getattr(scaler, name, None) for name in attributes}
+    columns = {name: values for name, values in known.items() if values is not None}
+    if not columns:
+        typer.echo(f"{type(scaler).__name__} learns nothing")
+        return
+    n_images = getattr(scaler, "n_samples_seen_", 0)
+    channels = channel_names(scaler.n_features_in_)
+    rows = zip(channels, *(values.tolist() for values in columns.values()), strict=True)
+    show_table(
+        f"{type(scaler).__name__}, fitted on {n_images} images (grey levels 0 to 255)",
+        ("channel", *columns),
+        rows,
+        numbers=True,
+    )
