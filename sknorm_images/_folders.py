@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
+EXTENSIONS = (".jpg", ".jpeg")
+
 
 @overload
 def load_image_folder(
     directory: str | os.PathLike[str],
     *,
     class_names: Sequence[str] | None = None,
-    extensions: Sequence[str] = (".jpg", ".jpeg"),
+    extensions: Sequence[str] = EXTENSIONS,
     return_X_y: Literal[False] = False,
 ) -> Bunch: ...
 @overload
@@ -25,14 +27,14 @@ def load_image_folder(
     directory: str | os.PathLike[str],
     *,
     class_names: Sequence[str] | None = None,
-    extensions: Sequence[str] = (".jpg", ".jpeg"),
+    extensions: Sequence[str] = EXTENSIONS,
     return_X_y: Literal[True],
 ) -> tuple[NDArray[np.object_], NDArray[np.int64] | None]: ...
 def load_image_folder(
     directory: str | os.PathLike[str],
     *,
     class_names: Sequence[str] | None = None,
-    extensions: Sequence[str] = (".jpg", ".jpeg"),
+    extensions: Sequence[str] = EXTENSIONS,
     return_X_y: bool = False,
 ) -> Any:
     """List the image files of a folder, with the sub-folder of each as its class.
@@ -122,7 +124,7 @@ def load_image_folder(
     paths: list[Path] = []
     target: list[int] = []
     for number, name in enumerate(names):
-        found = _walk(root / name, endings)
+        found = image_files_below(root / name, endings)
         if not found:
             raise ValueError(_empty(root / name, endings))
         paths += found
@@ -130,8 +132,28 @@ def load_image_folder(
     return _answer(_as_strings(paths), np.array(target, np.int64), names, return_X_y)
 
 
-def _walk(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    found = []
+def image_files_below(folder: Path, extensions: Sequence[str] = EXTENSIONS) -> list[Path]:
+    """List the image files of a folder at any depth, sorted, without hidden ones.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder. Links to folders in it are not followed.
+    extensions : sequence of str, default=(".jpg", ".jpeg")
+        What the names end in, in lower case; the files' may be in upper case.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    OSError
+        If the folder, or one in it, cannot be read.
+    """
+    endings = tuple(extensions)
+    found: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = (Path(parent, name) for name in files if not name.startswith("."))

@@ -1,4 +1,4 @@
-"""A strip of small pictures as HTML, for notebooks."""
+"""Small pictures within HTML, for notebooks and reports."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from html import escape
 
 from PIL import Image
 
-_HEIGHT = 96  # pixels on the page
-_LARGEST = (2 * _HEIGHT * 2, 2 * _HEIGHT)  # sharp on screens of two dots a pixel
+_HEIGHT = 96  # pixels on the page; twice as many are sharp on screens of two dots a pixel
 
 
 def strip_html(title: str, items: Iterable[tuple[str, Image.Image | str]]) -> str:
@@ -35,18 +34,33 @@ def strip_html(title: str, items: Iterable[tuple[str, Image.Image | str]]) -> st
     )
 
 
+def thumbnail_uri(picture: Image.Image, largest: tuple[int, int]) -> str:
+    """Encode a picture, made smaller where it is, as a JPEG within an address.
+
+    Parameters
+    ----------
+    picture : Image
+        In mode RGB or L.
+    largest : tuple of two ints
+        (width, height) in pixels that it has to fit into.
+
+    Returns
+    -------
+    str
+        A ``data:`` URI.
+    """
+    thumbnail = picture.copy()
+    thumbnail.thumbnail(largest)
+    file = io.BytesIO()
+    thumbnail.save(file, "JPEG", quality=90)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
 def _picture_html(name: str, picture: Image.Image | str) -> str:
     style = f"height: {_HEIGHT}px; flex: none"
     if isinstance(picture, str):
         style += f"; width: {_HEIGHT}px; overflow: hidden; box-sizing: border-box"
         style += "; padding: 4px; border: 1px dashed; font-size: 11px"
         return f'<div style="{style}" title="{escape(name)}">{escape(picture)}</div>'
-    thumbnail = picture.copy()
-    thumbnail.thumbnail(_LARGEST)
-    file = io.BytesIO()
-    thumbnail.save(file, "JPEG", quality=90)
-    data = base64.b64encode(file.getvalue()).decode()
-    return (
-        f'<img style="{style}" src="data:image/jpeg;base64,{data}" '
-        f'alt="{escape(name)}" title="{escape(name)}">'
-    )
+    uri = thumbnail_uri(picture, (4 * _HEIGHT, 2 * _HEIGHT))
+    return f'<img style="{style}" src="{uri}" alt="{escape(name)}" title="{escape(name)}">'

@@ -48,8 +48,8 @@ LAYERS = [
     "_pipeline",
     "__init__",
 ]
-# The modules of an adapter, in the same order; they use what every user can use, the checks
-# of parameters, and the way to cancel what nobody waits for.
+# The modules of an adapter, in the same order; they use what every user can use, and some
+# of what is below it.
 KERAS = [
     "keras._batch_order",
     "keras._look_ahead",
@@ -59,7 +59,7 @@ KERAS = [
     "keras._normalization",
     "keras.__init__",
 ]
-SHARED = {"_parameters", "_sample_weights", "_cancellation"}
+SHARED = {"_parameters", "_sample_weights", "_cancellation", "_folders", "_thumbnails"}
 PLOTTING = ["plotting"]
 PROGRAMS = [
     "demo",
@@ -138,7 +138,7 @@ def test_the_pictures_use_public_names_and_the_checks_of_parameters(module):
 @pytest.mark.parametrize("module", PROGRAMS)
 def test_a_program_imports_public_names_and_its_own_modules_below(module):
     below = PROGRAMS[: PROGRAMS.index(module)]
-    assert own_modules(module) <= {"__init__", "keras.__init__", "plotting", *below}
+    assert own_modules(module) <= {"__init__", "keras.__init__", "plotting", *SHARED, *below}
 
 
 @pytest.mark.parametrize(

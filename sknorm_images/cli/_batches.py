@@ -9,6 +9,7 @@ import numpy as np
 from joblib import cpu_count
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from tqdm import tqdm
 
 from sknorm_images import (
     ChannelMinMaxScaler,
@@ -18,7 +19,7 @@ from sknorm_images import (
     LazyImages,
     Resizer,
 )
-from sknorm_images.cli._terminal import complain_of, progress
+from sknorm_images.cli._terminal import complain_of
 
 SCALERS = (ChannelStandardScaler, ChannelMinMaxScaler)
 _IMAGES_PER_BATCH = 256  # so that the progress bar moves a few times a second
@@ -107,7 +108,8 @@ def read_batches(
     fitting = _BYTES_PER_BATCH // int(np.prod(shape))
     step = max(4 * cpu_count(), min(fitting, _IMAGES_PER_BATCH))
     n_failed = 0
-    with progress(description, n_images) as advance:
+    bar = tqdm(total=n_images, desc=description, unit="image", disable=None)  # on terminals
+    with bar:
         for start in range(0, n_images, step):
             rows = slice(start, min(start + step, n_images))
             try:
@@ -119,7 +121,7 @@ def read_batches(
                 complain_of(failure)
             n_failed += len(failures)
             yield rows, pixels, list(failures)
-            advance(len(pixels))
+            bar.update(len(pixels))
     if n_failed == n_images:
         raise ValueError(f"none of the {n_images} images can be read. Check the folder.")
 

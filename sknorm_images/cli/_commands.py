@@ -29,7 +29,6 @@ from sknorm_images.cli._files import (
     check_output,
     image_files,
     load_pipeline,
-    saved_version,
     whole_file,
     write_npz,
 )
@@ -148,16 +147,14 @@ def fit(
         aspect_ratio=aspect_ratio,
         engine=engine,
         on_error=on_error,
+        n_jobs=jobs,
+        verbose=sys.stderr.isatty(),
     )
-    images, [step] = split(pipeline, load_image_folder(directory).filenames, jobs)
-    # Statistics are the same to the last bit for every split, so batches move the bar; the
-    # output is written when all is learned.
-    for _, pixels, failed in read_batches(images, "fit"):
-        if len(failed) < len(pixels):
-            step.partial_fit(np.delete(pixels, failed, axis=0) if failed else pixels)
+    pipeline.fit(load_image_folder(directory).filenames)
+    pipeline.set_params(load__n_jobs=None, load__verbose=0)  # matters of this machine
     with whole_file(output) as file:
         joblib.dump(pipeline, file)
-    _show_statistics(step)
+    _show_statistics(pipeline[-1])
 
 
 @app.command(epilog="Example: sknorm-images transform photos -p pipeline.joblib -o train.npz")
@@ -232,9 +229,8 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT)]) -> N
     let run programs on your machine.
     """
     pipeline = load_pipeline(file)
-    version = saved_version(file)
     show_table(
-        f"{file}, saved by sknorm_images {version}",
+        str(file),
         ("step", "parameters"),
         [(name, " ".join(repr(step).split())) for name, step in pipeline.steps],
     )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import pickletools
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +17,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-_EXTENSIONS = (".jpg", ".jpeg")
+from sknorm_images._folders import EXTENSIONS, image_files_below
 
 
 def image_files(folders: Iterable[Path]) -> list[str]:
@@ -47,27 +46,15 @@ def image_files(folders: Iterable[Path]) -> list[str]:
             for entry in folder.iterdir()
             if entry.is_symlink() and entry.is_dir() and not entry.name.startswith(".")
         ]
-        paths = sorted(chain.from_iterable(_walk(top) for top in (folder, *links)))
+        paths = sorted(chain.from_iterable(map(image_files_below, (folder, *links))))
         if not paths:
             raise ValueError(
-                f"{str(folder)!r} holds no files that end in {' or '.join(_EXTENSIONS)}, at "
+                f"{str(folder)!r} holds no files that end in {' or '.join(EXTENSIONS)}, at "
                 "any depth. Check the path."
             )
         for path in paths:
             found.setdefault(path.absolute(), str(path))
     return list(found.values())
-
-
-def _walk(top: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(top, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and name.lower().endswith(_EXTENSIONS):
-                yield Path(parent, name)
-
-
-def _raise(error: OSError) -> None:
-    raise error  # os.walk would pass over a folder that it may not read
 
 
 def load_pipeline(path: Path) -> Pipeline:
@@ -102,28 +89,6 @@ def load_pipeline(path: Path) -> Pipeline:
             "that `sknorm-images fit` or joblib.dump made."
         )
     return pipeline
-
-
-def saved_version(path: Path) -> str:
-    """Read which version of this package saved a pipeline; estimators do not keep it.
-
-    Parameters
-    ----------
-    path : Path
-        A file of `joblib.dump`.
-
-    Returns
-    -------
-    str
-        The version, or "unknown", as for compressed files.
-    """
-    # The loader comes first, before any array, whose raw bytes are no opcodes.
-    with path.open("rb") as file, suppress(ValueError):
-        strings = (value for _, value, _ in pickletools.genops(file) if isinstance(value, str))
-        for value in strings:
-            if value == "_sknorm_images_version":
-                return next(strings, "unknown")
-    return "unknown"
 
 
 def check_output(path: Path, force: bool) -> None:

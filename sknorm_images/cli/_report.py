@@ -25,6 +25,7 @@ from sknorm_images import (
     __version__,
     check_images,
 )
+from sknorm_images._thumbnails import thumbnail_uri
 from sknorm_images.cli._batches import SCALERS, read_batches, split
 from sknorm_images.cli._terminal import channel_names, printable
 from sknorm_images.plotting import ChannelHistogramDisplay
@@ -179,7 +180,7 @@ def _svg(display: ChannelHistogramDisplay) -> str:
     display.plot(ax=figure.subplots())
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
-    return _data_uri(file, "image/svg+xml")
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _views(pixels: NDArray[np.uint8], scaler: Any) -> list[tuple[str, str]]:
@@ -198,14 +199,7 @@ def _views(pixels: NDArray[np.uint8], scaler: Any) -> list[tuple[str, str]]:
 
 def _jpeg(pixels: NDArray[np.uint8]) -> str:
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    image.thumbnail((_SIDE, _SIDE))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=85)
-    return _data_uri(file, "image/jpeg")
-
-
-def _data_uri(file: io.BytesIO, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+    return thumbnail_uri(image, (_SIDE, _SIDE))
 
 
 def _evenly(n: int, n_wanted: int) -> list[int]:

@@ -1,24 +1,15 @@
-"""What a person sees: tables on stdout; progress, warnings and errors on stderr."""
+"""What a person sees: tables on stdout; warnings and errors on stderr, beside progress."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -72,32 +63,6 @@ def show_table(
         table.add_row(*(Text(printable(cell)) for cell in cells))
     typer.echo(printable(title))
     Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES).print(table)
-
-
-@contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on stderr while it is a terminal; yields what moves it on."""
-    console = Console(stderr=True)
-    if not console.is_terminal:  # rich 14 ends even a bar that is disabled with an empty line
-        yield lambda n: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda n: bar.advance(task, n)
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        # rich's own speed needs two steps, and few images are one.
-        speed = task.completed / task.elapsed if task.elapsed else 0
-        return Text(f"{speed:.0f} images/s")
 
 
 def channel_names(n_channels: int) -> list[str]:
