@@ -18,6 +18,8 @@ from benchmarks.contender import Batches, Task, contender, decibels
 from benchmarks.rounds import ROOT, Result, measure
 from benchmarks.tables import TABLES, Row, Table
 
+pytestmark = pytest.mark.slow  # each test starts processes that measure
+
 
 @contender("sknorm_images")
 def upside_down(task: Task) -> Batches:

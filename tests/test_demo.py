@@ -87,6 +87,7 @@ def printed_statistics(out: str) -> np.ndarray:
     return np.array([[float(mean), float(std)] for _, mean, std in found])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["own", "data"])
 def test_it_ends_well_and_predicts_the_same_in_a_fresh_process(name, demos):
     demo = demos[name]
@@ -95,11 +96,13 @@ def test_it_ends_well_and_predicts_the_same_in_a_fresh_process(name, demos):
     assert "Traceback" not in demo.err
 
 
+@pytest.mark.slow
 def test_it_fits_on_three_quarters_of_its_300_files(demos):
     assert "300 JPEG files of 2 classes" in demos["own"].out
     assert "fitted on 225 training files" in demos["own"].out
 
 
+@pytest.mark.slow
 def test_its_model_tells_the_two_photographs_apart(demos):
     [(accuracy, n_files)] = re.findall(
         r"held-out accuracy: ([\d.]+) \((\d+) files\)", demos["own"].out
@@ -108,6 +111,7 @@ def test_its_model_tells_the_two_photographs_apart(demos):
     assert n_files == "75"
 
 
+@pytest.mark.slow
 def test_its_own_photographs_have_plausible_statistics(demos, photos):
     # Crops do not cover the photographs evenly, so this is no equality.
     whole = np.concatenate([np.asarray(photo).reshape(-1, 3) for photo in photos])
@@ -115,6 +119,7 @@ def test_its_own_photographs_have_plausible_statistics(demos, photos):
     np.testing.assert_allclose(printed_statistics(demos["own"].out), expected, rtol=0.25)
 
 
+@pytest.mark.slow
 def test_it_prints_the_statistics_of_the_users_files(demos, crops_of_two):
     pixels = []
     for piece in crops_of_two.values():
@@ -127,20 +132,24 @@ def test_it_prints_the_statistics_of_the_users_files(demos, crops_of_two):
     np.testing.assert_allclose(printed, expected, rtol=0, atol=0.0006)  # three decimals
 
 
+@pytest.mark.slow
 def test_it_counts_the_users_files(demos):
     assert "16 JPEG files of 2 classes" in demos["data"].out
     assert "fitted on 12 training files" in demos["data"].out
     assert re.search(r"held-out accuracy: [\d.]+ \(4 files\)", demos["data"].out)
 
 
+@pytest.mark.slow
 def test_it_trains_on_the_backend_that_the_environment_names(demos):
     assert f"with Keras {version('keras')} on tensorflow" in demos["data"].out
 
 
+@pytest.mark.slow
 def test_it_trains_on_the_first_backend_installed_otherwise(demos):
     assert f"with Keras {version('keras')} on jax" in demos["own"].out
 
 
+@pytest.mark.slow
 def test_it_leaves_the_users_folder_as_it_was(demos, photo_folder):
     assert demos["data"].status == 0
     names = sorted(str(path.relative_to(photo_folder)) for path in photo_folder.rglob("*.*"))
