@@ -58,8 +58,9 @@ KERAS = [
     "keras.__init__",
 ]
 SHARED = {"_parameters", "_sample_weights", "_cancellation"}
+PLOTTING = ["plotting"]
 PROGRAMS = ["demo", "__main__"]
-MODULES = [*LAYERS, *KERAS, *PROGRAMS]
+MODULES = [*LAYERS, *KERAS, *PLOTTING, *PROGRAMS]
 
 
 def imports_of(module: str) -> Iterator[str]:
@@ -118,6 +119,11 @@ def test_the_keras_adapter_uses_public_names_and_its_own_modules_below(module):
     assert own_modules(module) <= {"__init__", *SHARED, *below}
 
 
+@pytest.mark.parametrize("module", PLOTTING)
+def test_the_pictures_use_public_names_and_the_checks_of_parameters(module):
+    assert own_modules(module) <= {"__init__", "_parameters"}
+
+
 @pytest.mark.parametrize("module", PROGRAMS)
 def test_a_program_imports_public_names_alone(module):
     assert own_modules(module) <= {"__init__", "keras.__init__", "demo"}
@@ -137,7 +143,7 @@ def test_a_program_imports_public_names_alone(module):
         ("torch", set()),
         ("pandas", set()),
         ("polars", set()),
-        ("matplotlib", set()),
+        ("matplotlib", {"plotting"}),
     ],
 )
 def test_an_optional_library_is_imported_only_where_it_belongs(library, importers):
@@ -165,7 +171,7 @@ def test_importing_is_silent_and_loads_nothing_that_is_not_needed():
     libraries = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names
     # PIL loads defusedxml where it is installed.
     assert libraries - {"defusedxml"} == {"sknorm_images", "PIL"}
-    assert "sknorm_images.keras" not in loaded
+    assert not {"sknorm_images.keras", "sknorm_images.plotting"} & set(loaded)
 
 
 @pytest.mark.parametrize("name", sknorm_images.__all__)
@@ -188,10 +194,20 @@ def test_the_adapter_without_keras_says_what_to_install():
     assert "KERAS_BACKEND=jax" in last
 
 
-def test_everything_else_works_without_keras():
+def test_the_pictures_without_matplotlib_say_what_to_install():
+    process = run(
+        "import sys\nsys.modules['matplotlib'] = None\nimport sknorm_images.plotting"
+    )
+    assert process.returncode == 1
+    last = process.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: sknorm_images.plotting needs matplotlib")
+    assert last.endswith('Run: python -m pip install "sknorm-images[plot]"')
+
+
+def test_everything_else_works_without_keras_and_matplotlib():
     process = run(
         "import sys\n"
-        "sys.modules['keras'] = None\n"
+        "sys.modules['keras'] = sys.modules['matplotlib'] = None\n"
         "import numpy as np\n"
         "import sknorm_images\n"
         "x = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)\n"
