@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from typing import Any
 
 from docutils import nodes
@@ -13,6 +14,8 @@ from sphinx.application import Sphinx
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before an example imports Keras
 
 import sknorm_images
+import sknorm_images.keras
+import sknorm_images.plotting
 
 project = "sknorm_images"
 author = "the sknorm_images developers"
@@ -34,6 +37,7 @@ if "READTHEDOCS" in os.environ:  # elsewhere the build needs no network
         "numpy": ("https://numpy.org/doc/stable", None),
         "sklearn": ("https://scikit-learn.org/stable", None),
         "joblib": ("https://joblib.readthedocs.io/en/stable", None),
+        "matplotlib": ("https://matplotlib.org/stable", None),
     }
 
 exclude_patterns: list[str] = ["examples/README.rst"]
@@ -41,7 +45,7 @@ templates_path: list[str] = ["_templates"]
 nitpicky = True
 nitpick_ignore_regex: list[tuple[str, str]] = [
     # Others' names, which only intersphinx can find.
-    (r"py:.*", r"(joblib|numpy|pandas|pathlib|sklearn)\..*"),
+    (r"py:.*", r"(joblib|matplotlib|numpy|pandas|pathlib|sklearn)\..*"),
 ]
 
 # Pages.
@@ -61,12 +65,10 @@ sphinx_gallery_conf: dict[str, Any] = {
     "gallery_dirs": "auto_examples",
     "backreferences_dir": "auto_examples/backreferences",
     "doc_module": ("sknorm_images",),
-    "reference_url": {"sknorm_images": None},
     "download_all_examples": False,
     "write_computation_times": False,
     "show_signature": False,
     "remove_config_comments": True,
-    "matplotlib_animations": False,
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -97,6 +99,18 @@ def skip_what_others_document(
     return None if module.split(".")[0] == "sknorm_images" else True
 
 
+def write_public_names_in_full(
+    app: Sphinx, what: str, name: str, member: Any, options: Any, lines: list[str]
+) -> None:
+    """Let docstrings of one module link to what is public in another."""
+    for i, line in enumerate(lines):
+        lines[i] = re.sub(
+            r"(?<!`)`(\w+)`(?!`)",
+            lambda found: f"`~{PUBLIC[found[1]]}`" if found[1] in PUBLIC else found[0],
+            line,
+        )
+
+
 def link_public_names(app: Sphinx, doctree: nodes.document) -> None:
     """Link code such as `Resizer` in a page to the page of that class or function."""
     source = str(doctree.get("source", ""))
@@ -114,9 +128,7 @@ def link_public_names(app: Sphinx, doctree: nodes.document) -> None:
 
 def public_names() -> dict[str, str]:
     """Map the names that pages use to full ones."""
-    import sknorm_images.keras
-
-    modules = (sknorm_images, sknorm_images.keras)
+    modules = (sknorm_images, sknorm_images.keras, sknorm_images.plotting)
     full = [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
     return {short: name for name in full for short in (name, name.rpartition(".")[2])}
 
@@ -126,6 +138,7 @@ NO_LINKS_IN = nodes.title | nodes.reference | pending_xref
 
 
 def setup(app: Sphinx) -> None:
-    """Connect the two functions above."""
+    """Connect the functions above."""
     app.connect("autodoc-skip-member", skip_what_others_document)
+    app.connect("autodoc-process-docstring", write_public_names_in_full)
     app.connect("doctree-read", link_public_names)

@@ -28,8 +28,8 @@ photos = load_image_folder(folder)
 print(len(photos.filenames), "files of", photos.target_names)
 
 # %%
-# `~sknorm_images.JpegLoader` and `~sknorm_images.Resizer` only describe what is to be done. The
-# grid is the first time that files are opened, twelve of them.
+# `~sknorm_images.JpegLoader` and `~sknorm_images.Resizer` only describe what is to be done.
+# The grid is the first time that files are opened, twelve of them.
 
 import matplotlib.pyplot as plt
 
@@ -44,8 +44,8 @@ plt.show()
 # The classifier
 # --------------
 #
-# 8 x 8 grey pixels are a hard test. `~sknorm_images.ImageFlattener` makes a row of 64 numbers of
-# each image.
+# 8 x 8 grey pixels are a hard test. `~sknorm_images.ImageFlattener` makes a row of 64 numbers
+# of each image.
 
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import Pipeline

@@ -38,7 +38,9 @@ for channel, color in enumerate(("tab:red", "tab:green", "tab:blue")):
     ax.plot(numbers, off[:, channel], "o-", color=color, label=f"float32, {color[4:]}")
 ax.axhline(0, color="black", linewidth=1, label="ChannelStandardScaler")
 stuck = 2**32 / (np.array(numbers[5:]) * two[0, ..., 0].size)
-ax.plot(numbers[5:], 100 * (stuck / exact.mean() - 1), ":", color="grey", label="2**32 / pixels")
+ax.plot(
+    numbers[5:], 100 * (stuck / exact.mean() - 1), ":", color="grey", label="2**32 / pixels"
+)
 ax.set(xlabel="images", ylabel="mean off by %")
 ax.legend()
 plt.show()

@@ -11,8 +11,8 @@ impressed.
 # Photographs in fog
 # ------------------
 #
-# Pieces of scikit-learn's photograph of a temple, as if taken in fog: between grey levels 90 and
-# 170. Three files of the 60 carry a black border and a white stamp.
+# Pieces of scikit-learn's photograph of a temple, as if taken in fog: between grey levels 90
+# and 170. Three files of the 60 carry a black border and a white stamp.
 
 import io
 
@@ -20,7 +20,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_sample_image
 
-photo = Image.fromarray(load_sample_image("china.jpg")).point(lambda level: 90 + level * 80 / 255)
+photo = Image.fromarray(load_sample_image("china.jpg")).point(
+    lambda level: 90 + level * 80 / 255
+)
 random = np.random.default_rng(0)
 files = []
 for i in range(60):
@@ -49,8 +51,8 @@ for name, pipeline in (("minimum to maximum", plain), ("1 % to 99 %", robust)):
     print(f"{name}: from {scaler.data_min_} to {scaler.data_max_}")
 
 # %%
-# The percentiles come from the histogram that ``fit`` counts, so they are exact and need no second
-# pass. The bars are the pixels, the band is the range that becomes 0 to 1.
+# The percentiles come from the histogram that ``fit`` counts, so they are exact and need no
+# second pass. The bars are the pixels, the band is the range that becomes 0 to 1.
 
 import matplotlib.pyplot as plt
 
@@ -65,7 +67,9 @@ for pipeline in (plain, robust):
 # ------------------------------------
 
 figure, axes = plt.subplots(2, 3, figsize=(8, 4.4), layout="constrained")
-for row, (name, pipeline) in zip(axes, (("min, max", plain), ("1 %, 99 %", robust)), strict=True):
+for row, (name, pipeline) in zip(
+    axes, (("min, max", plain), ("1 %, 99 %", robust)), strict=True
+):
     for ax, image in zip(row, pipeline.transform(files[:3]), strict=True):
         ax.imshow(image, vmin=0, vmax=1)
         ax.set_axis_off()

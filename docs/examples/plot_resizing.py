@@ -2,7 +2,8 @@
 Filters and aspect ratios
 =========================
 
-What `~sknorm_images.Resizer` makes of one photograph: by filter, and by what becomes of its aspect ratio.
+What `~sknorm_images.Resizer` makes of one photograph: by filter, and by what becomes of its
+aspect ratio.
 """
 
 # %%
@@ -25,8 +26,8 @@ photo = JpegLoader().transform([file])
 # Filters
 # -------
 #
-# 640 x 427 pixels become 96 x 64. "nearest" takes one pixel of 44 and drops the others: the roof
-# breaks up into steps. All others take every pixel into account.
+# 640 x 427 pixels become 96 x 64. "nearest" takes one pixel of 44 and drops the others: the
+# roof breaks up into steps. All others take every pixel into account.
 
 names = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 images = [Resizer((64, 96), interpolation=name).transform(photo)[0] for name in names]
@@ -37,8 +38,8 @@ plt.show()
 # Aspect ratio
 # ------------
 #
-# To a square, the photograph can be stretched, cut, or fitted in. Padding counts as pixels in the
-# statistics of a scaler.
+# To a square, the photograph can be stretched, cut, or fitted in. Padding counts as pixels in
+# the statistics of a scaler.
 
 names = ["ignore", "crop", "pad"]
 images = [Resizer(128, aspect_ratio=name).transform(photo)[0] for name in names]

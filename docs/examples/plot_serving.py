@@ -2,9 +2,9 @@
 Serving from bytes, in a fresh process
 ======================================
 
-A server gets uploads as bytes. It has to normalise them as training did, to the last bit, and
-should not need a copy of the training code for that. Here the fitted pipeline is saved, loaded in
-another process, and fed with bytes.
+A server gets uploads as bytes. It has to normalise them as training did, to the last bit,
+and should not need a copy of the training code for that. Here the fitted pipeline is saved,
+loaded in another process, and fed with bytes.
 """
 
 # %%
@@ -40,9 +40,9 @@ print(f"{(folder / 'classifier.joblib').stat().st_size / 1000:.0f} kB")
 # The server
 # ----------
 #
-# It knows the file, and nothing of how the pipeline was made. It reads the upload from its standard
-# input, and writes the probability of each class. ``n_jobs`` was saved too, so it sets what suits
-# one image. (Load only files that you trust: a pickle runs code.)
+# It knows the file, and nothing of how the pipeline was made. It reads the upload from its
+# standard input, and writes the probability of each class. ``n_jobs`` was saved too, so it
+# sets what suits one image. (Load only files that you trust: a pickle runs code.)
 
 import subprocess
 import sys
