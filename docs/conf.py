@@ -42,6 +42,7 @@ if "READTHEDOCS" in os.environ:  # elsewhere the build needs no network
 
 exclude_patterns: list[str] = ["examples/README.rst"]
 templates_path: list[str] = ["_templates"]
+smartquotes = False  # the quotes of Python are straight
 nitpicky = True
 nitpick_ignore_regex: list[tuple[str, str]] = [
     # Others' names, which only intersphinx can find.
@@ -71,6 +72,7 @@ sphinx_gallery_conf: dict[str, Any] = {
     "remove_config_comments": True,
 }
 
+toc_object_entries_show_parents = "hide"
 html_theme = "pydata_sphinx_theme"
 html_title = "sknorm_images"
 html_static_path: list[str] = ["_static"]
@@ -78,6 +80,7 @@ html_css_files: list[str] = ["style.css"]
 html_favicon = "_static/favicon.svg"
 html_copy_source = False
 html_show_sphinx = False
+html_context: dict[str, str] = {"default_mode": "auto"}  # light or dark, as the reader has it
 html_theme_options: dict[str, Any] = {
     "logo": {"text": "sknorm_images"},
     "show_prev_next": True,

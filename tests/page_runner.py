@@ -21,11 +21,10 @@ ROOT = Path(__file__).parent.parent
 
 class Example(NamedTuple):
     code: str  # on the lines that it has in the page
-    output: str | None  # what the page says next that it prints, if it does
+    output: str | None  # what the page says right behind it
 
 
 def examples_of(page: str) -> list[Example]:
-    """Read the blocks of Python in a page, each with a block of output right behind it."""
     text = (ROOT / page).read_text("utf-8")
     pattern = r"^```python\n(.*?)^```\n(?:\n```output\n(.*?)^```\n)?"
     return [
@@ -34,33 +33,34 @@ def examples_of(page: str) -> list[Example]:
     ]
 
 
-def run(page: str, photos: Path) -> None:
-    """Run a page in a folder of its own, which holds `photos`; raise where it is wrong."""
+def run(page: str) -> None:
+    """Run a page in the current folder; raise where it is wrong."""
     names: dict[str, object] = {"__name__": "__main__"}
-    checker = doctest.OutputChecker()
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        shutil.copytree(photos, "photos")
-        for code, expected in examples_of(page):
-            with contextlib.redirect_stdout(io.StringIO()) as printed:
-                exec(compile(code, page, "exec"), names)
-            got = printed.getvalue()
-            if expected is not None and not checker.check_output(
-                expected, got, doctest.ELLIPSIS
-            ):
-                line = code.rstrip().count("\n") + 1
-                raise AssertionError(f"{page}, line {line}: it prints\n{got}")
+    for code, expected in examples_of(page):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(code, page, "exec"), names)
+        got = printed.getvalue()
+        if expected is not None and not agree(expected, got):
+            line = code.rstrip().count("\n") + 1
+            raise AssertionError(f"{page}, line {line}, prints\n{got}")
+
+
+def agree(expected: str, got: str) -> bool:
+    """Compare as doctest does, with ... for anything."""
+    return doctest.OutputChecker().check_output(expected, got, doctest.ELLIPSIS)
 
 
 def main() -> None:
     os.environ.setdefault("KERAS_BACKEND", "jax")
     from sknorm_images.demo import make_photo_folder
 
-    with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder, "photos")
-        make_photo_folder(photos)
+    # One folder, emptied for each page: joblib's workers stay in the one that they began in.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for page in sys.argv[1:]:
-            print(page, file=sys.stderr, flush=True)
-            run(page, photos)
+            make_photo_folder(Path("photos"))
+            run(page)
+            for entry in Path().iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 if __name__ == "__main__":

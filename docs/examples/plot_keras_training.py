@@ -7,6 +7,8 @@ another, while threads decode the next ones. The backend here is JAX; TensorFlow
 do the same.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # A quarter of the files is held out. The statistics come from the others alone.
 

@@ -7,6 +7,8 @@ the same numbers, whatever they look like themselves; and for a pretrained model
 constants that it was trained with. This example looks at what comes out.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # Two folders
 # -----------
