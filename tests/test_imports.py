@@ -59,7 +59,16 @@ KERAS = [
 ]
 SHARED = {"_parameters", "_sample_weights", "_cancellation"}
 PLOTTING = ["plotting"]
-PROGRAMS = ["demo", "__main__"]
+PROGRAMS = [
+    "demo",
+    "cli._files",
+    "cli._terminal",
+    "cli._batches",
+    "cli._report",
+    "cli._commands",
+    "cli.__init__",
+    "__main__",
+]
 MODULES = [*LAYERS, *KERAS, *PLOTTING, *PROGRAMS]
 
 
@@ -125,8 +134,9 @@ def test_the_pictures_use_public_names_and_the_checks_of_parameters(module):
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
-def test_a_program_imports_public_names_alone(module):
-    assert own_modules(module) <= {"__init__", "keras.__init__", "demo"}
+def test_a_program_imports_public_names_and_its_own_modules_below(module):
+    below = PROGRAMS[: PROGRAMS.index(module)]
+    assert own_modules(module) <= {"__init__", "keras.__init__", "plotting", *below}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +153,10 @@ def test_a_program_imports_public_names_alone(module):
         ("torch", set()),
         ("pandas", set()),
         ("polars", set()),
-        ("matplotlib", {"plotting"}),
+        ("matplotlib", {"plotting", "cli._report"}),
+        ("typer", {"cli._terminal", "cli._commands", "cli.__init__"}),
+        ("rich", {"cli._terminal", "cli.__init__"}),
+        ("jinja2", {"cli._report", "cli.__init__"}),
     ],
 )
 def test_an_optional_library_is_imported_only_where_it_belongs(library, importers):

@@ -1,0 +1,217 @@
+"""Files in and out: photos of a folder, saved pipelines, and output that is whole."""
+
+from __future__ import annotations
+
+import os
+import pickletools
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+from zipfile import ZipFile
+
+import joblib
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+_EXTENSIONS = (".jpg", ".jpeg")
+
+
+def image_files(folders: Iterable[Path]) -> list[str]:
+    """List the JPEG files in folders, at any depth, sorted, each once.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        The folders. As in `load_image_folder`, hidden entries are skipped, and links to
+        folders are followed in the folder itself, not below.
+
+    Returns
+    -------
+    list of str
+        The paths, folder by folder.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a folder cannot be read, or holds no such files.
+    """
+    found: dict[Path, str] = {}  # by absolute path: folders may lie in one another
+    for folder in folders:
+        links = [
+            entry
+            for entry in folder.iterdir()
+            if entry.is_symlink() and entry.is_dir() and not entry.name.startswith(".")
+        ]
+        paths = sorted(chain.from_iterable(_walk(top) for top in (folder, *links)))
+        if not paths:
+            raise ValueError(
+                f"{str(folder)!r} holds no files that end in {' or '.join(_EXTENSIONS)}, at "
+                "any depth. Check the path."
+            )
+        for path in paths:
+            found.setdefault(path.absolute(), str(path))
+    return list(found.values())
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(top, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and name.lower().endswith(_EXTENSIONS):
+                yield Path(parent, name)
+
+
+def _raise(error: OSError) -> None:
+    raise error  # os.walk would pass over a folder that it may not read
+
+
+def load_pipeline(path: Path) -> Pipeline:
+    """Load a pipeline that joblib saved, which runs whatever code the file holds.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Pipeline
+        The pipeline.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be opened, or holds no pipeline.
+    """
+    with path.open("rb") as file:
+        try:
+            pipeline = joblib.load(file)
+        except Exception as error:  # broken pickles raise anything
+            raise ValueError(
+                f"{str(path)!r} cannot be loaded ({type(error).__name__}: {error}). Pass a "
+                "file that `sknorm-images fit` or joblib.dump made."
+            ) from error
+    if not isinstance(pipeline, Pipeline):
+        raise ValueError(
+            f"{str(path)!r} holds a {type(pipeline).__name__}, and no pipeline. Pass a file "
+            "that `sknorm-images fit` or joblib.dump made."
+        )
+    return pipeline
+
+
+def saved_version(path: Path) -> str:
+    """Read which version of this package saved a pipeline; estimators do not keep it.
+
+    Parameters
+    ----------
+    path : Path
+        A file of `joblib.dump`.
+
+    Returns
+    -------
+    str
+        The version, or "unknown", as for compressed files.
+    """
+    # The loader comes first, before any array, whose raw bytes are no opcodes.
+    with path.open("rb") as file, suppress(ValueError):
+        strings = (value for _, value, _ in pickletools.genops(file) if isinstance(value, str))
+        for value in strings:
+            if value == "_sknorm_images_version":
+                return next(strings, "unknown")
+    return "unknown"
+
+
+def check_output(path: Path, force: bool) -> None:
+    """Refuse an output that could not be written, before the work begins.
+
+    Parameters
+    ----------
+    path : Path
+        Where the output goes.
+    force : bool
+        Whether a file may be overwritten.
+
+    Raises
+    ------
+    OSError
+        If there is no such folder, or something in the way.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {str(path.parent)!r} to write {path.name!r} to. Make it."
+        )
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder. Name a file to write.")
+    if path.exists() and not force:
+        raise FileExistsError(
+            f"{str(path)!r} exists. Pass --force to overwrite it, or another --output."
+        )
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file whole or not at all: beside it first, then in its place.
+
+    Parameters
+    ----------
+    path : Path
+        Where the output goes.
+
+    Yields
+    ------
+    binary file
+        What takes the place of `path` if the block ends well.
+    """
+    part = path.with_name(f".sknorm-images-{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say of which file
+            error.filename = str(path)
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_npz(
+    file: IO[bytes],
+    blocks: Iterator[NDArray[Any]],
+    n_rows: int,
+    others: Mapping[str, NDArray[Any]],
+) -> None:
+    """Write arrays as `numpy.savez` does, the array ``images`` block by block.
+
+    Parameters
+    ----------
+    file : binary file
+        Where to.
+    blocks : iterator of ndarray
+        The rows of ``images``, of one dtype.
+    n_rows : int
+        How many there are in all.
+    others : mapping of str to ndarray
+        Further arrays, which are read when the blocks are through.
+    """
+    first = next(blocks)
+    header = {
+        "descr": npy.dtype_to_descr(first.dtype),
+        "fortran_order": False,
+        "shape": (n_rows, *first.shape[1:]),
+    }
+    with ZipFile(file, "w") as archive:
+        with archive.open("images.npy", "w", force_zip64=True) as member:
+            npy.write_array_header_1_0(member, header)
+            for block in chain([first], blocks):
+                member.write(np.ascontiguousarray(block).data)
+        for name, array in others.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                npy.write_array(member, array, allow_pickle=False)

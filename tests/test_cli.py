@@ -1,0 +1,823 @@
+"""``sknorm-images``: every command, as a process or called here, on good and on bad input."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+import tracemalloc
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline
+
+import sknorm_images
+from sknorm_images import (
+    ChannelMinMaxScaler,
+    ChannelStandardScaler,
+    ImageFlattener,
+    check_images,
+    load_image_folder,
+    make_image_pipeline,
+)
+from sknorm_images.__main__ import main
+from tests.conftest import encode
+
+COMMAND = [sys.executable, "-m", "sknorm_images"]
+COMMANDS = ["fit", "transform", "check", "show", "report", "demo"]
+SIZE = (32, 48)
+
+
+class Finished(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Finished]
+
+
+def run(*arguments: str | Path, command: list[str] = COMMAND) -> Finished:
+    """Run a command as a process; what it writes is no terminal."""
+    process = subprocess.run(
+        [*command, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=quiet_environment(),
+    )
+    return Finished(process.returncode, process.stdout, process.stderr)
+
+
+def quiet_environment() -> dict[str, str]:
+    """The environment without what makes programs take a file for a terminal."""
+    forced = {"FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "COLUMNS"}
+    return {name: value for name, value in os.environ.items() if name not in forced}
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """The command in this process, which is faster."""
+
+    def call(*arguments: str | Path) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["sknorm-images", *map(str, arguments)])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # typer sets its own
+        capsys.readouterr()
+        try:
+            status = main()
+        except SystemExit as end:
+            status = end.code
+        return Finished(status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folder(files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of twelve files each, the files of `files` in turn."""
+    folder = tmp_path_factory.mktemp("my photos")
+    for i, file in enumerate(files):
+        path = folder / ("flower", "old temple")[i % 2] / Path(file).name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(Path(file).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Path]:
+    """What `fit` printed as a process, and what it wrote."""
+    output = tmp_path_factory.mktemp("fitted") / "pipeline.joblib"
+    return run("fit", folder, "-o", output, "--size", "32x48"), output
+
+
+@pytest.fixture
+def with_broken(photos: list[Image.Image], tmp_path: Path) -> tuple[Path, list[str]]:
+    """Ten files in no classes, and the names of those that are broken: one is not alone."""
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for i in range(10):
+        photo = photos[i % 2].crop((20 * i, 10 * i, 20 * i + 90, 10 * i + 70))
+        content = encode(photo)
+        (folder / f"{i}.jpg").write_bytes(content[:-60] if i in (1, 8, 9) else content)
+    return folder, [str(folder / f"{i}.jpg") for i in (1, 8, 9)]
+
+
+def table_rows(out: str) -> dict[str, list[float]]:
+    """The numbers of a table, by the word that their row begins with."""
+    rows = [line.split() for line in out.splitlines()]
+    return {
+        row[0]: [float(number) for number in row[1:]]
+        for row in rows
+        if row and row[0] in ("red", "green", "blue", "grey")
+    }
+
+
+def names_of(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def parts_in(folder: Path) -> list[str]:
+    return [name for name in names_of(folder) if name.endswith(".part")]
+
+
+def assert_refused(finished: Finished, *words: str) -> None:
+    """One line on stderr, nothing on stdout, status 2."""
+    assert finished.status == 2, finished
+    assert finished.out == ""
+    [line] = finished.err.splitlines()
+    for word in words:
+        assert word in line
+
+
+# The program
+
+
+def test_the_script_of_the_package_is_the_same_program():
+    project = Path(sknorm_images.__file__).parents[1] / "pyproject.toml"
+    entry = tomllib.loads(project.read_text())["project"]["scripts"]["sknorm-images"]
+    module, _, name = entry.partition(":")
+    assert getattr(import_module(module), name) is main
+
+
+def test_the_version_is_printed_alone():
+    finished = run("--version")
+    assert finished == (0, sknorm_images.__version__ + "\n", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_has_an_example(command, call):
+    finished = call(command, "--help")
+    assert finished.status == 0
+    assert f"Example: sknorm-images {command}" in " ".join(finished.out.split())
+
+
+def test_the_help_says_which_side_of_the_size_is_first(call):
+    assert "HEIGHTxWIDTH" in call("fit", "--help").out
+
+
+@pytest.mark.parametrize("command", ["show", "transform", "report"])
+def test_the_help_warns_that_loading_runs_code(command, call):
+    text = re.sub(r"[\s│]+", " ", call(command, "--help").out)
+    assert "pickle" in text
+    assert re.search("runs (whatever )?code", text)
+
+
+def test_without_typer_it_says_what_to_install():
+    code = (
+        "import sys; sys.modules['typer'] = None\n"
+        "from sknorm_images.__main__ import main; sys.exit(main())"
+    )
+    finished = run("fit", "photos", command=[sys.executable, "-c", code])
+    assert_refused(finished, 'python -m pip install "sknorm-images[cli]"')
+
+
+@pytest.mark.parametrize(
+    "arguments", [["fit"], ["nonsense"], ["fit", "photos", "--nonsense"], ["check"]]
+)
+def test_a_wrong_command_line_has_status_2(arguments, call):
+    finished = call(*arguments)
+    assert (finished.status, finished.out) == (2, "")
+    assert "Traceback" not in finished.err
+
+
+# fit
+
+
+def test_fit_prints_the_statistics_that_numpy_finds(fitted, pixels):
+    finished, _ = fitted
+    assert (finished.status, finished.err) == (0, "")
+    assert "fitted on 24 images" in finished.out
+    assert "mean_" in finished.out
+    flat = pixels.reshape(-1, 3).astype(np.float64)
+    printed = table_rows(finished.out)
+    assert list(printed) == ["red", "green", "blue"]
+    expected = np.stack([flat.mean(axis=0), flat.var(axis=0), flat.std(axis=0)], axis=1)
+    np.testing.assert_allclose(list(printed.values()), expected, rtol=1e-5)  # six digits
+
+
+def test_fit_saves_what_fit_in_python_learns(fitted, folder):
+    saved = joblib.load(fitted[1])
+    expected = make_image_pipeline(SIZE).fit(load_image_folder(folder).filenames)
+    assert repr(saved) == repr(expected)
+    assert saved["scale"].statistics_ == expected["scale"].statistics_
+    assert saved["scale"].n_samples_seen_ == 24
+    for name in ("mean_", "var_", "scale_", "n_features_in_"):
+        assert np.array_equal(getattr(saved["scale"], name), getattr(expected["scale"], name))
+
+
+@pytest.mark.parametrize("batch", [1, 2**24])
+def test_fit_learns_the_same_from_batches_of_any_size(
+    batch, fitted, folder, tmp_path, call, monkeypatch
+):
+    monkeypatch.setattr("sknorm_images.cli._batches._BYTES_PER_BATCH", batch)
+    output = tmp_path / "new.joblib"
+    assert call("fit", folder, "-o", output, "--size", "32x48", "-j", "1").status == 0
+    saved, expected = joblib.load(output)["scale"], joblib.load(fitted[1])["scale"]
+    assert saved.statistics_ == expected.statistics_
+    assert np.array_equal(saved.scale_, expected.scale_)
+
+
+def test_fit_hands_every_option_to_its_step(folder, tmp_path, call):
+    output = tmp_path / "pipeline.joblib"
+    finished = call(
+        *("fit", folder, "-o", output, "--size", "40", "--color-mode", "grayscale"),
+        *("--interpolation", "bicubic", "--aspect-ratio", "crop", "--on-error", "blank"),
+        *("--scaler", "minmax", "--quantile-range", "5", "95", "--feature-range", "-1", "1"),
+        *("--clip", "--jobs", "2"),
+    )
+    assert finished.status == 0
+    expected = make_image_pipeline(
+        40,
+        ChannelMinMaxScaler((-1, 1), quantile_range=(5, 95), clip=True),
+        color_mode="grayscale",
+        interpolation="bicubic",
+        aspect_ratio="crop",
+        on_error="blank",
+    ).fit(load_image_folder(folder).filenames)
+    saved = joblib.load(output)
+    assert saved.get_params(deep=True).keys() == expected.get_params(deep=True).keys()
+    for step in ("load", "resize", "scale"):
+        assert saved[step].get_params() == expected[step].get_params()
+    levels = np.asarray(expected[:2].transform(load_image_folder(folder).filenames)).ravel()
+    low, high = np.percentile(levels, (5, 95))
+    assert table_rows(finished.out)["grey"][1:3] == [low, high]
+
+
+def test_fit_takes_the_fast_engine_too(folder, tmp_path, call):
+    output = tmp_path / "pipeline.joblib"
+    assert call("fit", folder, "-o", output, "--size", "9", "--engine", "simd").status == 0
+    assert joblib.load(output)["resize"].engine == "simd"
+
+
+def test_fit_stops_at_a_broken_file_and_writes_nothing(with_broken, tmp_path, call):
+    folder, broken = with_broken
+    finished = call("fit", folder, "-o", tmp_path / "p.joblib")
+    assert_refused(finished, "image 1, ", broken[0], "truncated")
+    assert names_of(tmp_path) == ["flat"]
+
+
+def test_the_position_of_a_broken_file_is_that_in_the_folder(
+    with_broken, tmp_path, call, monkeypatch
+):
+    monkeypatch.setattr("sknorm_images.cli._batches._BYTES_PER_BATCH", 1)
+    monkeypatch.setattr("sknorm_images.cli._batches.cpu_count", lambda: 1)  # 4 a batch
+    folder, broken = with_broken
+    (folder / "1.jpg").unlink()
+    finished = call("fit", folder, "-o", tmp_path / "p.joblib")
+    assert_refused(finished, "image 7, ", broken[1])
+
+
+def test_fit_names_each_file_that_it_leaves_out(with_broken, tmp_path, call, monkeypatch):
+    monkeypatch.setattr("sknorm_images.cli._batches._BYTES_PER_BATCH", 1)
+    monkeypatch.setattr("sknorm_images.cli._batches.cpu_count", lambda: 1)  # 4, 4 and 2
+    folder, broken = with_broken
+    output = tmp_path / "p.joblib"
+    finished = call("fit", folder, "-o", output, "--on-error", "blank", "--size", "16")
+    assert finished.status == 0
+    assert "fitted on 7 images" in finished.out
+    lines = finished.err.splitlines()
+    assert len(lines) == 3
+    for line, path in zip(lines, broken, strict=True):
+        assert line.startswith(f"sknorm-images: warning: {path}: image file is truncated")
+    good = [path for path in load_image_folder(folder).filenames if path not in broken]
+    expected = make_image_pipeline(16).fit(good)["scale"]
+    assert joblib.load(output)["scale"].statistics_ == expected.statistics_
+
+
+def test_a_folder_of_broken_files_alone_is_refused(tmp_path, call):
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        (tmp_path / "photos" / f"{i}.jpg").write_bytes(b"nothing")
+    output = tmp_path / "p.joblib"
+    finished = call("fit", tmp_path / "photos", "-o", output, "--on-error", "blank")
+    assert finished.status == 2
+    assert "none of the 3 images can be read" in finished.err.splitlines()[-1]
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--size", "0"], "size=0"),
+        (["--size", "64,64"], "HEIGHTxWIDTH"),
+        (["--size", "64x"], "HEIGHTxWIDTH"),
+        (["--scaler", "robust"], "scaler='robust'"),
+        (["--color-mode", "cmyk"], "color_mode='cmyk'"),
+        (["--interpolation", "cubic"], "interpolation='cubic'"),
+        (["--aspect-ratio", "keep"], "aspect_ratio='keep'"),
+        (["--engine", "gpu"], "engine='gpu'"),
+        (["--engine", "simd", "--interpolation", "box"], "engine='simd'"),
+        (["--on-error", "skip"], "on_error='skip'"),
+        (["--jobs", "0"], "n_jobs"),
+        (["--clip"], "--scaler standard takes no --clip"),
+        (["--quantile-range", "1", "99"], "takes no --quantile-range"),
+        (["--scaler", "minmax", "--quantile-range", "9", "1"], "quantile_range=(9.0, 1.0)"),
+        (["--scaler", "minmax", "--feature-range", "1", "1"], "feature_range=(1.0, 1.0)"),
+        (["--size", "1000000x1000000"], ""),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options, words, folder, tmp_path, call):
+    output = tmp_path / "p.joblib"
+    assert_refused(call("fit", folder, "-o", output, *options), words)
+    assert names_of(tmp_path) == []
+
+
+def test_a_missing_library_is_named(folder, tmp_path, call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cykooz_resizer", None)
+    monkeypatch.delitem(sys.modules, "sknorm_images._simd", raising=False)
+    monkeypatch.delattr(sknorm_images, "_simd", raising=False)
+    finished = call("fit", folder, "-o", tmp_path / "p.joblib", "--engine", "simd")
+    assert_refused(finished, 'pip install "sknorm-images[simd]"')
+
+
+@pytest.mark.parametrize("command", ["fit", "transform", "check", "report"])
+def test_a_folder_that_is_not_there_is_refused(command, fitted, tmp_path, call):
+    options = {
+        "fit": ["-o", tmp_path / "out"],
+        "check": [],
+    }.get(command, ["-p", fitted[1], "-o", tmp_path / "out"])
+    missing = tmp_path / "no such folder"
+    assert_refused(
+        call(command, missing, *options), f"sknorm-images {command}: ", str(missing)
+    )
+
+
+@pytest.mark.parametrize("command", ["fit", "transform", "check", "report"])
+def test_a_folder_without_images_is_refused(command, fitted, tmp_path, call):
+    (tmp_path / "empty").mkdir()
+    options = {
+        "fit": ["-o", tmp_path / "out"],
+        "check": [],
+    }.get(command, ["-p", fitted[1], "-o", tmp_path / "out"])
+    finished = call(command, tmp_path / "empty", *options)
+    assert_refused(finished, "holds no files that end in .jpg or .jpeg")
+
+
+# Output files
+
+
+def outputs(folder: Path, pipeline: Path, output: Path) -> list[list[str | Path]]:
+    return [
+        ["fit", folder, "--size", "8", "-o", output],
+        ["transform", folder, "-p", pipeline, "-o", output],
+        ["report", folder, "-p", pipeline, "-o", output],
+    ]
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["fit", "transform", "report"])
+def test_an_output_is_overwritten_only_with_force(which, fitted, folder, tmp_path, call):
+    output = tmp_path / "out"
+    output.write_bytes(b"old")
+    arguments = outputs(folder, fitted[1], output)[which]
+    assert_refused(call(*arguments), str(output), "--force")
+    assert output.read_bytes() == b"old"
+    assert call(*arguments, "--force").status == 0
+    assert len(output.read_bytes()) > 1000
+    assert names_of(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["fit", "transform", "report"])
+def test_an_output_without_a_folder_is_refused(which, fitted, folder, tmp_path, call):
+    output = tmp_path / "missing" / "out"
+    finished = call(*outputs(folder, fitted[1], output)[which])
+    assert_refused(finished, str(tmp_path / "missing"))
+
+
+def test_an_output_that_is_a_folder_is_refused(folder, tmp_path, call):
+    finished = call("fit", folder, "-o", tmp_path, "--force")
+    assert_refused(finished, str(tmp_path), "is a folder")
+
+
+def test_what_fails_leaves_the_old_output_as_it_was(with_broken, tmp_path, call):
+    output = tmp_path / "p.joblib"
+    output.write_bytes(b"old")
+    assert_refused(call("fit", with_broken[0], "-o", output, "--force"), "truncated")
+    assert output.read_bytes() == b"old"
+    assert names_of(tmp_path) == ["flat", "p.joblib"]
+
+
+def test_an_output_has_the_permissions_that_the_user_gives_to_files(folder, tmp_path, call):
+    (tmp_path / "plain").write_bytes(b"")
+    assert call("fit", folder, "-o", tmp_path / "p", "--size", "8").status == 0
+    assert (tmp_path / "p").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+# transform
+
+
+def test_transform_writes_what_the_pipeline_gives(fitted, folder, tmp_path):
+    output = tmp_path / "train.npz"
+    finished = run("transform", folder, "-p", fitted[1], "-o", output)
+    assert finished == (0, "", "")
+    photos = load_image_folder(folder)
+    expected = joblib.load(fitted[1]).transform(photos.filenames)
+    with np.load(output) as saved:  # which refuses pickled objects
+        assert set(saved) == {"images", "labels", "class_names", "filenames", "sample_weight"}
+        assert saved["images"].dtype == np.float32
+        assert np.array_equal(saved["images"], expected)
+        assert np.array_equal(saved["labels"], photos.target)
+        assert saved["labels"].dtype == np.int64
+        assert saved["class_names"].tolist() == ["flower", "old temple"]
+        assert saved["filenames"].tolist() == photos.filenames.tolist()
+        assert np.array_equal(saved["sample_weight"], np.ones(24))
+
+
+def test_a_folder_without_classes_has_no_labels(fitted, folder, tmp_path, call):
+    output = tmp_path / "out.npz"
+    assert call("transform", folder / "flower", "-p", fitted[1], "-o", output).status == 0
+    with np.load(output) as saved:
+        assert set(saved) == {"images", "filenames", "sample_weight"}
+        assert len(saved["images"]) == 12
+
+
+def test_images_left_blank_are_zeros_of_weight_0(with_broken, tmp_path, call, monkeypatch):
+    monkeypatch.setattr("sknorm_images.cli._batches._BYTES_PER_BATCH", 1)
+    monkeypatch.setattr("sknorm_images.cli._batches.cpu_count", lambda: 1)  # 4, 4 and 2
+    folder, broken = with_broken
+    files = load_image_folder(folder).filenames
+    pipeline = make_image_pipeline(16, on_error="blank")
+    with pytest.warns(UserWarning, match="3 of 10"):
+        pipeline.fit(files)
+    joblib.dump(pipeline, tmp_path / "p.joblib")
+    output = tmp_path / "out.npz"
+    finished = call("transform", folder, "-p", tmp_path / "p.joblib", "-o", output)
+    assert (finished.status, finished.out) == (0, "")
+    assert [line.split(": ")[2] for line in finished.err.splitlines()] == broken
+    with pytest.warns(UserWarning, match="3 of 10"):
+        expected = pipeline.transform(files)
+    with np.load(output) as saved:
+        assert np.array_equal(saved["images"], expected)
+        assert saved["sample_weight"].tolist() == [1, 0, 1, 1, 1, 1, 1, 1, 0, 0]
+        assert not saved["images"][[1, 8, 9]].any()
+
+
+def test_steps_behind_the_scaler_are_done_too(with_broken, tmp_path, call):
+    folder, _ = with_broken
+    files = load_image_folder(folder).filenames
+    pipeline = make_image_pipeline(16, on_error="blank")
+    pipeline = Pipeline(
+        [*pipeline.steps, ("off", "passthrough"), ("rows", ImageFlattener()), ("pca", PCA(3))]
+    ).set_output(transform="pandas")
+    with pytest.warns(UserWarning, match="3 of 10"):
+        expected = pipeline.fit_transform(files)
+    joblib.dump(pipeline, tmp_path / "p.joblib")
+    output = tmp_path / "out.npz"
+    assert call("transform", folder, "-p", tmp_path / "p.joblib", "-o", output).status == 0
+    with np.load(output) as saved:
+        assert saved["images"].shape == (10, 3)
+        np.testing.assert_allclose(saved["images"], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_images_are_of_the_dtype_that_is_asked_for(dtype, fitted, folder, tmp_path, call):
+    output = tmp_path / "out.npz"
+    arguments = ["transform", folder, "-p", fitted[1], "-o", output, "--dtype", dtype]
+    assert call(*arguments).status == 0
+    expected = joblib.load(fitted[1]).transform(load_image_folder(folder).filenames)
+    with np.load(output) as saved:
+        assert saved["images"].dtype == dtype
+        assert np.array_equal(saved["images"], expected.astype(dtype))
+
+
+def test_a_dtype_that_holds_no_scaled_values_is_refused(fitted, folder, tmp_path, call):
+    for dtype in ("uint8", "int64", "complex64", "nonsense"):
+        finished = call(
+            *("transform", folder, "-p", fitted[1], "-o", tmp_path / "out", "--dtype", dtype)
+        )
+        assert_refused(finished, f"--dtype {dtype}", "float32")
+
+
+def test_values_that_overflow_are_refused_and_nothing_is_written(folder, tmp_path, call):
+    pipeline = make_image_pipeline(16, ChannelStandardScaler(mean=0, std=1e-3))
+    joblib.dump(pipeline, tmp_path / "p.joblib")
+    output = tmp_path / "out.npz"
+    arguments = ["transform", folder, "-p", tmp_path / "p.joblib", "-o", output]
+    assert_refused(call(*arguments, "--dtype", "float16"), "too large for float16")
+    assert names_of(tmp_path) == ["p.joblib"]
+    assert call(*arguments).status == 0
+
+
+@pytest.fixture
+def many(files: list[str], tmp_path: Path) -> Path:
+    """480 files, of which many are the same."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for i in range(480):
+        (folder / f"{i:03}.jpg").symlink_to(files[i % 24])
+    return folder
+
+
+def test_transform_holds_a_batch_in_memory_and_not_all(
+    fitted, many, tmp_path, call, monkeypatch
+):
+    monkeypatch.setattr("sknorm_images.cli._batches._BYTES_PER_BATCH", 2**17)
+    output = tmp_path / "out.npz"
+    call("check", many)  # imports what is imported late
+    tracemalloc.start()
+    try:
+        assert call("transform", many, "-p", fitted[1], "-o", output, "-j", "2").status == 0
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert output.stat().st_size > 480 * 32 * 48 * 3 * 4
+    assert peak < output.stat().st_size / 3
+
+
+def begin_transform(many: Path, pipeline: Path, output: Path) -> subprocess.Popen[str]:
+    """Start to write images, and come back when some are on the disk."""
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, ["transform", many, "-p", pipeline, "-o", output, "-j", "1"])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=quiet_environment(),
+    )
+    deadline = time.monotonic() + 60
+    while not any((output.parent / name).stat().st_size for name in parts_in(output.parent)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return process
+
+
+@pytest.fixture
+def large(tmp_path: Path, photos: list[Image.Image]) -> Path:
+    """A pipeline whose output is large: 3 MiB an image."""
+    pipeline = make_image_pipeline(512, ChannelStandardScaler(mean=100, std=50))
+    joblib.dump(pipeline, tmp_path / "large.joblib")
+    return tmp_path / "large.joblib"
+
+
+def test_a_killed_transform_leaves_nothing_under_the_name_of_the_output(many, large, tmp_path):
+    output = tmp_path / "out.npz"
+    with begin_transform(many, large, output) as process:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL  # it had not ended
+    assert not output.exists()
+    [part] = parts_in(tmp_path)  # hidden, and named after the program
+    assert part.startswith(".sknorm-images-")
+
+
+def test_an_interrupted_transform_has_status_130_and_leaves_nothing(many, large, tmp_path):
+    output = tmp_path / "out.npz"
+    with begin_transform(many, large, output) as process:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (out, "Traceback" in err) == ("", False)
+    assert names_of(tmp_path) == ["large.joblib", "many"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(fitted, folder, tmp_path):
+    output = tmp_path / "out.npz"
+    limit = 200_000  # of 442,368 bytes of pixels
+    process = subprocess.run(
+        [*COMMAND, "transform", str(folder), "-p", str(fitted[1]), "-o", str(output)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    finished = Finished(process.returncode, process.stdout, process.stderr)
+    assert_refused(finished, "File too large", str(output))
+    assert names_of(tmp_path) == []
+
+
+# Pipelines that cannot be used
+
+
+def write_pipeline(path: Path, kind: str) -> None:
+    if kind == "an estimator":
+        joblib.dump(ChannelStandardScaler(), path)
+    elif kind == "a table":
+        joblib.dump({"a": 1}, path)
+    elif kind == "cut off":
+        joblib.dump(make_image_pipeline(8), path)
+        path.write_bytes(path.read_bytes()[:-50])
+    else:
+        path.write_bytes(
+            {"text": b"hello\n", "nothing": b"", "a photo": b"\xff\xd8\xff"}[kind]
+        )
+
+
+@pytest.mark.parametrize(
+    "kind", ["an estimator", "a table", "cut off", "text", "nothing", "a photo"]
+)
+@pytest.mark.parametrize("command", ["show", "transform", "report"])
+def test_a_file_that_is_no_pipeline_is_refused(command, kind, folder, tmp_path, call):
+    path = tmp_path / "p.joblib"
+    write_pipeline(path, kind)
+    arguments = [path] if command == "show" else [folder, "-p", path, "-o", tmp_path / "out"]
+    assert_refused(call(command, *arguments), str(path), "sknorm-images fit")
+    assert names_of(tmp_path) == ["p.joblib"]
+
+
+def test_a_pipeline_file_that_is_not_there_is_refused(tmp_path, call):
+    missing = tmp_path / "p.joblib"
+    assert_refused(call("show", missing), "sknorm-images show: ", str(missing))
+
+
+def test_a_pipeline_of_other_steps_is_refused(folder, tmp_path, call):
+    path = tmp_path / "p.joblib"
+    for steps, word in (
+        ([("pca", PCA())], "JpegLoader"),
+        (make_image_pipeline(8).steps[::2], "Resizer"),
+        (make_image_pipeline(8).steps, "not fitted"),
+    ):
+        joblib.dump(Pipeline(steps), path)
+        for command in ("transform", "report"):
+            finished = call(command, folder, "-p", path, "-o", tmp_path / "out")
+            assert_refused(finished, word)
+
+
+def test_warnings_are_lines_that_name_no_source(fitted, tmp_path, call, monkeypatch):
+    content = fitted[1].read_bytes()
+    path = tmp_path / "p.joblib"
+    path.write_bytes(content.replace(b"\x8c\x050.1.0", b"\x8c\x059.1.0"))
+    monkeypatch.setattr("warnings.filters", [])  # those that make errors of warnings
+    finished = call("show", path)
+    assert finished.status == 0
+    assert "saved by sknorm_images 9.1.0" in finished.out
+    [line] = finished.err.splitlines()
+    assert line.startswith("sknorm-images: warning: This was saved by sknorm_images 9.1.0")
+
+
+# check
+
+
+@pytest.fixture
+def twofold(photos: list[Image.Image], tmp_path: Path) -> tuple[Path, Path]:
+    """Two folders: broken files, files that are there twice, and odd names, at any depth."""
+    contents = [
+        encode(photos[0].crop((50 * i, 0, 50 * i + 60, 40)), quality=80) for i in range(5)
+    ]
+    files = {
+        "train/a.jpg": contents[0],
+        "train/deep/er/b.JPEG": contents[1],
+        "train/deep/c.jpg": contents[0],
+        "train/.hidden/d.jpg": contents[0],
+        "train/notes.txt": b"none",
+        "train/[red]broken[/red] \n\x1b[31m.jpg": contents[2][:-60],
+        "test/e.jpg": contents[1],
+        "test/f.jpg": contents[3],
+    }
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "train", tmp_path / "test"
+
+
+def names_in(folder: Path) -> list[str]:
+    """The files that are to be checked, found another way."""
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    return [
+        str(path)
+        for path in sorted(paths)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def test_check_shows_what_is_broken_and_what_is_there_twice(twofold):
+    train, test = twofold
+    finished = run("check", train, test)
+    assert (finished.status, finished.err) == (1, "")
+    assert "\x1b" not in finished.out
+    title, _, *rows, summary = [line.rstrip() for line in finished.out.splitlines()]
+    assert title == "Problems"
+    assert [re.split("  +", row) for row in rows] == [
+        [rf"{train}/[red]broken[/red] \n\x1b[31m.jpg", rows[0].split("  ")[-1]],
+        [f"{train}/deep/c.jpg", f"same content as {train}/a.jpg"],
+        [f"{test}/e.jpg", f"same content as {train}/deep/er/b.JPEG"],
+    ]
+    assert "truncated" in rows[0]
+    assert summary == "6 files: 1 broken, 2 there twice"
+
+
+def test_check_of_good_files_has_status_0(folder, call):
+    assert call("check", folder) == (0, "24 files: 0 broken, 0 there twice\n", "")
+
+
+def test_check_as_json_is_what_check_images_finds(twofold):
+    finished = run("check", "--json", *twofold)
+    assert (finished.status, finished.err) == (1, "")
+    found = check_images([*names_in(twofold[0]), *names_in(twofold[1])])
+    rows = json.loads(finished.out)
+    assert len(rows) == 6
+    assert {name: [row[name] for row in rows] for name in rows[0]} == {
+        name: column.tolist() for name, column in found.items()
+    }
+
+
+def test_check_as_csv_is_what_check_images_finds(twofold, call):
+    finished = call("check", "--csv", *twofold)
+    assert (finished.status, finished.err) == (1, "")
+    found = check_images([*names_in(twofold[0]), *names_in(twofold[1])])
+    rows = list(csv.DictReader(io.StringIO(finished.out, newline="")))
+    assert {name: [row[name] for row in rows] for name in rows[0]} == {
+        name: [str(value) for value in column.tolist()] for name, column in found.items()
+    }
+
+
+def test_one_of_two_formats_is_refused(folder, call):
+    assert_refused(call("check", folder, "--csv", "--json"), "--json", "--csv")
+
+
+def test_folders_in_one_another_hold_each_file_once(twofold, call):
+    train, _ = twofold
+    finished = call("check", "--json", train / "deep", train, train)
+    names = [row["filename"] for row in json.loads(finished.out)]
+    assert sorted(names) == names_in(train)
+
+
+def test_links_to_folders_are_followed_as_classes_are(folder, tmp_path, call):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "flower").symlink_to(folder / "flower")
+    (tmp_path / "links" / "back").symlink_to(tmp_path / "links")  # a circle
+    rows = json.loads(call("check", "--json", tmp_path / "links").out)
+    expected = load_image_folder(tmp_path / "links", class_names=["flower"]).filenames
+    assert [row["filename"] for row in rows] == expected.tolist()
+
+
+def test_names_that_cannot_be_encoded_are_shown_escaped(folder, tmp_path, call):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (tmp_path / name).write_bytes(b"nothing")
+    finished = call("check", tmp_path)
+    assert finished.status == 1
+    assert r"caf\udce9.jpg" in finished.out
+    [row] = json.loads(call("check", "--json", tmp_path).out)
+    assert row["filename"] == str(tmp_path / name)
+    assert r"caf\udce9.jpg" in call("check", "--csv", tmp_path).out
+
+
+# show
+
+
+def test_show_tells_steps_changed_parameters_and_statistics(fitted):
+    finished = run("show", fitted[1])
+    assert (finished.status, finished.err) == (0, "")
+    lines = [line.split() for line in finished.out.splitlines()]
+    assert f"saved by sknorm_images {sknorm_images.__version__}" in finished.out
+    assert ["load", "JpegLoader()"] in lines
+    assert ["resize", "Resizer(size=(32,", "48))"] in lines
+    assert ["scale", "ChannelStandardScaler()"] in lines
+    assert table_rows(finished.out) == table_rows(fitted[0].out)
+    assert "fitted on 24 images" in finished.out
+
+
+def test_show_does_not_guess_the_version_of_a_compressed_file(fitted, tmp_path, call):
+    joblib.dump(joblib.load(fitted[1]), tmp_path / "p.joblib", compress=3)
+    assert "saved by sknorm_images unknown" in call("show", tmp_path / "p.joblib").out
+
+
+def test_show_tells_that_nothing_was_learned(tmp_path, call):
+    joblib.dump(make_image_pipeline(8, ChannelStandardScaler(mean=1, std=2)), tmp_path / "p")
+    finished = call("show", tmp_path / "p")
+    assert finished.status == 0
+    assert "ChannelStandardScaler(mean=1, std=2)" in finished.out
+
+
+# A terminal
+
+
+def test_a_terminal_shows_progress_without_color_if_asked(folder, tmp_path):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "fit", str(folder), "-o", str(tmp_path / "p"), "--size", "8"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=quiet_environment() | {"NO_COLOR": "1", "TERM": "xterm"},
+    )
+    os.close(theirs)
+    shown = b""
+    with process:
+        try:
+            while data := os.read(ours, 4096):
+                shown += data
+        except OSError:  # what Linux says when the other end is closed
+            pass
+    os.close(ours)
+    assert process.returncode == 0
+    text = shown.decode()
+    assert "24/24" in text
+    assert "images/s" in text
+    assert not re.search(r"\x1b\[[\d;]*[3-4]\d[\d;]*m", text)  # colors
