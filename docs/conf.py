@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import subprocess
+import sys
 from typing import Any
 
 from docutils import nodes
+from docutils.parsers.rst import Directive
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
@@ -140,8 +143,24 @@ PUBLIC = public_names()
 NO_LINKS_IN = nodes.title | nodes.reference | pending_xref
 
 
+class CommandHelp(Directive):
+    """What a command of the installed package says of itself."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Run ``sknorm-images [COMMAND] --help``."""
+        command = [sys.executable, "-m", "sknorm_images", *self.arguments, "--help"]
+        environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
+        text = subprocess.check_output(command, env=environment, text=True)
+        lines = [line.rstrip() for line in text.strip("\n").splitlines()]
+        text = "\n".join(lines).replace("python -m sknorm_images", "sknorm-images")
+        return [nodes.literal_block(text, text, language="none")]
+
+
 def setup(app: Sphinx) -> None:
-    """Connect the functions above."""
+    """Connect what is above."""
+    app.add_directive("command-help", CommandHelp)
     app.connect("autodoc-skip-member", skip_what_others_document)
     app.connect("autodoc-process-docstring", write_public_names_in_full)
     app.connect("doctree-read", link_public_names)

@@ -1,4 +1,6 @@
-"""Run the Python examples of pages, and hold what they print against what the pages say.
+"""Run the examples of pages, and hold what they print against what the pages say.
+
+Examples are blocks of Python, and lines of console blocks that begin with "$ sknorm-images".
 
 python -W error -m tests.page_runner README.md docs/user_guide.md
 """
@@ -10,6 +12,7 @@ import doctest
 import io
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -26,16 +29,31 @@ class Example(NamedTuple):
 
 def examples_of(page: str) -> list[Example]:
     text = (ROOT / page).read_text("utf-8")
-    pattern = r"^```python\n(.*?)^```\n(?:\n```output\n(.*?)^```\n)?"
-    return [
-        Example("\n" * text[: block.start(1)].count("\n") + block[1], block[2])
-        for block in re.finditer(pattern, text, re.M | re.S)
-    ]
+    pattern = r"^```(python|console)\n(.*?)^```\n(?:\n```output\n(.*?)^```\n)?"
+    found = []
+    for block in re.finditer(pattern, text, re.M | re.S):
+        above = "\n" * text[: block.start(2)].count("\n")
+        if block[1] == "python":
+            found.append(Example(above + block[2], block[3]))
+            continue
+        commands = re.finditer(r"^\$ (sknorm-images.*)\n((?:(?!\$).*\n)*)", block[2], re.M)
+        for command, output in (line.groups() for line in commands):
+            found.append(Example(f"{above}run_command({shlex.split(command)})", output))
+    return found
+
+
+def run_command(arguments: list[str]) -> None:
+    """Do what the shell does with a command, but for its exit status."""
+    from sknorm_images.__main__ import main
+
+    sys.argv = arguments
+    with contextlib.suppress(SystemExit):
+        main()
 
 
 def run(page: str) -> None:
     """Run a page in the current folder; raise where it is wrong."""
-    names: dict[str, object] = {"__name__": "__main__"}
+    names: dict[str, object] = {"__name__": "__main__", "run_command": run_command}
     for code, expected in examples_of(page):
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile(code, page, "exec"), names)
@@ -46,7 +64,8 @@ def run(page: str) -> None:
 
 
 def agree(expected: str, got: str) -> bool:
-    """Compare as doctest does, with ... for anything."""
+    """Compare as doctest does, with ... for anything, and without spaces at line ends."""
+    got = re.sub(" +$", "", got, flags=re.M)
     return doctest.OutputChecker().check_output(expected, got, doctest.ELLIPSIS)
 
 
@@ -56,7 +75,7 @@ def main() -> None:
 
     # One folder, emptied for each page: joblib's workers stay in the one that they began in.
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        for page in sys.argv[1:]:
+        for page in list(sys.argv[1:]):
             make_photo_folder(Path("photos"))
             run(page)
             for entry in Path().iterdir():

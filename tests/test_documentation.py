@@ -28,6 +28,7 @@ WITHOUT_EXAMPLES = {
 # Each group runs in one process, which saves most of the time: that of importing.
 GROUPS = {
     "scikit-learn": [
+        "docs/command_line.md",
         "docs/exact_statistics.md",
         "docs/from_torchvision.md",
         "docs/loading.md",
@@ -72,9 +73,10 @@ def test_every_page_has_examples_unless_it_is_named():
 
 def test_every_output_stands_right_behind_its_example():
     for page in PAGES:
-        outputs = re.findall("^```output$", (ROOT / page).read_text("utf-8"), re.M)
-        compared = [block.output for block in page_runner.examples_of(page) if block.output]
-        assert len(compared) == len(outputs), page
+        text = (ROOT / page).read_text("utf-8")
+        compared = {example.output for example in page_runner.examples_of(page)}
+        for output in re.findall("^```output\n(.*?)^```$", text, re.M | re.S):
+            assert output in compared, page
 
 
 @pytest.mark.parametrize(
