@@ -95,8 +95,8 @@ for i, name in enumerate(photos.target_names):
     bars = ax.bar(places + 0.4 * (i - 0.5), heights, 0.38, label=name)
     ax.bar_label(bars, fmt="%.2f")
 ax.set_xticks(places, results)
-ax.set(ylabel="recall on new photographs", ylim=(0, 1.15))
-ax.legend(loc="lower right")
+ax.set(ylabel="recall on new photographs", ylim=(0, 1.35))
+ax.legend(loc="upper right", ncols=2)
 plt.show()
 
 # %%

@@ -46,5 +46,5 @@ ax.legend()
 plt.show()
 
 # %%
-for n, mean in zip(numbers, means, strict=True):
-    print(f"{n:5} images: float32 {mean.round(2)}, exact {exact.round(2)}")
+for n, mean in zip([*numbers, "exact"], [*means, exact], strict=True):
+    print(f"{n:>5}: " + " ".join(f"{value:7.2f}" for value in mean))

@@ -7,8 +7,6 @@ another, while threads decode the next ones. The backend here is JAX; TensorFlow
 do the same.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # A quarter of the files is held out. The statistics come from the others alone.
 
@@ -67,6 +65,7 @@ model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 history = model.fit(train, validation_data=test, epochs=12, shuffle=False, verbose=0).history
 
 # %%
+# sphinx_gallery_thumbnail_number = 2
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
 for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
     ax.plot(history[name], label="training files")

@@ -7,8 +7,6 @@ dead pixels are enough to squeeze all photographs into a part of it. Percentiles
 impressed.
 """
 
-# sphinx_gallery_thumbnail_number = 3
-
 # %%
 # Photographs in fog
 # ------------------
@@ -73,6 +71,7 @@ plt.show()
 # The same photographs, scaled by both
 # ------------------------------------
 
+# sphinx_gallery_thumbnail_number = 3
 figure, axes = plt.subplots(2, 3, figsize=(8, 4.4), layout="constrained")
 for row, (name, pipeline) in zip(
     axes, (("min, max", plain), ("1 %, 99 %", robust)), strict=True

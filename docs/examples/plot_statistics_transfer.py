@@ -7,8 +7,6 @@ the same numbers, whatever they look like themselves; and for a pretrained model
 constants that it was trained with. This example looks at what comes out.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # Two folders
 # -----------
@@ -38,8 +36,8 @@ for name, pipeline in (("temples", of_temples), ("flowers", of_flowers)):
 # ---------------------------------------------------
 #
 # The bars are the pixels of the flowers. The lines and bands are the temples' mean and
-# standard deviation, and the axis on top is what the scaler makes of them: the greens and
-# blues of the flowers end up far below 0. A model that is trained on temples gets to see that
+# standard deviation, and the axis on top is what the scaler makes of them: most greens and
+# blues of the flowers end up below 0. A model that is trained on temples gets to see that
 # they are darker, which is what it should.
 
 import matplotlib.pyplot as plt
@@ -71,6 +69,7 @@ scalers = {
 }
 images = of_flowers[:-1].transform(flowers)  # decoded when they are read
 
+# sphinx_gallery_thumbnail_number = 2
 figure, axes = plt.subplots(3, 1, sharex=True, figsize=(7, 6), layout="constrained")
 for ax, (name, scaler) in zip(axes, scalers.items(), strict=True):
     scaled = scaler.transform(images)
