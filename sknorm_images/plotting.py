@@ -185,9 +185,9 @@ class ChannelHistogramDisplay:
             ends = scaler.inverse_transform(zeros_and_ones).T
         marks = _marks(histogram, scaler)
         size = (6.4, 0.6 + 1.9 * n_channels)
-        self.ax_, panels = _panels(ax, n_channels, 1, n_channels, size, gap=1.0)
+        self.ax_, panels = _panels(ax, (n_channels, 1), n_channels, size, gap=1.0)
         self.figure_ = self.ax_.figure
-        self.axes_ = _object_array(panels)
+        self.axes_ = np.array(panels, object)
         scaled: list[Any] = [None] * n_channels
         for i, panel in enumerate(panels):
             name, color = _name_and_color(i, n_channels)
@@ -199,7 +199,7 @@ class ChannelHistogramDisplay:
             if ends[i] is not None:
                 scaled[i] = _add_scaled_axis(panel, *ends[i])
         panels[-1].set_xlabel("grey level (0 to 255)")
-        self.scaled_axes_ = _object_array(scaled)
+        self.scaled_axes_ = np.array(scaled, object)
         return self
 
 
@@ -381,19 +381,18 @@ class ImageGridDisplay:
             If there are no images, or of another shape or dtype, or another number of
             captions, or `ax` cannot be used.
         """
-        _check_images(self.images, self.captions)
-        n_images = len(self.images)
-        n_cols = ceil(sqrt(n_images))
-        n_rows = ceil(n_images / n_cols)
+        images = [np.asarray(image) for image in self.images]
+        captions = [""] * len(images) if self.captions is None else self.captions
+        _check_images(images, captions)
+        n_cols = ceil(sqrt(len(images)))
+        n_rows = ceil(len(images) / n_cols)
         width = max(1.8, 4.8 / n_cols)  # inches
-        usual = np.median([image.shape[0] / image.shape[1] for image in self.images])
+        usual = np.median([image.shape[0] / image.shape[1] for image in images])
         size = (width * n_cols, (width * float(usual.clip(0.5, 2)) + 0.3) * n_rows)
-        self.ax_, panels = _panels(ax, n_rows, n_cols, n_images, size, gap=0.3)
+        self.ax_, panels = _panels(ax, (n_rows, n_cols), len(images), size, gap=0.3)
         self.figure_ = self.ax_.figure
-        self.axes_ = _object_array(panels)
-        for panel, image, caption in zip(
-            panels, self.images, self.captions or [""] * n_images, strict=True
-        ):
+        self.axes_ = np.array(panels, object)
+        for panel, image, caption in zip(panels, images, captions, strict=True):
             _draw_image(panel, image, caption)
         return self
 
@@ -423,19 +422,8 @@ def _first(X: Any, n: int) -> Any:
     return X[:n] if hasattr(X, "__getitem__") else X
 
 
-def _object_array(items: Sequence[Any]) -> NDArray[np.object_]:
-    array = np.empty(len(items), object)
-    array[:] = items
-    return array
-
-
 def _panels(
-    ax: Axes | None,
-    n_rows: int,
-    n_cols: int,
-    n_panels: int,
-    size: tuple[float, float],
-    gap: float,
+    ax: Axes | None, shape: tuple[int, int], n: int, size: tuple[float, float], gap: float
 ) -> tuple[Axes, list[Axes]]:
     """Put panels in the place of `ax`; a new figure is of that size, in inches."""
     if ax is None:
@@ -453,8 +441,8 @@ def _panels(
     figure = ax.figure
     # A layout engine makes room for titles itself.
     hspace = None if figure.get_layout_engine() else gap
-    grid = GridSpecFromSubplotSpec(n_rows, n_cols, spec, hspace=hspace)
-    return ax, [figure.add_subplot(grid[i]) for i in range(n_panels)]
+    grid = GridSpecFromSubplotSpec(*shape, spec, hspace=hspace)
+    return ax, [figure.add_subplot(grid[i]) for i in range(n)]
 
 
 def _check_histogram(histogram: Any) -> int:
@@ -489,24 +477,24 @@ def _check_invertible(scaler: Any) -> None:
         )
 
 
-def _check_images(images: Sequence[Any], captions: Sequence[str] | None) -> None:
-    if not len(images):
+def _check_images(images: Sequence[NDArray[Any]], captions: Sequence[str]) -> None:
+    if not images:
         raise ValueError("There are no images. Pass at least one.")
-    if captions is not None and len(captions) != len(images):
+    if len(captions) != len(images):
         raise ValueError(
             f"There are {len(captions)} captions for {len(images)} images. Pass one each."
         )
     for i, image in enumerate(images):
-        shape, dtype = np.shape(image), np.asarray(image).dtype
+        shape = image.shape
         if len(shape) != 3 or 0 in shape or shape[2] not in (1, 3):
             raise ValueError(
                 f"Image {i} is of shape {shape}, and what is drawn is (height, width, 1) or "
                 "(height, width, 3). Add a missing axis: X[np.newaxis] for one image, "
                 "X[..., np.newaxis] for one channel; of many channels, pass three."
             )
-        if dtype != np.uint8:
+        if image.dtype != np.uint8:
             raise ValueError(
-                f"Image {i} is of dtype {dtype}, and nothing tells what grey levels its "
+                f"Image {i} is of dtype {image.dtype}, and nothing tells what grey levels its "
                 "values stand for. Pass the scaler that made it: from_images(images, scaler). "
                 "Or convert it with np.rint(X).astype(np.uint8), times 255 if it ends at 1."
             )
@@ -518,7 +506,7 @@ def _grey_levels(image: Any, scaler: Scaler) -> NDArray[np.uint8]:
     if image.dtype.kind != "f":
         raise ValueError(
             f"images are of dtype {image.dtype}, and what a scaler made is floating. Leave "
-            "scaler out to draw grey levels, or pass from_estimator(scaler, images) to draw "
+            "scaler out to draw grey levels, or call from_estimator(scaler, images) to draw "
             "what it makes of them."
         )
     levels: NDArray[Any] = np.rint(scaler.inverse_transform(image)).clip(0, 255)

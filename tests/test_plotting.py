@@ -57,6 +57,7 @@ def bars(panel: Axes) -> StepPatch:
 
 def band(panel: Axes) -> tuple[float, float]:
     (span,) = [patch for patch in panel.patches if isinstance(patch, Rectangle)]
+    assert span.get_zorder() < bars(panel).get_zorder()  # it hides no bar
     return span.get_x(), span.get_x() + span.get_width()
 
 
