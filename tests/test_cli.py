@@ -25,7 +25,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 import sknorm_images
 from sknorm_images import (
@@ -514,6 +516,21 @@ def test_values_that_overflow_are_refused_and_nothing_is_written(folder, tmp_pat
     assert call(*arguments).status == 0
 
 
+def test_a_pipeline_that_gives_no_numbers_is_refused(folder, tmp_path, call):
+    steps = [*make_image_pipeline(8).steps, ("words", FunctionTransformer(as_words))]
+    pipeline = Pipeline(steps).fit(load_image_folder(folder).filenames)
+    joblib.dump(pipeline, tmp_path / "p.joblib")
+    finished = call(
+        *("transform", folder, "-p", tmp_path / "p.joblib", "-o", tmp_path / "out.npz")
+    )
+    assert_refused(finished, "dtype object, and no numbers")
+    assert names_of(tmp_path) == ["p.joblib"]
+
+
+def as_words(images: np.ndarray) -> np.ndarray:
+    return images.astype(str).astype(object)
+
+
 @pytest.fixture
 def many(files: list[str], tmp_path: Path) -> Path:
     """480 files, of which many are the same."""
@@ -642,6 +659,10 @@ def test_a_pipeline_of_other_steps_is_refused(folder, tmp_path, call):
         ([("pca", PCA())], "JpegLoader"),
         (make_image_pipeline(8).steps[::2], "Resizer"),
         (make_image_pipeline(8).steps, "not fitted"),
+        (
+            [*make_image_pipeline(8).steps, ("knn", KNeighborsClassifier())],
+            "does not transform",
+        ),
     ):
         joblib.dump(Pipeline(steps), path)
         for command in ("transform", "report"):

@@ -21,6 +21,7 @@ from sknorm_images import (
 from sknorm_images.cli._terminal import complain_of, progress
 
 SCALERS = (ChannelStandardScaler, ChannelMinMaxScaler)
+_IMAGES_PER_BATCH = 256  # so that the progress bar moves a few times a second
 _BYTES_PER_BATCH = 2**24  # of uint8: 111 images of 224 x 224 in color, 64 MiB as float32
 
 
@@ -55,6 +56,11 @@ def split(
         raise ValueError(
             f"the pipeline begins with {type(steps[0]).__name__}, and files need a "
             "JpegLoader. Make it with `sknorm-images fit` or make_image_pipeline."
+        )
+    if not hasattr(steps[-1], "transform"):
+        raise ValueError(
+            f"the pipeline ends with {type(steps[-1]).__name__}, which does not transform. "
+            "Save the part before it, pipeline[:-1]."
         )
     images = steps.pop(0).transform(files).configured(n_jobs=n_jobs)
     while steps and isinstance(steps[0], Resizer):
@@ -98,7 +104,8 @@ def read_batches(
         If an image cannot be read, and the loader has ``on_error="raise"``.
     """
     n_images, *shape = images.shape
-    step = max(4 * cpu_count(), _BYTES_PER_BATCH // int(np.prod(shape)))
+    fitting = _BYTES_PER_BATCH // int(np.prod(shape))
+    step = max(4 * cpu_count(), min(fitting, _IMAGES_PER_BATCH))
     n_failed = 0
     with progress(description, n_images) as advance:
         for start in range(0, n_images, step):

@@ -40,45 +40,35 @@ from sknorm_images.cli._terminal import (
     show_table,
 )
 
-_RUNS_CODE = (
-    "A pipeline file is a pickle, and loading one runs whatever code it holds: take none "
-    "from people whom you would not let run programs on your machine."
-)
-
 app = typer.Typer(
-    help="Folders of JPEG photos to normalised arrays.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
+
+def _option(metavar: str, text: str, *names: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=text)
+
+
+def _flag(text: str, name: str) -> Any:
+    return typer.Option(name, help=text)
+
+
+def _folder(text: str) -> Any:
+    return typer.Argument(metavar="DIR", help=text)
+
+
 Folder = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DIR", help="Folder of JPEG files, or of one sub-folder of them a class."
-    ),
+    Path, _folder("Folder of JPEG files, or of one sub-folder of them a class.")
 ]
-AnyFolder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder of JPEG files, at any depth.")
-]
-SavedPipeline = Annotated[
-    Path,
-    typer.Option(
-        "--pipeline",
-        "-p",
-        metavar="FILE",
-        help="What `fit` wrote. It is a pickle, which runs code: take none from strangers.",
-    ),
-]
-Output = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="FILE", help="Written whole or not at all."),
-]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
-Jobs = Annotated[
-    int,
-    typer.Option("--jobs", "-j", metavar="N", help="Images decoded at once; -1: all cores."),
-]
+AnyFolder = Annotated[Path, _folder("Folder of JPEG files, at any depth.")]
+_WHAT = "What `fit` wrote. It is a pickle, which runs code: take none from strangers."
+SavedPipeline = Annotated[Path, _option("FILE", _WHAT, "--pipeline", "-p")]
+Output = Annotated[Path, _option("FILE", "Written whole or not at all.", "--output", "-o")]
+Force = Annotated[bool, _flag("Overwrite the output if it exists.", "--force")]
+Jobs = Annotated[int, _option("N", "Images decoded at once; -1: all cores.", "--jobs", "-j")]
+Pair = tuple[float, float]
 
 
 def run() -> int:
@@ -105,13 +95,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
+        bool, typer.Option("--version", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    pass
+    """Folders of JPEG photos to normalised arrays."""
 
 
 @app.command(epilog="Example: sknorm-images fit photos -o pipeline.joblib --size 224x224")
@@ -119,52 +106,29 @@ def fit(
     directory: Folder,
     output: Output,
     size: Annotated[
-        str,
-        typer.Option(metavar="HEIGHTxWIDTH", help="Of all images, in pixels; or one number."),
+        str, _option("HEIGHTxWIDTH", "Of all images, in pixels; or one number.")
     ] = "224x224",
     scaler: Annotated[
-        str,
-        typer.Option(
-            metavar="standard|minmax", help="Zero mean and unit variance, or a range."
-        ),
+        str, _option("standard|minmax", "Zero mean and unit variance, or a range.")
     ] = "standard",
-    color_mode: Annotated[
-        str, typer.Option(metavar="rgb|grayscale", help="What every image becomes.")
-    ] = "rgb",
+    color_mode: Annotated[str, _option("rgb|grayscale", "What every image becomes.")] = "rgb",
     interpolation: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="nearest, box, bilinear, hamming, bicubic, lanczos."
-        ),
+        str, _option("NAME", "nearest, box, bilinear, hamming, bicubic or lanczos.")
     ] = "bilinear",
     aspect_ratio: Annotated[
-        str,
-        typer.Option(
-            metavar="ignore|crop|pad",
-            help="Stretch, fill and cut the rest off, or fit and fill up.",
-        ),
+        str, _option("ignore|crop|pad", "Stretch, fill and cut off, or fit and fill up.")
     ] = "ignore",
-    engine: Annotated[
-        str, typer.Option(metavar="pillow|simd", help="The library that resizes.")
-    ] = "pillow",
+    engine: Annotated[str, _option("pillow|simd", "The library that resizes.")] = "pillow",
     on_error: Annotated[
-        str,
-        typer.Option(
-            metavar="raise|blank",
-            help="Stop at a file that cannot be read, or leave it out and name it.",
-        ),
+        str, _option("raise|blank", "Stop at a broken file, or leave it out; later on, too.")
     ] = "raise",
     quantile_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help="minmax: percentiles for minimum and maximum."),
+        Pair | None, _option("LOW HIGH", "minmax: percentiles for minimum and maximum.")
     ] = None,
     feature_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help="minmax: the range of the output."),
+        Pair | None, _option("LOW HIGH", "minmax: the range of the output.")
     ] = None,
-    clip: Annotated[
-        bool, typer.Option("--clip", help="minmax: cut off what is outside.")
-    ] = False,
+    clip: Annotated[bool, _flag("minmax: cut off what is outside.", "--clip")] = False,
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
@@ -196,19 +160,14 @@ def fit(
     _show_statistics(step)
 
 
-@app.command(
-    epilog="Example: sknorm-images transform photos -p pipeline.joblib -o train.npz",
-)
+@app.command(epilog="Example: sknorm-images transform photos -p pipeline.joblib -o train.npz")
 def transform(
     directory: Folder,
     pipeline: SavedPipeline,
     output: Output,
     dtype: Annotated[
         str | None,
-        typer.Option(
-            metavar="float16|float32|float64",
-            help="Of the images in the file; what the pipeline gives unless said.",
-        ),
+        _option("float16|float32|float64", "Of the images; else what the pipeline gives."),
     ] = None,
     jobs: Jobs = -1,
     force: Force = False,
@@ -242,15 +201,9 @@ def transform(
 
 @app.command(epilog="Example: sknorm-images check photos/train photos/test")
 def check(
-    directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Folders, searched at any depth.")
-    ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Everything about every file, as a JSON list.")
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Everything about every file, as CSV.")
-    ] = False,
+    directories: Annotated[list[Path], _folder("Folders, searched at any depth.")],
+    as_json: Annotated[bool, _flag("Everything about every file, as JSON.", "--json")] = False,
+    as_csv: Annotated[bool, _flag("Everything about every file, as CSV.", "--csv")] = False,
     jobs: Jobs = -1,
 ) -> None:
     """Look for broken files, and for files that are there twice, in one folder or in two.
@@ -271,13 +224,13 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command(
-    epilog="Example: sknorm-images show pipeline.joblib",
-    help=(f"Show the steps of a saved pipeline, and what it learned. {_RUNS_CODE}"),
-)
-def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `fit` wrote.")],
-) -> None:
+@app.command(epilog="Example: sknorm-images show pipeline.joblib")
+def show(file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT)]) -> None:
+    """Show the steps of a saved pipeline, and what it learned.
+
+    Loading one runs whatever code the file holds: take none from people whom you would not
+    let run programs on your machine.
+    """
     pipeline = load_pipeline(file)
     version = saved_version(file)
     show_table(
@@ -312,12 +265,7 @@ def report(
 @app.command(epilog="Example: sknorm-images demo --data photos")
 def demo(
     data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="A folder with one sub-folder of JPEG files a class; without it, files are "
-            "cut out of the two photographs that scikit-learn ships.",
-        ),
+        str | None, _option("DIR", "Folder of class folders; else, photographs of its own.")
     ] = None,
 ) -> None:
     """Fit a pipeline, train a small Keras model with it, save and load both."""
@@ -335,6 +283,8 @@ def _parse_size(text: str) -> int | tuple[int, int]:
 
 def _cast(block: Any, dtype: str | None) -> NDArray[Any]:
     array = np.asarray(block)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"the pipeline gives values of dtype {array.dtype}, and no numbers.")
     if dtype is None:
         return array
     with np.errstate(over="ignore"):
@@ -372,4 +322,5 @@ def _show_statistics(scaler: Any) -> None:
         f"{type(scaler).__name__}, fitted on {n_images} images (grey levels 0 to 255)",
         ("channel", *columns),
         rows,
+        numbers=True,
     )

@@ -33,6 +33,12 @@ _SAMPLES = 6
 _OUTLIERS = 4  # of each kind
 _BROKEN = 200  # more would bury the rest of the page
 _SIDE = 192  # of a thumbnail, in pixels
+_STATISTICS: dict[str, Callable[[Any], NDArray[Any]]] = {
+    "mean": lambda statistics: statistics.mean,
+    "standard deviation": lambda statistics: np.sqrt(statistics.var),
+    "minimum": lambda statistics: statistics.data_min,
+    "maximum": lambda statistics: statistics.data_max,
+}
 
 
 def make_report(
@@ -149,18 +155,12 @@ def _upright_size(found: Bunch, loader: JpegLoader) -> tuple[NDArray[Any], NDArr
 
 def _statistics(fitted: Any, here: ChannelHistogram) -> Iterator[tuple[str, list[Any]]]:
     """Yield each channel with rows of a name, what was fitted, and what is here."""
-    columns: dict[str, Callable[[Any], NDArray[Any]]] = {
-        "mean": lambda statistics: statistics.mean,
-        "standard deviation": lambda statistics: np.sqrt(statistics.var),
-        "minimum": lambda statistics: statistics.data_min,
-        "maximum": lambda statistics: statistics.data_max,
-    }
     for i, channel in enumerate(channel_names(len(here.counts))):
         yield (
             channel,
             [
-                (name, None if fitted is None else float(of(fitted)[i]), float(of(here)[i]))
-                for name, of in columns.items()
+                (name, None if fitted is None else of(fitted)[i], of(here)[i])
+                for name, of in _STATISTICS.items()
             ],
         )
 

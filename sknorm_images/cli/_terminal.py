@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -47,14 +47,7 @@ def complain_of(error: Exception) -> None:
 def readable_warnings() -> Iterator[None]:
     """Show warnings as lines, and each image that cannot be decoded in a line of its own."""
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
         if isinstance(message, ImageDecodeWarning):
             for error in message.failures.values():
                 complain_of(error)
@@ -67,29 +60,27 @@ def readable_warnings() -> Iterator[None]:
         yield
 
 
-def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table to stdout; numbers stand to the right, and nothing is cut off."""
-    cells = [[_cell(value) for value in row] for row in rows]
+def show_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: bool = False
+) -> None:
+    """Write a table to stdout, cutting nothing off; `numbers` follow the first column."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, first in zip(columns, cells[0] if cells else columns, strict=True):
-        is_number = isinstance(first, Text) and first.justify == "right"
-        table.add_column(name, overflow="fold", justify="right" if is_number else "left")
-    for row in cells:
-        table.add_row(*row)
+    for i, name in enumerate(columns):
+        table.add_column(name, overflow="fold", justify="right" if numbers and i else "left")
+    for row in rows:
+        cells = (f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     typer.echo(printable(title))
     Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES).print(table)
-
-
-def _cell(value: object) -> Text:
-    if isinstance(value, float):
-        return Text(f"{value:.6g}", justify="right")
-    return Text(printable(value), justify="right" if isinstance(value, int) else "left")
 
 
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar on stderr while it is a terminal; yields what moves it on."""
     console = Console(stderr=True)
+    if not console.is_terminal:  # rich 14 ends even a bar that is disabled with an empty line
+        yield lambda n: None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -97,7 +88,7 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
         _Rate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task(description, total=total)
         yield lambda n: bar.advance(task, n)
 
