@@ -10,9 +10,9 @@ import sys
 from typing import Any
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before an example imports Keras
 
@@ -143,13 +143,14 @@ PUBLIC = public_names()
 NO_LINKS_IN = nodes.title | nodes.reference | pending_xref
 
 
-class CommandHelp(Directive):
+class CommandHelp(SphinxDirective):
     """What a command of the installed package says of itself."""
 
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Run ``sknorm-images [COMMAND] --help``."""
+        self.env.note_reread()  # the command may change when the page does not
         command = [sys.executable, "-m", "sknorm_images", *self.arguments, "--help"]
         environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
         text = subprocess.check_output(command, env=environment, text=True)
