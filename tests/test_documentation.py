@@ -83,6 +83,7 @@ def test_every_output_stands_right_behind_its_example():
     ("page", "message"),
     [
         ("```python\nprint(1)\n```\n\n```output\n2\n```\n", "line 2, prints\n1"),
+        ("```python\nprint(1.5)\n```\n\n```output\n1.501\n```\n", "line 2, prints\n1.5"),
         ("text\n\n```python\nx = 1\n```\n\n```python\n1 / 0\n```\n", "division by zero"),
     ],
 )
