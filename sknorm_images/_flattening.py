@@ -83,13 +83,13 @@ class ImageFlattener(Transformer, BaseEstimator):
 
         Parameters
         ----------
-        X : LazyImages or array-like of shape (n_samples, *image_shape_)
-            Images.
+        X : LazyImages or array-like of shape (n_samples, ...)
+            Images of the shape `image_shape_`.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features_in_)
-            Of the dtype of X. A data frame, if `set_output` asks for one.
+        ndarray of shape (n_samples, `n_features_in_`)
+            Of the dtype of X. A data frame, if ``set_output`` asks for one.
 
         Raises
         ------
@@ -114,13 +114,13 @@ class ImageFlattener(Transformer, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features_in_)
+        X : array-like of shape (n_samples, `n_features_in_`)
             Rows of features.
 
         Returns
         -------
-        ndarray of shape (n_samples, *image_shape_)
-            Images.
+        ndarray of shape (n_samples, ...)
+            Images of the shape `image_shape_`.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class ImageFlattener(Transformer, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_features_in_,), dtype object
+        ndarray of shape (`n_features_in_`,), dtype object
             The names; those of the columns, where X was a data frame.
         """
         check_is_fitted(self)

@@ -67,7 +67,7 @@ class ChannelMinMaxScaler(ChannelScaler):
         something was learned, like `statistics_`.
     n_features_in_ : int
         Number of channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X was a data frame whose names are all strings.
     statistics_ : ChannelHistogram, ChannelSums or ChannelMoments
         What was counted; `partial_fit` adds to it.

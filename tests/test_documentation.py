@@ -1,35 +1,65 @@
-"""Every Python example of the README and the user guide runs."""
+"""Every Python example of the README and of the pages runs, and prints what they say."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from sknorm_images import check_images, load_image_folder, make_image_pipeline
-from sknorm_images.demo import make_photo_folder
+from tests import page_runner
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = {"README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))}
+# Named, so that no other page loses its examples unnoticed.
+WITHOUT_EXAMPLES = {
+    "docs/api.md",
+    "docs/changelog.md",
+    "docs/coming_from.md",
+    "docs/contributing.md",
+    "docs/development.md",
+    "docs/get_started.md",
+    "docs/index.md",
+    "docs/installation.md",
+}
+# Each group runs in one process, which saves most of the time: that of importing.
+GROUPS = {
+    "scikit-learn": [
+        "docs/command_line.md",
+        "docs/exact_statistics.md",
+        "docs/from_torchvision.md",
+        "docs/loading.md",
+        "docs/performance.md",
+        "docs/persistence.md",
+        "docs/reliability.md",
+        "docs/resizing.md",
+        "docs/scaling.md",
+        "docs/user_guide.md",
+        "docs/with_scikit_learn.md",
+    ],
+    "Keras": [
+        "README.md",
+        "docs/from_image_data_generator.md",
+        "docs/from_image_dataset_from_directory.md",
+        "docs/training_with_keras.md",
+        "docs/tutorial.md",
+    ],
+}
 
 # Keras turns its variables into arrays in a way that NumPy 2 warns of.
 KERAS_WARNS = "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_examples_of_a_page_run_in_order(page, tmp_path):
-    make_photo_folder(tmp_path / "photos")
-    blocks = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.M | re.S
-    )
-    assert blocks
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_examples_of_a_page_run_in_order_and_print_what_it_says(group):
     process = subprocess.run(
-        [sys.executable, "-W", "error", "-W", KERAS_WARNS, "-c", "\n".join(blocks)],
-        cwd=tmp_path,
+        [sys.executable, "-W", "error", "-W", KERAS_WARNS, "-m", "tests.page_runner"]
+        + GROUPS[group],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=300,
@@ -37,29 +67,54 @@ def test_the_examples_of_a_page_run_in_order(page, tmp_path):
     assert process.returncode == 0, process.stderr
 
 
-@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
+def test_every_page_has_examples_unless_it_is_named():
+    assert {page for page in PAGES if not page_runner.examples_of(page)} == WITHOUT_EXAMPLES
+    assert sorted(chain(*GROUPS.values())) == sorted(PAGES - WITHOUT_EXAMPLES)
+
+
+def test_every_output_stands_right_behind_its_example():
+    for page in PAGES:
+        text = (ROOT / page).read_text("utf-8")
+        compared = {example.output for example in page_runner.examples_of(page)}
+        for output in re.findall("^```output\n(.*?)^```$", text, re.M | re.S):
+            assert output in compared, page
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("```python\nprint(1)\n```\n\n```output\n2\n```\n", "line 2, prints\n1"),
+        ("```python\nprint(1.5)\n```\n\n```output\n1.501\n```\n", "line 2, prints\n1.5"),
+        ("text\n\n```python\nx = 1\n```\n\n```python\n1 / 0\n```\n", "division by zero"),
+    ],
+)
+def test_a_page_that_is_wrong_is_noticed(page, message, tmp_path, monkeypatch):
+    (tmp_path / "page.md").write_text(page, "utf-8")
+    monkeypatch.setattr(page_runner, "ROOT", tmp_path)
+    with pytest.raises((AssertionError, ZeroDivisionError), match=message):
+        page_runner.run("page.md")
+
+
+@pytest.mark.parametrize("page", sorted(PAGES | {"CHANGELOG.md"}))
 def test_links_to_files_of_the_repository_work(page):
     text = (ROOT / page).read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        assert (ROOT / page).parent.joinpath(target).exists(), target
+        if not target.startswith("auto_examples/"):  # which Sphinx makes, and checks
+            assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
-def test_what_the_guide_says_is_printed_is_printed(tmp_path, monkeypatch):
-    make_photo_folder(tmp_path / "photos")
-    monkeypatch.chdir(tmp_path)
-    filenames = load_image_folder("photos").filenames
-    guide = (ROOT / "docs" / "user_guide.md").read_text("utf-8")
-    pipeline = make_image_pipeline((64, 96), on_error="blank")
-    images = pipeline[:-1].transform(filenames)
-    assert repr(images) == (
-        "<LazyImages: 300 images of 64 x 96 x 3, uint8, from 'photos/flower/flower_000.jpg' "
-        "to 'photos/temple/temple_149.jpg'>"
-    )
-    assert "# <LazyImages: 300 images of 64 x 96 x 3, uint8, from 'photos/flower/…" in guide
-    failures = pipeline[:-1].transform([*filenames, "missing.jpg"]).failures
-    assert list(failures) == [300]
-    found = check_images([*filenames, filenames[7], "missing.jpg"])
-    assert found.reason[~found.readable].tolist() == ["No such file or directory"]
-    assert np.flatnonzero(found.duplicate_of >= 0).tolist() == [300]
-    assert found.duplicate_of[300] == 7
-    assert f"{{300: {type(failures[300]).__name__}(" in guide
+def test_the_reference_names_everything_that_is_public():
+    pytest.importorskip("matplotlib")
+    import sknorm_images
+    import sknorm_images.keras
+    import sknorm_images.plotting
+
+    modules = (sknorm_images, sknorm_images.plotting, sknorm_images.keras)
+    public = [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
+    module, named = "", []
+    for line in (ROOT / "docs" / "api.md").read_text("utf-8").splitlines():
+        if line.startswith(".. currentmodule:: "):
+            module = line.split()[-1]
+        elif re.fullmatch(r"   \w+", line):
+            named.append(f"{module}.{line.strip()}")
+    assert sorted(named) == sorted(public)

@@ -119,7 +119,7 @@ class PipelineDataset(keras.utils.PyDataset):
     ------
     TypeError
         If a parameter is of the wrong type, or one of those with which Keras would run
-        workers of its own: `workers`, `use_multiprocessing`, `max_queue_size`.
+        workers of its own: ``workers``, ``use_multiprocessing``, ``max_queue_size``.
     ValueError
         If X and y differ in length, X is empty, or parameters are out of range or do not go
         together. In ``predict``, if the order is shuffled. At the end of an epoch, if none
