@@ -41,17 +41,19 @@ def examples_of(page: str) -> list[Example]:
             continue
         commands = re.finditer(r"^\$ (sknorm-images.*)\n((?:(?!\$).*\n)*)", block[2], re.M)
         for command, output in (line.groups() for line in commands):
-            found.append(Example(f"{above}run_command({shlex.split(command)})", output or None))
+            found.append(
+                Example(f"{above}run_command({shlex.split(command)})", output or None)
+            )
     return found
 
 
 def run_command(arguments: list[str]) -> None:
-    """Do what the shell does with a command, but for its exit status."""
+    """Do what the shell does with a command, and raise where it fails."""
     from sknorm_images.__main__ import main
 
     sys.argv = arguments
-    with contextlib.suppress(SystemExit):
-        main()
+    if main() == 2:  # 1 is what check says of broken files
+        raise AssertionError(f"{shlex.join(arguments)} fails")
 
 
 def run(page: str) -> None:

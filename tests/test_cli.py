@@ -341,6 +341,29 @@ def test_options_that_mean_nothing_are_refused(options, words, folder, tmp_path,
     assert names_of(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fit", "photos"], "Missing option '--output' / '-o'"),
+        (["fit", "-o", "p"], "Missing argument 'DIR'"),
+        (["fit", "photos", "-o", "p", "--jobs", "many"], "Invalid value for '--jobs' / '-j'"),
+        (["fit", "photos", "-o", "p", "--scalar", "minmax"], "--scalar"),
+        (["show"], "Missing argument 'FILE'"),
+        (["train", "photos"], "No such command 'train'"),
+        (["--verbose"], "--verbose"),
+    ],
+)
+def test_arguments_that_are_missing_or_unknown_are_refused(arguments, words, call):
+    assert_refused(call(*arguments), f"sknorm-images {arguments[0]}: ", words, "--help")
+
+
+def test_without_a_command_it_says_which_there_are(call):
+    finished = call()
+    assert (finished.status, finished.err) == (0, "")
+    for command in ("fit", "transform", "check", "show", "report", "demo"):
+        assert re.search(rf"^│ {command} ", finished.out, re.M)
+
+
 def test_a_missing_library_is_named(folder, tmp_path, call, monkeypatch):
     monkeypatch.setitem(sys.modules, "cykooz_resizer", None)
     monkeypatch.delitem(sys.modules, "sknorm_images._simd", raising=False)

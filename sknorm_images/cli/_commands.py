@@ -40,7 +40,6 @@ from sknorm_images.cli._terminal import (
 )
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -76,13 +75,18 @@ def run() -> int:
     program = "python -m sknorm_images" if is_module else "sknorm-images"
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
+    arguments = sys.argv[1:] or ["--help"]
+    command = f"{program} {arguments[0]}"
     try:
         with readable_warnings():
-            app(prog_name=program)
-    except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
-        complain(error, f"{program} {sys.argv[1]}")
+            status = app(arguments, prog_name=program, standalone_mode=False)
+    except typer.TyperException as error:
+        complain(f"{error.format_message()} `{program} --help` says more.", command)
         return 2
-    return 0
+    except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
+        complain(error, command)
+        return 2
+    return status or 0
 
 
 def _print_version(wanted: bool) -> None:
