@@ -186,7 +186,7 @@ class ChannelHistogramDisplay:
         marks = _marks(histogram, scaler)
         size = (6.4, 0.6 + 1.9 * n_channels)
         self.ax_, panels = _panels(ax, (n_channels, 1), n_channels, size, gap=1.0)
-        self.figure_ = self.ax_.figure
+        self.figure_: Any = self.ax_.figure  # a SubFigure saves nothing, a Figure does
         self.axes_ = np.array(panels, object)
         scaled: list[Any] = [None] * n_channels
         for i, panel in enumerate(panels):
@@ -390,7 +390,7 @@ class ImageGridDisplay:
         usual = np.median([image.shape[0] / image.shape[1] for image in images])
         size = (width * n_cols, (width * float(usual.clip(0.5, 2)) + 0.3) * n_rows)
         self.ax_, panels = _panels(ax, (n_rows, n_cols), len(images), size, gap=0.3)
-        self.figure_ = self.ax_.figure
+        self.figure_: Any = self.ax_.figure  # a SubFigure saves nothing, a Figure does
         self.axes_ = np.array(panels, object)
         for panel, image, caption in zip(panels, images, captions, strict=True):
             _draw_image(panel, image, caption)

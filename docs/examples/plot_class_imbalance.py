@@ -100,6 +100,7 @@ ax.legend(loc="upper right", ncols=2)
 plt.show()
 
 # %%
-# One seed is one seed. The mean of five is in :doc:`/training_with_keras`.
+# One seed is one seed. :doc:`/training_with_keras` has the mean of five, with slightly other
+# settings.
 
 workspace.cleanup()

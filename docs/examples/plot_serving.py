@@ -76,7 +76,7 @@ import numpy as np
 from PIL import Image
 
 figure, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
-for ax, filename in zip(axes, photos.filenames[[0, -3]], strict=True):
+for ax, filename in zip(axes, photos.filenames[[1, -3]], strict=True):
     answer = ask(Path(filename).read_bytes())
     assert np.array_equal(answer, classifier.predict_proba([filename])[0])
     ax.imshow(Image.open(filename))

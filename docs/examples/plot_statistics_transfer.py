@@ -83,7 +83,7 @@ for ax, (name, scaler) in zip(axes, scalers.items(), strict=True):
             color=color,
         )
     mean = scaled.mean(axis=(0, 1, 2), dtype="float64")
-    ax.set_title(f"{name}: mean {mean.round(2)}", loc="left", fontsize="medium")
+    ax.set_title(f"{name}: mean {mean.round(2) + 0.0}", loc="left", fontsize="medium")
 axes[-1].set_xlabel("scaled value of a pixel of the flowers")
 plt.show()
 

@@ -50,7 +50,7 @@ def _option(metavar: str, text: str, *names: str) -> Any:
 
 
 def _flag(text: str, name: str) -> Any:
-    return typer.Option(name, help=text)
+    return typer.Option(name, help=text, metavar="")
 
 
 def _folder(text: str) -> Any:

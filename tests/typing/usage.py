@@ -31,6 +31,7 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from sknorm_images.keras import PipelineDataset, normalization_layer
+from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
 
 
 def folders(directory: Path) -> None:
@@ -135,3 +136,14 @@ def training(paths: list[str], y: list[int]) -> None:
     normalization_layer(pipeline[-1])
     PipelineDataset(pipeline, paths, label_mode=None, sample_weight="balanced")
     PipelineDataset(pipeline, paths, batch_size="all")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def pictures(paths: list[str], pixels: NDArray[np.uint8]) -> None:
+    pipeline = make_image_pipeline((64, 64)).fit(paths)
+    histograms = ChannelHistogramDisplay.from_estimator(pipeline)
+    assert_type(histograms, ChannelHistogramDisplay)
+    histograms.figure_.savefig("histograms.png")
+    ChannelHistogramDisplay(ChannelHistogram.of(pixels), pipeline[-1]).plot()
+    assert_type(ImageGridDisplay.from_estimator(pipeline, paths, n_images=6), ImageGridDisplay)
+    ImageGridDisplay.from_images(pipeline.transform(paths), pipeline[-1])
+    ImageGridDisplay.from_images(pixels, n_images="all")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
