@@ -87,4 +87,4 @@ def test_the_package_says_what_it_needs_and_who_may_use_it(wheel):
         "scikit-learn",
         "tqdm",
     ]
-    assert "sknorm_images turns folders of JPEG photos" in metadata.get_payload()
+    assert metadata.get_payload() == (ROOT / "README.md").read_text("utf-8")
