@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
@@ -18,6 +20,7 @@ from sknorm_images._signatures import JPEG, NOT_OPENED, identify
 
 Size: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[float, float, float, float]
+Decoded: TypeAlias = Image.Image | NDArray[np.uint8]  # what needs no file
 
 MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
 
@@ -65,15 +68,16 @@ class Decoding:
 
     def decode(
         self,
-        source: Source | Image.Image,
+        source: Source | Decoded,
         draft_size: Callable[[Size, int], Size | None] | None = None,
     ) -> DecodedImage:
         """Decode one source.
 
         Parameters
         ----------
-        source : str, PathLike, bytes or Image
-            A path, the content of a file, or an image that Pillow opened.
+        source : str, PathLike, bytes, Image or ndarray
+            A path, the content of a file, an image that Pillow opened, or a uint8 array of
+            shape (height, width) or (height, width, 1, 3 or 4).
         draft_size : callable or None, default=None
             Given the (width, height) in the file and the orientation, the (width, height)
             that the decoder may come down to, or None for full size.
@@ -90,6 +94,9 @@ class Decoding:
         ImageDecodeError
             If it is read but cannot be decoded.
         """
+        if isinstance(source, np.ndarray):
+            flat = source.ndim == 3 and source.shape[-1] == 1
+            source = Image.fromarray(source[..., 0] if flat else source)
         if isinstance(source, Image.Image):
             self._guard_size(source, *source.size)
             with self._blaming(source, b""):
@@ -112,10 +119,30 @@ class Decoding:
         # A mode is never drafted: grey levels would differ from those of convert.
         draft = image.draft(None, smaller) if smaller else None
         image.load()
+        if image.mode.startswith("I") or image.mode == "F":
+            raise ValueError(
+                f"its values (Pillow's mode {image.mode}) are not the grey levels 0 to 255 of "
+                "8 bits a channel, and nothing tells which of them is white. Convert it first"
+            )
         mode = MODES[self.color_mode]
         converted = image if image.mode == mode else image.convert(mode)
         box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
         return DecodedImage(converted, size, box, orientation)
+
+    def load(self, image: Image.Image) -> None:
+        """Load an image that Pillow opened, unless it has more than `max_pixels`.
+
+        Threads that read it later would do so at the same time.
+
+        Parameters
+        ----------
+        image : Image
+            The image, which keeps its pixels from then on.
+        """
+        if image.width * image.height <= self.max_pixels:
+            with suppress(Exception):  # what fails now fails again, and is told, when read
+                image.load()
+                image.getexif()
 
     def read(self, source: Source) -> bytes:
         """Read a source whole, unless it is a file larger than `max_pixels` can ever be.

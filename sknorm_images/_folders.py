@@ -30,6 +30,14 @@ def load_image_folder(
     extensions: Sequence[str] = EXTENSIONS,
     return_X_y: Literal[True],
 ) -> tuple[NDArray[np.object_], NDArray[np.int64] | None]: ...
+@overload
+def load_image_folder(
+    directory: str | os.PathLike[str],
+    *,
+    class_names: Sequence[str] | None = None,
+    extensions: Sequence[str] = EXTENSIONS,
+    return_X_y: bool,
+) -> Any: ...
 def load_image_folder(
     directory: str | os.PathLike[str],
     *,

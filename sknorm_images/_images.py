@@ -13,13 +13,14 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
 from sknorm_images._cancellation import check_cancelled
-from sknorm_images._decoding import Decoding
+from sknorm_images._decoding import Decoded, Decoding
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._geometry import Resizing, upright
 from sknorm_images._indexing import select
 from sknorm_images._parallel import map_chunks
+from sknorm_images._parameters import check_n_jobs, check_verbose
 from sknorm_images._reading import Source, describe
-from sknorm_images._thumbnails import strip_html
+from sknorm_images._thumbnails import LARGEST_THUMBNAIL, strip_html
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
@@ -88,7 +89,7 @@ class LazyImages:
 
     def __init__(
         self,
-        sources: Sequence[Source | Image.Image | Pixels],
+        sources: Sequence[Source | Decoded],
         n_channels: int,
         decoding: Decoding | None = None,
         resizings: tuple[Resizing, ...] = (),
@@ -207,7 +208,14 @@ class LazyImages:
         -------
         LazyImages
             New; nothing is decoded.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one of them is of a wrong type, or out of its range.
         """
+        check_n_jobs(n_jobs)
+        check_verbose(verbose)
         images = self._with()
         images.n_jobs, images.verbose = n_jobs, verbose
         return images
@@ -260,14 +268,17 @@ class LazyImages:
         if self.n_channels not in (1, 3):
             return f"{self.n_channels} channels cannot be shown"
         try:
+            if self._decoding is not None and not self._resizings:  # fast, since scaled
+                decoded = self._decoding.decode(self._sources[i], lambda *_: LARGEST_THUMBNAIL)
+                return upright(decoded.image, decoded.orientation)
             pixels = _pixels(self._decode(i))
-        except READ_ERRORS as error:
+        except (ImageDecodeError, OSError) as error:
             return error.reason if isinstance(error, ImageDecodeError) else str(error)
         return Image.fromarray(pixels if pixels.shape[-1] > 1 else pixels[..., 0])
 
     def _with(
         self,
-        sources: Sequence[Source | Image.Image | Pixels] | None = None,
+        sources: Sequence[Source | Decoded] | None = None,
         resizings: tuple[Resizing, ...] | None = None,
         on_error: str | None = None,
     ) -> Self:
@@ -285,10 +296,10 @@ class LazyImages:
         source = self._sources[i]
         first, *others = self._resizings or (None,)
         picture: Picture
-        if isinstance(source, np.ndarray):
+        if self._decoding is None:
+            assert isinstance(source, np.ndarray)
             picture = source if first is None else first.resize_array(source)
         else:
-            assert self._decoding is not None
             try:
                 decoded = self._decoding.decode(source, first.draft_size if first else None)
             except ImageDecodeError as error:

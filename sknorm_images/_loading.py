@@ -121,9 +121,10 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         ----------
         X : array-like of shape (n_samples,) or (n_samples, 1)
             Paths (str or PathLike), contents of files (bytes), binary file objects, which
-            are read at once, or images in memory: Pillow's, or uint8 arrays of shape (height,
-            width) or (height, width, 1, 3 or 4). A list, an array, or a pandas or polars
-            column; images may be in one array of shape (n_samples, height, width, channels).
+            are read at once, or images in memory: Pillow's, which are loaded at once and
+            keep their pixels, or uint8 arrays of shape (height, width) or (height, width, 1,
+            3 or 4), which are not copied. A list, an array, or a pandas or polars column;
+            images may be in one array of shape (n_samples, height, width, channels).
 
         Returns
         -------
@@ -145,8 +146,12 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         """
         decoding = decoding_of(self)
         warn_if_truncated_files_pass()
+        sources = sources_of(X)
+        for source in sources:
+            if isinstance(source, Image.Image):
+                decoding.load(source)
         return LazyImages(
-            sources_of(X),
+            sources,
             decoding.n_channels,
             decoding,
             on_error=self.on_error,

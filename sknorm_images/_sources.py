@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sknorm_images._decoding import Decoded
 from sknorm_images._images import LazyImages
 from sknorm_images._reading import Source
 
@@ -22,7 +22,7 @@ _COLUMN_HINT = (
 )
 
 
-def sources_of(X: Any) -> list[Source | Image.Image]:
+def sources_of(X: Any) -> list[Source | Decoded]:
     """Read X as paths, contents of files and images; file objects are read at once.
 
     Parameters
@@ -32,7 +32,7 @@ def sources_of(X: Any) -> list[Source | Image.Image]:
 
     Returns
     -------
-    list of str, PathLike, bytes or Image
+    list of str, PathLike, bytes, Image or ndarray
         A source each.
 
     Raises
@@ -63,7 +63,7 @@ def files_of(X: Any) -> list[Source]:
     """
     files: list[Source] = []
     for i, source in enumerate(sources_of(X)):
-        if isinstance(source, Image.Image):
+        if isinstance(source, Image.Image | np.ndarray):
             raise TypeError(
                 f"Image {i} of X is in memory, and of no file. Pass paths, bytes or binary "
                 "files."
@@ -127,14 +127,11 @@ def _from_iterable(X: Any) -> list[Any]:
     return items
 
 
-def _source(item: Any, position: int) -> Source | Image.Image:
-    if isinstance(item, str | os.PathLike):
+def _source(item: Any, position: int) -> Source | Decoded:
+    if isinstance(item, str | os.PathLike | Image.Image):
         return item
     if isinstance(item, np.ndarray):
-        return _image_of(item, position)
-    if isinstance(item, Image.Image):
-        with suppress(Exception):  # what fails now fails again, and is reported, when read
-            item.load()  # at once: threads that read it later must not, at the same time
+        _check_array(item, position)
         return item
     if isinstance(item, _BYTES):
         return bytes(item)
@@ -155,16 +152,13 @@ def _source(item: Any, position: int) -> Source | Image.Image:
     )
 
 
-def _image_of(array: NDArray[Any], position: int) -> Image.Image:
-    """Hand an array to Pillow, which shares its memory where it can."""
-    if array.ndim == 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4))
+def _check_array(array: NDArray[Any], position: int) -> None:
+    is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
     if array.dtype != np.uint8 or not is_image or not array.size:
         raise ValueError(
             f"Image {position} of X is an array of shape {array.shape} and dtype "
             f"{array.dtype}, and images are (height, width) or (height, width, 1, 3 or 4), of "
             "dtype uint8, with grey levels from 0 to 255. Convert it, or pass arrays of other "
-            "channels to the steps that come after the loader, such as pipeline[1:]."
+            "channels to the steps that come after the loader, such as pipeline[1:]. Images "
+            "of Pillow go into a list, which np.array takes apart."
         )
-    return Image.fromarray(array)

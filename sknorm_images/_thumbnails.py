@@ -9,7 +9,8 @@ from html import escape
 
 from PIL import Image
 
-_HEIGHT = 96  # pixels on the page; twice as many are sharp on screens of two dots a pixel
+_HEIGHT = 96  # pixels on the page
+LARGEST_THUMBNAIL = (4 * _HEIGHT, 2 * _HEIGHT)  # sharp on screens of two dots a pixel
 
 
 def strip_html(title: str, items: Iterable[tuple[str, Image.Image | str]]) -> str:
@@ -62,5 +63,5 @@ def _picture_html(name: str, picture: Image.Image | str) -> str:
         style += f"; width: {_HEIGHT}px; overflow: hidden; box-sizing: border-box"
         style += "; padding: 4px; border: 1px dashed; font-size: 11px"
         return f'<div style="{style}" title="{escape(name)}">{escape(picture)}</div>'
-    uri = thumbnail_uri(picture, (4 * _HEIGHT, 2 * _HEIGHT))
+    uri = thumbnail_uri(picture, LARGEST_THUMBNAIL)
     return f'<img style="{style}" src="{uri}" alt="{escape(name)}" title="{escape(name)}">'

@@ -84,7 +84,7 @@ def test_statistics_are_counted_in_other_processes_too(files, opened):
             assert pipeline.fit(X)[-1].statistics_ == expected
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "P", "RGBA", "LA", "1", "YCbCr", "I;16"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "P", "RGBA", "LA", "1", "YCbCr"])
 @pytest.mark.parametrize(("color_mode", "target"), [("rgb", "RGB"), ("grayscale", "L")])
 def test_every_mode_is_converted_as_pillow_does(mode, color_mode, target, photos):
     image = (
@@ -93,6 +93,20 @@ def test_every_mode_is_converted_as_pillow_does(mode, color_mode, target, photos
     (pixels,) = JpegLoader(color_mode=color_mode).transform([image])
     expected = np.asarray(image.convert(target)).reshape(pixels.shape)
     np.testing.assert_array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_values_that_are_no_grey_levels_are_refused(mode, photos):
+    image = photos[1].convert("L").convert(mode)
+    with pytest.raises(ImageDecodeError, match=rf"mode {mode}.*Convert it"):
+        JpegLoader().transform([image])[0]
+
+
+def test_a_file_of_16_bits_is_refused_where_its_format_is_let_in():
+    file = io.BytesIO()
+    Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8) * 1365).save(file, "PNG")
+    with pytest.raises(ImageDecodeError, match="mode I;16"):
+        JpegLoader(formats=("PNG",)).transform([file])[0]
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3), (5, 7, 4)])
@@ -128,6 +142,21 @@ def test_what_is_made_of_an_image_does_not_change_it(photos):
     (pixels,) = JpegLoader().transform([image])
     pixels[:] = 0
     assert image == photos[0]
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3), (5, 7, 4)])
+def test_arrays_are_not_copied_before_they_are_read(shape):
+    array = np.zeros(shape, np.uint8)
+    images = JpegLoader().transform([array])
+    array[:] = 7
+    assert (images[0] == 7).all()
+
+
+def test_an_image_that_is_listed_often_is_the_same_in_all_threads(photos):
+    image = Image.open(io.BytesIO(with_orientation(photos[0], 6)))
+    images = Resizer(SIZE).transform(JpegLoader(n_jobs=2).transform([image] * 32))
+    pixels = np.asarray(images)
+    assert (pixels == pixels[0]).all()
 
 
 def test_the_file_of_an_image_may_be_closed_once_it_is_passed(files, pixels):

@@ -132,11 +132,21 @@ def test_the_first_images_are_shown_as_they_are_decoded(files, pixels, prepared)
     assert f"24 images of 32 x 48 x 3, uint8, from {files[0]!r}" in page.text
 
 
-def test_large_images_become_small_and_keep_their_shape(photos):
+def test_large_images_are_decoded_small_and_keep_their_shape(photos, prepared):
     file = io.BytesIO()
     photos[0].resize((2560, 1708)).save(file, "JPEG")
     (shown,) = Page(JpegLoader().transform([file])._repr_html_()).images()
     assert shown.size == (288, 192)
+    assert prepared == [(640, 427)]
+
+
+def test_a_fault_of_the_machine_ends_no_representation(files, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("sknorm_images._decoding.read", fail)
+    page = Page(JpegLoader().transform(files)._repr_html_())
+    assert page.text.count("Input/output error") == 8
 
 
 def test_grayscale_images_are_shown(files):

@@ -40,6 +40,8 @@ def folders(directory: Path) -> None:
     filenames, target = load_image_folder(str(directory), return_X_y=True)
     assert_type(filenames, NDArray[np.object_])
     assert_type(target, NDArray[np.int64] | None)
+    unknown: bool = len(filenames) > 3
+    load_image_folder(directory, return_X_y=unknown)
     found = check_images(filenames, loader=JpegLoader(), verify="header", n_jobs=-1, verbose=1)
     np.asarray(found.readable)
     load_image_folder(3)  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
