@@ -6,8 +6,9 @@ it once more.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil, sqrt
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeAlias
 
@@ -341,7 +342,7 @@ class ImageGridDisplay:
         sklearn.exceptions.NotFittedError
             If the scaler is not fitted.
         TypeError
-            If `scaler` is something else.
+            If `images` or `scaler` is something else.
         ValueError
             If images are of another shape or dtype, the scaler has `per_image` set, which
             leaves no way back, or `n_images` or `ax` cannot be used.
@@ -349,6 +350,8 @@ class ImageGridDisplay:
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
         images = _first(images, n_images)
+        if not isinstance(images, LazyImages):
+            _check_sequence(images)
         failures: Collection[int] = ()
         pixels: list[NDArray[Any]]
         if scaler is not None:
@@ -419,7 +422,7 @@ def _first(X: Any, n: int) -> Any:
     check_number("n_images", n, low=1, integral=True)
     if hasattr(X, "iloc"):
         return X.iloc[:n]
-    return X[:n] if hasattr(X, "__getitem__") else X
+    return X[:n] if hasattr(X, "__getitem__") and not isinstance(X, Mapping) else X
 
 
 def _panels(
@@ -474,6 +477,14 @@ def _check_invertible(scaler: Any) -> None:
             f"per_image={scaler.per_image!r} maps each image in a way of its own, so nothing "
             "leads back from scaled values to grey levels. Draw what goes into the scaler, "
             "such as what pipeline[:-1] makes, or pass a scaler with per_image=False."
+        )
+
+
+def _check_sequence(images: Any) -> None:
+    if not hasattr(images, "__len__") or any(isinstance(i, str | PathLike) for i in images):
+        raise TypeError(
+            f"images is a {type(images).__name__} that is no sequence of arrays. Put one "
+            "image in a list; for paths, call from_estimator(pipeline, paths)."
         )
 
 

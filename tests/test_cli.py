@@ -165,6 +165,25 @@ def test_the_version_is_printed_alone():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_as_a_process_refuses_bad_input_in_one_line(command, fitted, tmp_path):
+    missing = tmp_path / "missing"
+    options = {
+        "fit": ["-o", tmp_path / "out"],
+        "transform": ["-p", fitted[1], "-o", tmp_path / "out"],
+        "report": ["-p", fitted[1], "-o", tmp_path / "out"],
+    }
+    where = ["--data", missing] if command == "demo" else [missing, *options.get(command, [])]
+    assert_refused(run(command, *where), f"{command}: ", str(missing))
+    assert names_of(tmp_path) == []
+
+
+def test_report_as_a_process_writes_a_page(fitted, folder, tmp_path):
+    output = tmp_path / "report.html"
+    assert run("report", folder, "-p", fitted[1], "-o", output) == (0, "", "")
+    assert output.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_every_command_has_an_example(command, call):
     finished = call(command, "--help")
     assert finished.status == 0
@@ -225,18 +244,6 @@ def test_fit_saves_what_fit_in_python_learns(fitted, folder):
         assert np.array_equal(getattr(saved["scale"], name), getattr(expected["scale"], name))
 
 
-@pytest.mark.parametrize("batch", [1, 2**24])
-def test_fit_learns_the_same_from_batches_of_any_size(
-    batch, fitted, folder, tmp_path, call, monkeypatch
-):
-    monkeypatch.setattr("sknorm_images.cli._batches._BYTES_PER_BATCH", batch)
-    output = tmp_path / "new.joblib"
-    assert call("fit", folder, "-o", output, "--size", "32x48", "-j", "1").status == 0
-    saved, expected = joblib.load(output)["scale"], joblib.load(fitted[1])["scale"]
-    assert saved.statistics_ == expected.statistics_
-    assert np.array_equal(saved.scale_, expected.scale_)
-
-
 def test_fit_hands_every_option_to_its_step(folder, tmp_path, call):
     output = tmp_path / "pipeline.joblib"
     finished = call(
@@ -276,20 +283,7 @@ def test_fit_stops_at_a_broken_file_and_writes_nothing(with_broken, tmp_path, ca
     assert names_of(tmp_path) == ["flat"]
 
 
-def test_the_position_of_a_broken_file_is_that_in_the_folder(
-    with_broken, tmp_path, call, monkeypatch
-):
-    monkeypatch.setattr("sknorm_images.cli._batches._BYTES_PER_BATCH", 1)
-    monkeypatch.setattr("sknorm_images.cli._batches.cpu_count", lambda: 1)  # 4 a batch
-    folder, broken = with_broken
-    (folder / "1.jpg").unlink()
-    finished = call("fit", folder, "-o", tmp_path / "p.joblib")
-    assert_refused(finished, "image 7, ", broken[1])
-
-
-def test_fit_names_each_file_that_it_leaves_out(with_broken, tmp_path, call, monkeypatch):
-    monkeypatch.setattr("sknorm_images.cli._batches._BYTES_PER_BATCH", 1)
-    monkeypatch.setattr("sknorm_images.cli._batches.cpu_count", lambda: 1)  # 4, 4 and 2
+def test_fit_names_each_file_that_it_leaves_out(with_broken, tmp_path, call):
     folder, broken = with_broken
     output = tmp_path / "p.joblib"
     finished = call("fit", folder, "-o", output, "--on-error", "blank", "--size", "16")
@@ -427,7 +421,30 @@ def test_an_output_without_a_folder_is_refused(which, fitted, folder, tmp_path, 
 
 def test_an_output_that_is_a_folder_is_refused(folder, tmp_path, call):
     finished = call("fit", folder, "-o", tmp_path, "--force")
-    assert_refused(finished, str(tmp_path), "is a folder")
+    assert_refused(finished, str(tmp_path), "is no file")
+
+
+def test_an_output_that_is_no_regular_file_is_refused(folder, tmp_path, call):
+    os.mkfifo(tmp_path / "pipe")
+    finished = call("fit", folder, "-o", tmp_path / "pipe", "--force")
+    assert_refused(finished, "pipe", "is no file")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_an_output_that_is_a_link_is_written_where_it_leads(folder, tmp_path, call):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "p.joblib")
+    assert call("fit", folder, "-o", tmp_path / "link", "--size", "8").status == 0
+    assert (tmp_path / "link").is_symlink()
+    assert isinstance(joblib.load(tmp_path / "elsewhere" / "p.joblib"), Pipeline)
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_early(folder, call, monkeypatch):
+    def fit(*_):
+        raise AssertionError("has begun")
+
+    monkeypatch.setattr(Pipeline, "fit", fit)
+    assert_refused(call("fit", folder, "-o", "/proc/p.joblib"), "/proc/p.joblib")
 
 
 def test_what_fails_leaves_the_old_output_as_it_was(with_broken, tmp_path, call):
@@ -470,6 +487,24 @@ def test_a_folder_without_classes_has_no_labels(fitted, folder, tmp_path, call):
     with np.load(output) as saved:
         assert set(saved) == {"images", "filenames", "sample_weight"}
         assert len(saved["images"]) == 12
+
+
+@pytest.mark.parametrize("batch", [1, 2**24])
+def test_transform_names_the_first_broken_file_and_its_place_in_the_folder(
+    batch, with_broken, fitted, tmp_path, call, monkeypatch
+):
+    monkeypatch.setattr("sknorm_images.cli._batches._BYTES_PER_BATCH", batch)
+    monkeypatch.setattr("sknorm_images.cli._batches.cpu_count", lambda: 1)  # 4 a batch
+    folder, broken = with_broken
+    (folder / "1.jpg").unlink()
+    for command in ("transform", "report"):
+        output = tmp_path / "out"
+        finished = call(command, folder, "-p", fitted[1], "-o", output, "-j", "1")
+        if command == "transform":
+            assert_refused(finished, "image 7, ", broken[1])
+            assert not output.exists()
+        else:  # it is about them
+            assert finished.status == 0
 
 
 def test_images_left_blank_are_zeros_of_weight_0(with_broken, tmp_path, call, monkeypatch):
@@ -546,7 +581,7 @@ def test_a_pipeline_that_gives_no_numbers_is_refused(folder, tmp_path, call):
     finished = call(
         *("transform", folder, "-p", tmp_path / "p.joblib", "-o", tmp_path / "out.npz")
     )
-    assert_refused(finished, "dtype object, and no numbers")
+    assert_refused(finished, "dtype object, and an .npz file takes numbers")
     assert names_of(tmp_path) == ["p.joblib"]
 
 
@@ -616,12 +651,15 @@ def test_a_killed_transform_leaves_nothing_under_the_name_of_the_output(many, la
     assert part.startswith(".sknorm-images-")
 
 
-def test_an_interrupted_transform_has_status_130_and_leaves_nothing(many, large, tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_transform_says_so_and_leaves_nothing(
+    number, status, many, large, tmp_path
+):
     output = tmp_path / "out.npz"
     with begin_transform(many, large, output) as process:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert (out, "Traceback" in err) == ("", False)
     assert names_of(tmp_path) == ["large.joblib", "many"]
 
@@ -824,6 +862,23 @@ def test_show_tells_steps_changed_parameters_and_statistics(fitted):
     assert ["scale", "ChannelStandardScaler()"] in lines
     assert table_rows(finished.out) == table_rows(fitted[0].out)
     assert "fitted on 24 images" in finished.out
+
+
+def test_show_tells_that_a_pipeline_is_not_fitted(tmp_path, call):
+    joblib.dump(make_image_pipeline(8), tmp_path / "p")
+    assert "ChannelStandardScaler is not fitted" in call("show", tmp_path / "p").out
+
+
+def test_show_tells_constants_from_what_was_learned(pixels, tmp_path, call):
+    scaler = ChannelStandardScaler(mean=1, std=2).fit(pixels)
+    joblib.dump(make_image_pipeline(8, scaler), tmp_path / "p")
+    assert "ChannelStandardScaler, set to constants" in call("show", tmp_path / "p").out
+
+
+def test_an_empty_pipeline_is_refused(folder, tmp_path, call):
+    joblib.dump(Pipeline([("nothing", "passthrough")]), tmp_path / "p")
+    finished = call("transform", folder, "-p", tmp_path / "p", "-o", tmp_path / "out")
+    assert_refused(finished, "begins with nothing")
 
 
 def test_show_tells_that_nothing_was_learned(tmp_path, call):

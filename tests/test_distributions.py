@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sknorm_images import __version__
+from sknorm_images import JpegLoader, __version__
 
 ROOT = Path(__file__).parent.parent
 NAME = f"sknorm_images-{__version__}"
@@ -87,4 +87,6 @@ def test_the_package_says_what_it_needs_and_who_may_use_it(wheel):
         "scikit-learn",
         "tqdm",
     ]
+    (address,) = metadata.get_all("Project-URL")
+    assert JpegLoader()._get_doc_link().startswith(address.removeprefix("Documentation, "))
     assert metadata.get_payload() == (ROOT / "README.md").read_text("utf-8")

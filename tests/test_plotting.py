@@ -509,3 +509,17 @@ def test_estimators_that_make_no_images_are_refused(files, pixels):
 def test_a_lone_path_is_refused_as_the_loader_refuses_it(files):
     with pytest.raises(TypeError, match="X is a single str"):
         ImageGridDisplay.from_estimator(JpegLoader(), files[0])
+
+
+@pytest.mark.parametrize(
+    "images", [Image.new("RGB", (4, 4)), ["photo.jpg"], [Path("photo.jpg")]], ids=repr
+)
+def test_what_is_no_sequence_of_arrays_is_refused(images):
+    with pytest.raises(TypeError, match="no sequence of arrays"):
+        ImageGridDisplay.from_images(images)
+
+
+def test_a_dictionary_is_refused_as_the_loader_refuses_it(files):
+    pipeline = pipeline_with(ChannelStandardScaler()).fit(files)
+    with pytest.raises(TypeError, match="X is a dict, not a sequence"):
+        ImageGridDisplay.from_estimator(pipeline, {0: files[0]})

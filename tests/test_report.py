@@ -70,9 +70,7 @@ def write_report(folder: Path, pipeline: Pipeline, output: Path, monkeypatch) ->
     arguments = ["report", str(folder), "-p", str(saved), "-o", str(output)]
     monkeypatch.setattr(sys, "argv", ["sknorm-images", *arguments])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == 0
+    assert main() == 0
     return output.read_text(encoding="utf-8")
 
 
@@ -258,6 +256,8 @@ def test_pipelines_of_other_kinds_are_reported(
     assert len(page.images["Samples"]) == 6 * n_views
     assert len(page.images["The images it was fitted on"]) == n_histograms - 1
     assert len(page.images["The images of this folder"]) == 1
+    scaled = page.images["The images of this folder, scaled"]
+    assert len(scaled) == (not pipeline["scale"].per_image)  # else there is no one map
 
 
 def test_turned_photos_have_the_aspect_ratio_that_a_person_sees(

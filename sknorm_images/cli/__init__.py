@@ -2,7 +2,7 @@
 
 try:
     import jinja2 as _jinja2  # noqa: F401 - the report is written with it
-    import rich as _rich  # noqa: F401 - tables and progress bars
+    import rich as _rich  # noqa: F401 - tables
     import typer as _typer  # noqa: F401 - the commands
 except ImportError as error:
     raise ImportError(

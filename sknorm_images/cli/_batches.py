@@ -53,10 +53,10 @@ def split(
         If the pipeline is of another kind.
     """
     steps = [step for _, step in pipeline.steps if step not in (None, "passthrough")]
-    if not isinstance(steps[0], JpegLoader):
+    if not steps or not isinstance(steps[0], JpegLoader):
         raise ValueError(
-            f"the pipeline begins with {type(steps[0]).__name__}, and files need a "
-            "JpegLoader. Make it with `sknorm-images fit` or make_image_pipeline."
+            f"the pipeline begins with {type(steps[0]).__name__ if steps else 'nothing'}, and "
+            "files need a JpegLoader. Make it with `sknorm-images fit` or make_image_pipeline."
         )
     if not hasattr(steps[-1], "transform"):
         raise ValueError(

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import joblib
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, get_tags
 
 from sknorm_images import (
     ChannelMinMaxScaler,
@@ -26,7 +27,6 @@ from sknorm_images import (
 )
 from sknorm_images.cli._batches import SCALERS, apply, read_batches, split
 from sknorm_images.cli._files import (
-    check_output,
     image_files,
     load_pipeline,
     whole_file,
@@ -75,15 +75,24 @@ def run() -> int:
     program = "python -m sknorm_images" if is_module else "sknorm-images"
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
+    # Ended by a batch scheduler, too, it leaves no part of a file behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     arguments = sys.argv[1:] or ["--help"]
     command = f"{program} {arguments[0]}"
     try:
         with readable_warnings():
             status = app(arguments, prog_name=program, standalone_mode=False)
     except typer.TyperException as error:
-        complain(f"{error.format_message()} `{program} --help` says more.", command)
+        complain(
+            f"{error.format_message().rstrip('.')}. `{program} --help` says more.", command
+        )
         return 2
-    except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
+    except MemoryError:
+        complain(
+            "there is not enough memory. Take a smaller --size, or fewer --jobs.", command
+        )
+        return 2
+    except (OSError, ValueError, TypeError, ImportError) as error:
         complain(error, command)
         return 2
     return status or 0
@@ -136,7 +145,6 @@ def fit(
     force: Force = False,
 ) -> None:
     """Learn the statistics of a folder, and save a pipeline that scales by them."""
-    check_output(output, force)
     of_range = {"quantile_range": quantile_range, "feature_range": feature_range}
     given: dict[str, Any] = {name: value for name, value in of_range.items() if value}
     given |= {"clip": True} if clip else {}
@@ -154,9 +162,9 @@ def fit(
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
     )
-    pipeline.fit(load_image_folder(directory).filenames)
-    pipeline.set_params(load__n_jobs=None, load__verbose=0)  # matters of this machine
-    with whole_file(output) as file:
+    with whole_file(output, force) as file:
+        pipeline.fit(load_image_folder(directory).filenames)
+        pipeline.set_params(load__n_jobs=None, load__verbose=0)  # matters of this machine
         joblib.dump(pipeline, file)
     _show_statistics(pipeline[-1])
 
@@ -178,7 +186,6 @@ def transform(
     It holds images, filenames, sample_weight (0 for images that a pipeline with
     on_error="blank" left blank, else 1) and, for a folder of classes, labels and class_names.
     """
-    check_output(output, force)
     if dtype not in (None, "float16", "float32", "float64"):
         raise ValueError(
             f"--dtype {dtype} cannot hold scaled values. Pass float16, float32 or float64."
@@ -196,7 +203,7 @@ def transform(
     others = {"filenames": photos.filenames.astype(np.str_), "sample_weight": weights}
     if photos.target is not None:
         others |= {"labels": photos.target, "class_names": np.array(photos.target_names)}
-    with whole_file(output) as file:
+    with whole_file(output, force) as file:
         write_npz(file, blocks(), len(images), others)
 
 
@@ -252,13 +259,12 @@ def report(
     force: Force = False,
 ) -> None:
     """Write one HTML page: statistics, histograms, samples, outliers and broken files."""
-    check_output(output, force)
     loaded = load_pipeline(pipeline)
     files = image_files([directory])
     from sknorm_images.cli._report import make_report  # matplotlib takes a while to import
 
-    page = make_report(directory, loaded, files, n_jobs=jobs, verbose=sys.stderr.isatty())
-    with whole_file(output) as file:
+    with whole_file(output, force) as file:
+        page = make_report(directory, loaded, files, n_jobs=jobs, verbose=sys.stderr.isatty())
         file.write(page.encode())
 
 
@@ -284,7 +290,10 @@ def _parse_size(text: str) -> int | tuple[int, int]:
 def _cast(block: Any, dtype: str | None) -> NDArray[Any]:
     array = np.asarray(block)
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"the pipeline gives values of dtype {array.dtype}, and no numbers.")
+        raise ValueError(
+            f"the pipeline gives values of dtype {array.dtype}, and an .npz file takes "
+            "numbers. Save the part of it that ends in a scaler, such as pipeline[:3]."
+        )
     if dtype is None:
         return array
     with np.errstate(over="ignore"):
@@ -308,18 +317,21 @@ def _show_findings(found: Bunch) -> None:
 
 
 def _show_statistics(scaler: Any) -> None:
-    """Show what a scaler learned, or was told; the mean and the like in grey levels."""
+    """Show what a scaler learned, or was told."""
     attributes = ("mean_", "var_", "scale_", "data_min_", "data_max_", "data_range_", "min_")
     known = {name: getattr(scaler, name, None) for name in attributes}
     columns = {name: values for name, values in known.items() if values is not None}
+    name = type(scaler).__name__
     if not columns:
-        typer.echo(f"{type(scaler).__name__} learns nothing")
+        learns = get_tags(scaler).requires_fit
+        typer.echo(f"{name} is not fitted" if learns else f"{name} learns nothing")
         return
-    n_images = getattr(scaler, "n_samples_seen_", 0)
+    n_images = getattr(scaler, "n_samples_seen_", None)
+    told = "set to constants" if n_images is None else f"fitted on {n_images} images"
     channels = channel_names(scaler.n_features_in_)
     rows = zip(channels, *(values.tolist() for values in columns.values()), strict=True)
     show_table(
-        f"{type(scaler).__name__}, fitted on {n_images} images (grey levels 0 to 255)",
+        f"{name}, {told}",
         ("channel", *columns),
         rows,
         numbers=True,

@@ -91,56 +91,47 @@ def load_pipeline(path: Path) -> Pipeline:
     return pipeline
 
 
-def check_output(path: Path, force: bool) -> None:
-    """Refuse an output that could not be written, before the work begins.
-
-    Parameters
-    ----------
-    path : Path
-        Where the output goes.
-    force : bool
-        Whether a file may be overwritten.
-
-    Raises
-    ------
-    OSError
-        If there is no such folder, or something in the way.
-    """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {str(path.parent)!r} to write {path.name!r} to. Make it."
-        )
-    if path.is_dir():
-        raise IsADirectoryError(f"{str(path)!r} is a folder. Name a file to write.")
-    if path.exists() and not force:
-        raise FileExistsError(
-            f"{str(path)!r} exists. Pass --force to overwrite it, or another --output."
-        )
-
-
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, force: bool) -> Iterator[IO[bytes]]:
     """Write a file whole or not at all: beside it first, then in its place.
 
     Parameters
     ----------
     path : Path
-        Where the output goes.
+        Where the output goes; a link is followed.
+    force : bool
+        Whether a file may be overwritten.
 
     Yields
     ------
     binary file
         What takes the place of `path` if the block ends well.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be made, before the block begins; or cannot be written.
     """
-    part = path.with_name(f".sknorm-images-{secrets.token_hex(4)}.part")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {str(path.parent)!r} to write {path.name!r} to. Make it."
+        )
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{str(path)!r} is no file. Name a file to write.")
+    if path.exists() and not force:
+        raise FileExistsError(
+            f"{str(path)!r} exists. Pass --force to overwrite it, or another --output."
+        )
+    target = path.resolve()
+    part = target.with_name(f".sknorm-images-{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        part.replace(target)
     except OSError as error:
-        if error.filename is None:  # a full disk does not say of which file
+        if error.filename in (None, str(part)):  # a full disk does not say of which file
             error.filename = str(path)
         raise
     finally:

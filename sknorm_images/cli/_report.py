@@ -109,10 +109,11 @@ def make_report(
         n_files=len(files),
         n_broken=len(broken),
         n_twice=int((found.duplicate_of >= 0).sum()),
-        n_fitted=getattr(scaler, "n_samples_seen_", 0),
+        n_fitted=getattr(scaler, "n_samples_seen_", None),
         steps=[(step, " ".join(repr(part).split())) for step, part in pipeline.steps],
         statistics=list(_statistics(getattr(scaler, "statistics_", None), histogram)),
         histograms=list(_histograms(scaler, histogram)),
+        scaled=None if scaler.per_image else _scaled_histogram(scaler, histogram),
         samples=[
             (name(images.filenames[i]), _views(images[[i]].read()[0], scaler))
             for i in _evenly(len(images), _SAMPLES)
@@ -178,6 +179,28 @@ def _svg(display: ChannelHistogramDisplay) -> str:
     n_channels = len(display.histogram.counts)
     figure = Figure(figsize=(5.4, 0.6 + 1.9 * n_channels), layout="constrained")
     display.plot(ax=figure.subplots())
+    return _svg_uri(figure)
+
+
+def _scaled_histogram(scaler: Any, here: ChannelHistogram) -> str:
+    """Draw the channels of this folder in one panel, as the scaler makes them."""
+    n_channels = len(here.counts)
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], n_channels, axis=1)
+    scaled = scaler.transform(levels)
+    figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+    ax = figure.subplots()
+    edges = np.linspace(scaled.min(), scaled.max(), 65)
+    styles = ("-", "--", ":")  # told apart without color, too
+    for i, name in enumerate(channel_names(n_channels)):
+        counts, _ = np.histogram(scaled[:, i], edges, weights=here.counts[i])
+        color = {"grey": "tab:gray"}.get(name, f"tab:{name}") if n_channels in (1, 3) else None
+        ax.stairs(counts, edges, label=name, color=color, linestyle=styles[i % 3])
+    ax.set(xlabel="scaled value", ylabel="pixels")
+    ax.legend()
+    return _svg_uri(figure)
+
+
+def _svg_uri(figure: Figure) -> str:
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
