@@ -136,7 +136,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         TypeError
             If X, or something in it, is neither of these.
         ValueError
-            If X has another shape, or a parameter is out of its range.
+            If X has another shape, an array in it is no image, or a parameter is out of its
+            range.
 
         Warns
         -----
