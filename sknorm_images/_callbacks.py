@@ -70,7 +70,7 @@ def follow_fit(
         task.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
         return result
 
-    return followed(estimator)  # type: ignore[no-any-return]
+    return followed(estimator)  # type: ignore[no-any-return] # for the same reason
 
 
 class _Parts:

@@ -138,11 +138,17 @@ class Decoding:
         ----------
         image : Image
             The image, which keeps its pixels from then on.
+
+        Raises
+        ------
+        ImageDecodeError
+            If Pillow warns of its EXIF, and warnings are errors: it warns but once.
         """
         if image.width * image.height <= self.max_pixels:
             with suppress(Exception):  # what fails now fails again, and is told, when read
                 image.load()
-                image.getexif()
+            with self._blaming(image, b""):
+                _orientation(image)
 
     def read(self, source: Source) -> bytes:
         """Read a source whole, unless it is a file larger than `max_pixels` can ever be.

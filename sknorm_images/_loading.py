@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from sknorm_images._callbacks import follow_fit
 from sknorm_images._decoding import MODES, Decoding, warn_if_truncated_files_pass
+from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import (
     check_choice,
@@ -148,9 +149,13 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         decoding = decoding_of(self)
         warn_if_truncated_files_pass()
         sources = sources_of(X)
-        for source in sources:
+        for i, source in enumerate(sources):
             if isinstance(source, Image.Image):
-                decoding.load(source)
+                try:
+                    decoding.load(source)
+                except ImageDecodeError as error:
+                    error.position = i
+                    raise
         return LazyImages(
             sources,
             decoding.n_channels,

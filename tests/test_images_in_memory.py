@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -135,6 +136,15 @@ def test_an_image_is_turned_upright_once(orientation, photos):
         np.testing.assert_array_equal(pixels, np.asarray(turned))
     (stored,) = JpegLoader(exif_orientation=False).transform([image])
     np.testing.assert_array_equal(stored, np.asarray(image))
+
+
+def test_an_orientation_that_pillow_warns_of_is_not_lost_where_warnings_are_errors():
+    path = Path(__file__).parent / "data" / "jpeg" / "exif-orientation-of-two-numbers.jpg"
+    with (
+        Image.open(path) as image,
+        pytest.raises(ImageDecodeError, match=r"image 1, .*Metadata Warning"),
+    ):
+        JpegLoader().transform([path, image])
 
 
 def test_what_is_made_of_an_image_does_not_change_it(photos):

@@ -89,7 +89,8 @@ def run() -> int:
         return 2
     except MemoryError:
         complain(
-            "there is not enough memory. Take a smaller --size, or fewer --jobs.", command
+            "there is not enough memory. Fit with a smaller --size, or pass fewer --jobs.",
+            command,
         )
         return 2
     except (OSError, ValueError, TypeError, ImportError) as error:

@@ -191,10 +191,9 @@ def _scaled_histogram(scaler: Any, here: ChannelHistogram) -> str:
     ax = figure.subplots()
     edges = np.linspace(scaled.min(), scaled.max(), 65)
     styles = ("-", "--", ":")  # told apart without color, too
-    for i, name in enumerate(channel_names(n_channels)):
+    for i, name in enumerate(channel_names(n_channels)):  # one, or red, green and blue
         counts, _ = np.histogram(scaled[:, i], edges, weights=here.counts[i])
-        color = {"grey": "tab:gray"}.get(name, f"tab:{name}") if n_channels in (1, 3) else None
-        ax.stairs(counts, edges, label=name, color=color, linestyle=styles[i % 3])
+        ax.stairs(counts, edges, label=name, color=name, linestyle=styles[i])
     ax.set(xlabel="scaled value", ylabel="pixels")
     ax.legend()
     return _svg_uri(figure)
