@@ -25,13 +25,9 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
+from sknorm_images._whole_files import whole_file
 from sknorm_images.cli._batches import SCALERS, apply, read_batches, split
-from sknorm_images.cli._files import (
-    image_files,
-    load_pipeline,
-    whole_file,
-    write_npz,
-)
+from sknorm_images.cli._files import image_files, load_pipeline, write_npz
 from sknorm_images.cli._terminal import (
     channel_names,
     complain,
@@ -163,7 +159,7 @@ def fit(
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
     )
-    with whole_file(output, force) as file:
+    with whole_file(output, force, "--force") as file:
         pipeline.fit(load_image_folder(directory).filenames)
         pipeline.set_params(load__n_jobs=None, load__verbose=0)  # matters of this machine
         joblib.dump(pipeline, file)
@@ -204,7 +200,7 @@ def transform(
     others = {"filenames": photos.filenames.astype(np.str_), "sample_weight": weights}
     if photos.target is not None:
         others |= {"labels": photos.target, "class_names": np.array(photos.target_names)}
-    with whole_file(output, force) as file:
+    with whole_file(output, force, "--force") as file:
         write_npz(file, blocks(), len(images), others)
 
 
@@ -264,7 +260,7 @@ def report(
     files = image_files([directory])
     from sknorm_images.cli._report import make_report  # matplotlib takes a while to import
 
-    with whole_file(output, force) as file:
+    with whole_file(output, force, "--force") as file:
         page = make_report(directory, loaded, files, n_jobs=jobs, verbose=sys.stderr.isatty())
         file.write(page.encode())
 

@@ -1,11 +1,8 @@
-"""Files in and out: photos of a folder, saved pipelines, and output that is whole."""
+"""Files in and out: photos of a folder, saved pipelines, arrays."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -89,53 +86,6 @@ def load_pipeline(path: Path) -> Pipeline:
             "that `sknorm-images fit` or joblib.dump made."
         )
     return pipeline
-
-
-@contextmanager
-def whole_file(path: Path, force: bool) -> Iterator[IO[bytes]]:
-    """Write a file whole or not at all: beside it first, then in its place.
-
-    Parameters
-    ----------
-    path : Path
-        Where the output goes; a link is followed.
-    force : bool
-        Whether a file may be overwritten.
-
-    Yields
-    ------
-    binary file
-        What takes the place of `path` if the block ends well.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be made, before the block begins; or cannot be written.
-    """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {str(path.parent)!r} to write {path.name!r} to. Make it."
-        )
-    if path.exists() and not path.is_file():
-        raise FileExistsError(f"{str(path)!r} is no file. Name a file to write.")
-    if path.exists() and not force:
-        raise FileExistsError(
-            f"{str(path)!r} exists. Pass --force to overwrite it, or another --output."
-        )
-    target = path.resolve()
-    part = target.with_name(f".sknorm-images-{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except OSError as error:
-        if error.filename in (None, str(part)):  # a full disk does not say of which file
-            error.filename = str(path)
-        raise
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_npz(
