@@ -20,6 +20,7 @@ from sknorm_images._statistics import (
     check_percentiles,
     has_histogram,
 )
+from sknorm_images._stored import Array
 
 _WHOLE_RANGE = (0.0, 100.0)
 
@@ -143,7 +144,7 @@ class ChannelMinMaxScaler(ChannelScaler):
                 )
 
     def _check_learnable(
-        self, X: LazyImages | NDArray[Any], weights: Weights, *, partial: bool
+        self, X: LazyImages | Array, weights: Weights, *, partial: bool
     ) -> None:
         if not self._robust:
             return

@@ -24,6 +24,7 @@ def map_chunks(
     arguments: Callable[[slice], tuple[Any, ...]],
     *,
     largest_chunk: int = IMAGES_PER_CHUNK,
+    multiple_of: int = 1,
     n_jobs: int | None = None,
     local: bool = False,
     verbose: int = 0,
@@ -46,6 +47,8 @@ def map_chunks(
         Makes the arguments of one chunk, just before it is dispatched.
     largest_chunk : int, default=IMAGES_PER_CHUNK
         No chunk holds more items; towards the end, chunks are smaller.
+    multiple_of : int, default=1
+        Each chunk begins at a multiple of this number of items, and holds at least as many.
     n_jobs : int or None, default=None
         As everywhere in joblib; None asks ``joblib.parallel_config``, else means one.
     local : bool, default=False
@@ -68,7 +71,7 @@ def map_chunks(
     # More workers than cores (of this machine, or of a cluster) only cost memory.
     n_cores = cpu_count() if local else effective_n_jobs(-1)
     n_jobs = min(effective_n_jobs(n_jobs), n_cores)
-    chunks = list(_shrinking(n_items, n_jobs, largest_chunk))
+    chunks = list(_shrinking(n_items, n_jobs, largest_chunk, multiple_of))
     task = _Task(function)
     stopped = False
 
@@ -126,7 +129,7 @@ class _Task(Generic[T]):
             time.sleep(0.001)
 
 
-def _shrinking(n_items: int, n_jobs: int, largest: int) -> Iterator[slice]:
+def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Iterator[slice]:
     """Cut ``range(n_items)`` so that all jobs end at about the same time.
 
     A chunk is an even share of half of what is left ("guided self-scheduling"), so the last
@@ -134,8 +137,9 @@ def _shrinking(n_items: int, n_jobs: int, largest: int) -> Iterator[slice]:
     """
     start = 0
     while start < n_items:
-        size = min(largest, max(1, (n_items - start) // (2 * n_jobs)))
-        yield slice(start, start + size)
+        size = min(largest, (n_items - start) // (2 * n_jobs))
+        size = max(multiple_of, size - size % multiple_of)
+        yield slice(start, min(start + size, n_items))
         start += size
 
 

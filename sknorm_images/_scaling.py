@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from math import prod
 from os import PathLike
 from typing import Any, Self, TypeVar
 
@@ -34,6 +35,7 @@ from sknorm_images._statistics import (
     statistics_of_picture,
     statistics_of_present,
 )
+from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._transformer import ImageTransformer, committed, snapshot
 
 T = TypeVar("T")
@@ -293,7 +295,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             )
 
     def _check_learnable(
-        self, X: LazyImages | NDArray[Any], weights: Weights, *, partial: bool
+        self, X: LazyImages | Array, weights: Weights, *, partial: bool
     ) -> None:
         """Refuse data that the parameters cannot be learned from; by default, none."""
 
@@ -306,7 +308,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
 
-    def _validate(self, X: Any, *, reset: bool) -> LazyImages | NDArray[Any]:
+    def _validate(self, X: Any, *, reset: bool) -> LazyImages | Array:
         """Let scikit-learn check X as a table of (n_pixels, n_channels)."""
         if isinstance(X, LazyImages):
             table = np.broadcast_to(np.uint8(0), (len(X), X.n_channels))
@@ -314,6 +316,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             return X
         if not hasattr(X, "shape"):
             X = np.asarray(X)
+        if is_stored_in_chunks(X):
+            table = np.broadcast_to(np.zeros((), X.dtype), (X.shape[0], X.shape[-1]))
+            validate_data(self, table, reset=reset)
+            return StoredImages(X)
         first = next(iter(X), None) if len(X.shape) == 1 else None
         if isinstance(first, str | bytes | PathLike):
             raise ValueError(
@@ -346,7 +352,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     def _learn(
         self,
-        X: LazyImages | NDArray[Any],
+        X: LazyImages | Array,
         weights: Weights,
         advance: Callable[[int], None],
     ) -> Failures:
@@ -364,7 +370,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             ):
                 statistics = plus(statistics, part)
                 advance(rows.stop - rows.start)
-            self._learn_from(statistics, failures, len(X), X)
+            pixels = X if isinstance(X, np.ndarray) else None
+            self._learn_from(statistics, failures, len(X), pixels)
         return failures
 
     def _learn_from(
@@ -411,22 +418,23 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Write to `out` what becomes of `pixels`: one image, or any number for one map."""
         (affine or self._affine_of_image(pixels)).apply(pixels, out)
 
-    def _transform_array(self, X: NDArray[Any], n_jobs: int | None = None) -> NDArray[Any]:
+    def _transform_array(self, X: Array, n_jobs: int | None = None) -> NDArray[Any]:
         out = np.empty(X.shape, self._out_dtype(X))
         affine = self._affine(X.shape[-1])
 
         def scale(rows: slice) -> None:
+            pixels, scaled = X[rows], out[rows]
             if affine is not None:
-                self._scale(affine, X[rows], out[rows])
+                self._scale(affine, pixels, scaled)
                 return
-            for i in range(rows.start, rows.stop):
-                self._scale(None, X[i], out[i])
+            for i in range(len(pixels)):
+                self._scale(None, pixels[i], scaled[i])
 
         for _ in _over_rows(X, scale, n_jobs):
             pass
         return out
 
-    def _out_dtype(self, X: NDArray[Any]) -> np.dtype[Any]:
+    def _out_dtype(self, X: Array) -> np.dtype[Any]:
         return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)
 
 
@@ -436,15 +444,16 @@ def nonzero(spread: FloatArray) -> FloatArray:
 
 
 def _over_rows(
-    X: NDArray[Any], function: Callable[[slice], T], n_jobs: int | None = None
+    X: Array, function: Callable[[slice], T], n_jobs: int | None = None
 ) -> Iterator[tuple[slice, T]]:
     """Yield `rows` and ``function(rows)`` for slices of an array, done in local threads."""
-    row_size = max(1, X[:1].size)
+    row_size = max(1, prod(X.shape[1:]))
     results = map_chunks(
         function,
         len(X),
         lambda rows: (rows,),
         largest_chunk=max(1, _NUMBERS_PER_CHUNK // row_size),
+        multiple_of=X.n_images_per_chunk if isinstance(X, StoredImages) else 1,
         n_jobs=n_jobs,
         local=True,
     )

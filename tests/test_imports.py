@@ -38,6 +38,7 @@ LAYERS = [
     "_images",
     "_sources",
     "_transformer",
+    "_stored",
     "_loading",
     "_resizing",
     "_scaling",

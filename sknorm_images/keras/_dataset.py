@@ -200,7 +200,7 @@ class PipelineDataset(keras.utils.PyDataset):
         check_n_jobs(n_jobs)
         check_augment(augment)
         self._images, self._transformer = _split(pipeline, X)
-        n_samples = len(self._images)
+        n_samples = self._images.shape[0]
         if not n_samples:
             raise ValueError("X is empty, so there is nothing to make batches of. Check X.")
         self._targets = encode_targets(y, label_mode, classes, n_samples)

@@ -1,0 +1,53 @@
+"""Images in an array that is stored in chunks, and read slice by slice."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from sklearn.utils import assert_all_finite
+
+
+class StoredImages:
+    """Images in a chunked array of Zarr, h5py or Dask, which is never read whole.
+
+    Parameters
+    ----------
+    array : array of shape (n_samples, ..., n_channels)
+        What has `shape`, `dtype` and `chunks`, and gives slices.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Read some images; ValueError if they hold NaN or infinity."""
+        block = np.asarray(self._array[rows])
+        assert_all_finite(block, input_name="X")
+        return block
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
+    @property
+    def n_images_per_chunk(self) -> int:
+        """What is decompressed at once: slices that begin at multiples of it are cheap."""
+        along_images = self._array.chunks[0] if self._array.chunks else 1
+        # Dask tells the length of every chunk, Zarr and h5py that of all.
+        return max(along_images) if isinstance(along_images, tuple) else int(along_images)
+
+
+Array: TypeAlias = NDArray[Any] | StoredImages
+
+
+def is_stored_in_chunks(X: Any) -> bool:
+    """Whether X is an array of images that is read slice by slice."""
+    return hasattr(X, "chunks") and len(X.shape) > 2
