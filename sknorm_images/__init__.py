@@ -11,6 +11,7 @@ from sknorm_images._loading import JpegLoader
 from sknorm_images._minmax_scaling import ChannelMinMaxScaler
 from sknorm_images._pipeline import make_image_pipeline
 from sknorm_images._resizing import Resizer
+from sknorm_images._saving import save_images
 from sknorm_images._standard_scaling import ChannelStandardScaler
 from sknorm_images._statistics import ChannelHistogram, ChannelMoments, ChannelSums
 from sknorm_images._versions import NewerVersionWarning
@@ -32,6 +33,7 @@ __all__ = [
     "check_images",
     "load_image_folder",
     "make_image_pipeline",
+    "save_images",
 ]
 
 # Pickles name this module, so they survive a move inside the package. The last two are

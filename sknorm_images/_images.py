@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from os import PathLike
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias, overload
 
+import joblib
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
@@ -21,6 +23,7 @@ from sknorm_images._parallel import map_chunks
 from sknorm_images._parameters import check_n_jobs, check_verbose
 from sknorm_images._reading import Source, describe
 from sknorm_images._thumbnails import LARGEST_THUMBNAIL, strip_html
+from sknorm_images._versions import __version__
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
@@ -326,6 +329,27 @@ class LazyImages:
             return np.zeros(self.shape[1:], np.uint8)
 
 
+def fingerprint(images: LazyImages) -> str:
+    """Hash what images are made of: paths, or what is in memory, and all settings.
+
+    Parameters
+    ----------
+    images : LazyImages
+        The images. What is in their files is not read.
+
+    Returns
+    -------
+    str
+        The same in another process, in hexadecimal digits.
+    """
+    sources = [
+        describe(source) if isinstance(source, str | PathLike) else source
+        for source in images._sources
+    ]
+    settings = images.n_channels, images._decoding, images._resizings
+    return str(joblib.hash((__version__, sources, settings)))
+
+
 def _tell_nobody(n_images: int) -> None:
     pass
 
@@ -338,6 +362,7 @@ def reduce_images(
     local: bool = False,
     description: str = "",
     advance: Callable[[int], None] = _tell_nobody,
+    multiple_of: int = 1,
 ) -> tuple[Any, Failures]:
     """Run `task` on chunks of images in parallel, and add up what it returns.
 
@@ -357,6 +382,8 @@ def reduce_images(
         What the progress bar is called.
     advance : callable, default=None for every chunk
         Called as ``advance(n)`` when n more images are done.
+    multiple_of : int, default=1
+        Each chunk begins at a multiple of this number of images, and holds at least as many.
 
     Returns
     -------
@@ -370,7 +397,9 @@ def reduce_images(
     ImageDecodeError, OSError
         If an image cannot be read and `on_error` is ``"raise"``: the first one.
     """
-    total, failures = _run_chunks(images, task, columns, local, description, advance)
+    total, failures = _run_chunks(
+        images, task, columns, local, description, advance, multiple_of
+    )
     images._failures = failures
     return total, failures
 
@@ -421,20 +450,12 @@ def read_array(
     def fill_chunk(chunk: LazyImages, rows: slice) -> tuple[Failures, Any]:
         target = out[rows]
 
-        def receive(i: int, picture: Picture) -> None:
-            pixels = _pixels(picture)
-            if pixels.shape != shape:
-                raise ValueError(
-                    f"Image {rows.start + i}, {describe(chunk._sources[i])!r}, is of shape "
-                    f"{pixels.shape}, others are of shape {shape}, and one array takes one "
-                    "shape. Add a Resizer after the JpegLoader."
-                )
+        def receive(i: int, pixels: Pixels) -> None:
             write(target[i], pixels)
 
-        failures = read_each(chunk, receive, known if rows.start == 0 else {})
-        if failures and chunk.on_error == "blank":
-            _check_blank_has_size(chunk, failures)
-            target[list(failures)] = 0
+        first = known if rows.start == 0 else {}
+        failures = read_alike(chunk, rows.start, shape, receive, first)
+        target[list(failures)] = 0
         return failures, summarise(target, rows, failures)
 
     total, failures = reduce_images(
@@ -450,6 +471,55 @@ def common_shape(images: LazyImages) -> tuple[int, ...]:
     if not len(images):
         return 0, 0, 0, images.n_channels
     return len(images), *images[0].shape
+
+
+def read_alike(
+    images: LazyImages,
+    start: int,
+    shape: tuple[int, ...],
+    receive: Callable[[int, Pixels], None],
+    known: Mapping[int, Picture] = MappingProxyType({}),
+) -> Failures:
+    """Decode images as `read_each` does, and see that they are of one shape.
+
+    Parameters
+    ----------
+    images : LazyImages
+        Some of the images.
+    start : int
+        Which one of all the first of them is.
+    shape : tuple of int
+        ``(height, width, n_channels)`` of them all.
+    receive : callable
+        Called as ``receive(position, pixels)`` for every image that can be read.
+    known : mapping of int to Image or ndarray, default={}
+        As in `read_each`.
+
+    Returns
+    -------
+    dict of int to Exception
+        The images that cannot be read.
+
+    Raises
+    ------
+    ValueError
+        If an image is of another shape, or one that is to be left blank is of none.
+    """
+
+    def check(i: int, picture: Picture) -> None:
+        pixels = _pixels(picture)
+        if pixels.shape != shape:
+            raise ValueError(
+                f"Image {start + i}, {describe(images._sources[i])!r}, is of shape "
+                f"{pixels.shape}, others are of shape {shape}, and one array takes one "
+                "shape. Add a Resizer after the JpegLoader."
+            )
+        receive(i, pixels)
+
+    failures = read_each(images, check, known)
+    if failures and images.on_error == "blank":
+        _check_blank_has_size(images, failures)
+    return failures
 
 
 def read_each(
@@ -530,6 +600,7 @@ def _run_chunks(
     local: bool = False,
     description: str = "",
     advance: Callable[[int], None] = _tell_nobody,
+    multiple_of: int = 1,
 ) -> tuple[Any, Failures]:
     total = None
     failures: Failures = {}
@@ -537,6 +608,7 @@ def _run_chunks(
         task,
         len(images),
         lambda rows: (images[rows], rows, *(column[rows] for column in columns)),
+        multiple_of=multiple_of,
         n_jobs=images.n_jobs,
         local=local,
         verbose=images.verbose,

@@ -47,6 +47,8 @@ LAYERS = [
     "_folders",
     "_checking",
     "_flattening",
+    "_zarr_stores",
+    "_saving",
     "_pipeline",
     "__init__",
 ]
@@ -162,6 +164,7 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
             | {"keras.__init__", "demo"},
         ),
         ("cykooz_resizer", {"_simd"}),
+        ("zarr", {"_zarr_stores"}),
         ("jax", set()),
         ("tensorflow", set()),
         ("torch", set()),

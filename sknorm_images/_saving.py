@@ -1,0 +1,229 @@
+"""save_images: decoded once, on disk from then on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from math import prod
+from pathlib import Path
+from secrets import token_hex
+from threading import Lock
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from sknorm_images._images import (
+    Failures,
+    LazyImages,
+    Pixels,
+    common_shape,
+    fingerprint,
+    read_alike,
+    reduce_images,
+    report,
+)
+from sknorm_images._parallel import map_chunks
+from sknorm_images._parameters import check_choice, check_number
+from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
+from sknorm_images._whole_files import whole_file
+from sknorm_images._zarr_stores import PartialStore, open_store, whole_store
+
+_BYTES_AT_ONCE = 2**24  # of an array that is copied
+
+
+def save_images(
+    images: Any,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    chunk_size: int = 32,
+) -> Any:
+    """Decode images once, and save them as an array on disk.
+
+    Training reads the array many times faster than it decodes files. Nothing stands under
+    `path` until all is written, and no more than a few images are in memory.
+
+    Parameters
+    ----------
+    images : LazyImages or array-like of shape (n_samples, ...)
+        What to save: usually ``pipeline[:-1].transform(paths)``, the uint8 pixels before a
+        scaler, which are a quarter of what it makes of them. LazyImages are decoded in
+        parallel, as their loader's `n_jobs` says.
+    path : str or PathLike
+        A file whose name ends in ``.npy``, or a Zarr store, a folder whose name ends in
+        ``.zarr`` (format 3; ``pip install "sknorm-images[zarr]"``).
+    overwrite : bool, default=False
+        Whether to replace what is there, when the new array is complete.
+    chunk_size : int, default=32
+        Number of images in a chunk of a Zarr store, which is read, or written, as one: that
+        of a batch where batches are read in order, and 1 where images are read at random.
+
+    Returns
+    -------
+    numpy.memmap or zarr.Array
+        The saved array, read-only, of the shape and dtype of `images`. Scalers and
+        `PipelineDataset` take it, and never load it whole.
+
+    Raises
+    ------
+    OSError
+        If there is something at `path`, no folder for it, or too little space. There is then
+        nothing new under `path`.
+    ImportError
+        If Zarr is asked for and not installed.
+    ValueError
+        If `path` ends in neither of the two, or images differ in size, or none can be read.
+    ImageDecodeError
+        If an image cannot be read, unless the loader has ``on_error="blank"``: then it is
+        black, and ``images.failures`` lists it.
+
+    Notes
+    -----
+    A Zarr store is written to a hidden folder beside `path`. If the run is interrupted,
+    killed, or fails, what is complete stays there, and the same call goes on with it; so it
+    does after files that failed are repaired. It is the same call if the LazyImages have the
+    same paths and the same settings; what is in the files is not compared. Other arrays, and
+    ``.npy`` files, are begun anew.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_sample_images
+    >>> from sknorm_images import make_image_pipeline, save_images
+    >>> photos = np.stack(load_sample_images().images)
+    >>> pipeline = make_image_pipeline((96, 128))
+    >>> images = pipeline[:-1].transform(photos)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     saved = save_images(images, Path(folder, "photos.npy"))
+    ...     scaled = pipeline[-1].fit_transform(saved)
+    >>> saved.shape, saved.dtype, scaled.dtype
+    ((2, 96, 128, 3), dtype('uint8'), dtype('float32'))
+    """
+    target = Path(path)
+    check_choice("overwrite", overwrite, (True, False))
+    check_number("chunk_size", chunk_size, low=1, integral=True)
+    if "://" in os.fspath(path) or target.suffix not in (".npy", ".zarr"):
+        raise ValueError(
+            f"path={os.fspath(path)!r} is no place for an array. Pass a path on this machine "
+            "that ends in .npy or .zarr."
+        )
+    if not isinstance(images, LazyImages):
+        images = StoredImages(images) if is_stored_in_chunks(images) else np.asarray(images)
+        _check_saveable(images)
+    if target.suffix == ".npy":
+        with whole_file(target, overwrite) as file:
+            _write_npy(images, file, target)
+        return np.load(target, mmap_mode="r")
+    _write_zarr(images, target, overwrite, int(chunk_size))
+    return open_store(target)
+
+
+def _check_saveable(images: Array) -> None:
+    if not images.shape or images.dtype.hasobject:
+        raise ValueError(
+            f"images is an array of shape {images.shape} and dtype {images.dtype}, which "
+            "holds no images. Pass numbers of shape (n_samples, height, width, n_channels), or what "
+            "a JpegLoader and a Resizer make of paths."
+        )
+
+
+def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> None:
+    """Write rows to their places in a file, in any order."""
+    shape = common_shape(images) if isinstance(images, LazyImages) else images.shape
+    header = {
+        "descr": npy.dtype_to_descr(images.dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    npy.write_array_header_1_0(file, header)
+    start, n_bytes = file.tell(), images.dtype.itemsize * prod(shape[1:])
+    total, free = n_bytes * len(images), shutil.disk_usage(path.parent).free
+    if free < total:
+        reason = f"the array has {total:,} bytes, and {free:,} are free on its disk"
+        raise OSError(errno.ENOSPC, reason, str(path))
+    file.truncate(start + total)  # images that are left blank stay zeros
+    lock = Lock()
+
+    def write(row: int, block: NDArray[Any]) -> None:
+        with lock:  # not through a memmap, which ends the process where the disk is full
+            file.seek(start + row * n_bytes)
+            file.write(np.ascontiguousarray(block).data)
+
+    if not isinstance(images, LazyImages):
+        rows_at_once = max(1, _BYTES_AT_ONCE // max(1, n_bytes))
+        _copy(images, lambda rows: write(rows.start, images[rows]), rows_at_once)
+        return
+
+    def save(chunk: LazyImages, rows: slice) -> tuple[Failures, None]:
+        def receive(i: int, pixels: Pixels) -> None:
+            write(rows.start + i, pixels)
+
+        return read_alike(chunk, rows.start, shape[1:], receive), None
+
+    _, failures = reduce_images(images, save, local=True, description="save")
+    report(failures, len(images))
+
+
+def _write_zarr(images: LazyImages | Array, path: Path, overwrite: bool, chunk: int) -> None:
+    """Write chunks to a store, but those that an earlier run completed."""
+    if not isinstance(images, LazyImages):
+        identity = token_hex(4)  # nobody goes on with it
+        with whole_store(
+            path, overwrite, identity, images.shape, images.dtype, chunk
+        ) as store:
+            _copy(images, lambda rows: store.write(rows, images[rows]), chunk, chunk)
+        return
+    shape = common_shape(images)
+    identity = f"{fingerprint(images)[:16]}-{chunk}"
+    with whole_store(path, overwrite, identity, shape, images.dtype, chunk) as store:
+        _, failures = reduce_images(
+            images,
+            _saver(store, shape[1:]),
+            local=True,
+            description="save",
+            multiple_of=chunk,
+        )
+        report(failures, len(images))
+
+
+def _saver(
+    store: PartialStore, shape: tuple[int, ...]
+) -> Callable[[LazyImages, slice], tuple[Failures, None]]:
+    def save(chunk: LazyImages, rows: slice) -> tuple[Failures, None]:
+        if rows in store:
+            return {}, None
+        block = np.zeros((len(chunk), *shape), chunk.dtype)
+
+        def receive(i: int, pixels: Pixels) -> None:
+            block[i] = pixels
+
+        failures = read_alike(chunk, rows.start, shape, receive)
+        store.write(rows, block)
+        if not failures:  # another run tries these files again
+            store.mark(rows)
+        return failures, None
+
+    return save
+
+
+def _copy(
+    images: Array, write: Callable[[slice], None], rows_at_once: int, multiple_of: int = 1
+) -> None:
+    results = map_chunks(
+        write,
+        len(images),
+        lambda rows: (rows,),
+        largest_chunk=rows_at_once,
+        multiple_of=multiple_of,
+        local=True,
+    )
+    with closing(results):
+        for _ in results:
+            pass

@@ -1,0 +1,148 @@
+"""Zarr stores that are written chunk by chunk, and gone on with after an interruption."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sknorm_images._whole_files import free_target
+
+
+def open_store(path: Path) -> Any:
+    """Open a Zarr array to read."""
+    return _zarr().open_array(str(path), mode="r")
+
+
+class PartialStore:
+    """A Zarr array beside its place, and a list of the chunks that are complete.
+
+    Parameters
+    ----------
+    folder : Path
+        Of its own; it may hold what an earlier run left.
+    shape : tuple of int
+        Of the array.
+    dtype : dtype
+        Of the array.
+    chunk_size : int
+        Number of images in a chunk.
+    """
+
+    def __init__(
+        self, folder: Path, shape: tuple[int, ...], dtype: np.dtype[Any], chunk_size: int
+    ) -> None:
+        zarr = _zarr()
+        folder.mkdir(exist_ok=True)
+        self._chunk_size = chunk_size
+        self.path = folder / "images.zarr"
+        self._list = folder / "complete"
+        self._complete = _complete_lines(self._list)
+        if self._complete:
+            self._array = zarr.open_array(str(self.path), mode="r+")
+        else:
+            self._array = zarr.create_array(
+                str(self.path),
+                shape=shape,
+                dtype=dtype,
+                chunks=(chunk_size, *shape[1:]),
+                zarr_format=3,
+                overwrite=True,
+            )
+
+    def __contains__(self, rows: slice) -> bool:
+        return self._complete.issuperset(self._chunks(rows))
+
+    def write(self, rows: slice, block: NDArray[Any]) -> None:
+        """Write images of whole chunks."""
+        self._array[rows] = block
+
+    def mark(self, rows: slice) -> None:
+        """Note that images are complete, so that another run passes over them."""
+        chunks = self._chunks(rows)
+        with self._list.open("a", encoding="ascii") as file:
+            file.write("".join(f"{chunk}\n" for chunk in chunks))
+        self._complete.update(chunks)
+
+    def _chunks(self, rows: slice) -> range:
+        return range(rows.start // self._chunk_size, -(-rows.stop // self._chunk_size))
+
+
+@contextmanager
+def whole_store(
+    path: Path,
+    overwrite: bool,
+    identity: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    chunk_size: int,
+) -> Iterator[PartialStore]:
+    """Write a Zarr array beside its place first, and put it there when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        Where the store goes; a link is followed.
+    overwrite : bool
+        Whether a store may be there.
+    identity : str
+        A run of the same identity goes on where this one stops.
+    shape, dtype, chunk_size
+        As `PartialStore` has them.
+
+    Yields
+    ------
+    PartialStore
+        What takes the place of `path` if the block ends well.
+
+    Raises
+    ------
+    OSError
+        If the store cannot be made, before the block begins; or cannot be written. What is
+        complete is kept for the next run, which a note at the exception says.
+    """
+    target = free_target(path, overwrite, "overwrite=True")
+    if target.exists() and not (target / "zarr.json").is_file():
+        raise FileExistsError(f"{str(path)!r} is no Zarr store. Name one, or another path.")
+    folder = target.with_name(f".{target.name}-{identity}.part")
+    try:
+        store = PartialStore(folder, shape, dtype, chunk_size)
+        yield store
+        if target.exists():
+            target.rename(folder / "replaced")
+        store.path.rename(target)
+        shutil.rmtree(folder)
+    except BaseException as error:
+        if isinstance(error, OSError) and str(error.filename or folder).startswith(
+            str(folder)
+        ):
+            error.filename = str(path)  # a full disk does not say of which file
+        if _complete_lines(folder / "complete"):
+            error.add_note(f"What is complete is in {str(folder)!r}; the same call goes on.")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)  # what made it fail is told
+        raise
+
+
+def _complete_lines(path: Path) -> set[int]:
+    if not path.exists():
+        return set()
+    lines = path.read_text(encoding="ascii").splitlines(keepends=True)
+    return {int(line) for line in lines if line.endswith("\n")}  # the last one may be cut
+
+
+def _zarr() -> ModuleType:
+    try:
+        import zarr
+    except ImportError as error:
+        raise ImportError(
+            f"A .zarr path needs Zarr, and importing it fails: {error}. "
+            'Run: python -m pip install "sknorm-images[zarr]"'
+        ) from error
+    return zarr
