@@ -129,8 +129,8 @@ def _check_saveable(images: Array) -> None:
     if not images.shape or images.dtype.hasobject:
         raise ValueError(
             f"images is an array of shape {images.shape} and dtype {images.dtype}, which "
-            "holds no images. Pass numbers of shape (n_samples, height, width, n_channels), or what "
-            "a JpegLoader and a Resizer make of paths."
+            "holds no images. Pass numbers of shape (n_samples, height, width, n_channels), "
+            "or what a JpegLoader and a Resizer make of paths."
         )
 
 

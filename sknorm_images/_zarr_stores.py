@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -137,7 +136,7 @@ def _complete_lines(path: Path) -> set[int]:
     return {int(line) for line in lines if line.endswith("\n")}  # the last one may be cut
 
 
-def _zarr() -> ModuleType:
+def _zarr() -> Any:
     try:
         import zarr
     except ImportError as error:
