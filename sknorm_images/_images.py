@@ -362,7 +362,7 @@ def reduce_images(
     local: bool = False,
     description: str = "",
     advance: Callable[[int], None] = _tell_nobody,
-    multiple_of: int = 1,
+    chunk_size: int | None = None,
 ) -> tuple[Any, Failures]:
     """Run `task` on chunks of images in parallel, and add up what it returns.
 
@@ -382,8 +382,8 @@ def reduce_images(
         What the progress bar is called.
     advance : callable, default=None for every chunk
         Called as ``advance(n)`` when n more images are done.
-    multiple_of : int, default=1
-        Each chunk begins at a multiple of this number of images, and holds at least as many.
+    chunk_size : int or None, default=None
+        Number of images in each chunk but the last; None takes what suits many workers.
 
     Returns
     -------
@@ -398,7 +398,7 @@ def reduce_images(
         If an image cannot be read and `on_error` is ``"raise"``: the first one.
     """
     total, failures = _run_chunks(
-        images, task, columns, local, description, advance, multiple_of
+        images, task, columns, local, description, advance, chunk_size
     )
     images._failures = failures
     return total, failures
@@ -600,15 +600,18 @@ def _run_chunks(
     local: bool = False,
     description: str = "",
     advance: Callable[[int], None] = _tell_nobody,
-    multiple_of: int = 1,
+    chunk_size: int | None = None,
 ) -> tuple[Any, Failures]:
     total = None
     failures: Failures = {}
+    sizes = (
+        {} if chunk_size is None else {"largest_chunk": chunk_size, "multiple_of": chunk_size}
+    )
     results = map_chunks(
         task,
         len(images),
         lambda rows: (images[rows], rows, *(column[rows] for column in columns)),
-        multiple_of=multiple_of,
+        **sizes,
         n_jobs=images.n_jobs,
         local=local,
         verbose=images.verbose,

@@ -188,7 +188,7 @@ def _write_zarr(images: LazyImages | Array, path: Path, overwrite: bool, chunk: 
             _saver(store, shape[1:]),
             local=True,
             description="save",
-            multiple_of=chunk,
+            chunk_size=chunk,
         )
         report(failures, len(images))
 

@@ -43,6 +43,23 @@ def free_target(path: Path, overwrite: bool, how_to_overwrite: str) -> Path:
     return path.resolve()
 
 
+def tell_target(error: OSError, part: Path, path: Path) -> None:
+    """Name what the user asked for in an error about its unfinished part, or about nothing.
+
+    Parameters
+    ----------
+    error : OSError
+        The error, which is changed: that of a full disk names no file.
+    part : Path
+        Where the output is written to.
+    path : Path
+        Where it is asked for.
+    """
+    named = error.filename
+    if named is None or part in (Path(named), *Path(named).parents):
+        error.filename = str(path)
+
+
 @contextmanager
 def whole_file(
     path: Path, overwrite: bool, how_to_overwrite: str = "overwrite=True"
@@ -79,8 +96,8 @@ def whole_file(
             os.fsync(file.fileno())
         part.replace(target)
     except OSError as error:
-        if error.filename in (None, str(part)):  # a full disk does not say of which file
-            error.filename = str(path)
+        tell_target(error, part, path)
         raise
     finally:
-        part.unlink(missing_ok=True)
+        if part.exists():  # on a read-only disk, unlink fails of what was never there, too
+            part.unlink()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sknorm_images._whole_files import free_target
+from sknorm_images._whole_files import free_target, tell_target
 
 
 def open_store(path: Path) -> Any:
@@ -118,10 +118,8 @@ def whole_store(
         store.path.rename(target)
         shutil.rmtree(folder)
     except BaseException as error:
-        if isinstance(error, OSError) and str(error.filename or folder).startswith(
-            str(folder)
-        ):
-            error.filename = str(path)  # a full disk does not say of which file
+        if isinstance(error, OSError):
+            tell_target(error, folder, path)
         if _complete_lines(folder / "complete"):
             error.add_note(f"What is complete is in {str(folder)!r}; the same call goes on.")
         else:
