@@ -604,9 +604,7 @@ def _run_chunks(
 ) -> tuple[Any, Failures]:
     total = None
     failures: Failures = {}
-    sizes = (
-        {} if chunk_size is None else {"largest_chunk": chunk_size, "multiple_of": chunk_size}
-    )
+    sizes = {"largest_chunk": chunk_size, "multiple_of": chunk_size} if chunk_size else {}
     results = map_chunks(
         task,
         len(images),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import shutil
 import signal
@@ -11,7 +12,6 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -102,13 +102,7 @@ def test_photos_of_one_size_need_no_resizer(name, photos, tmp_path):
     files = [encode(photo, quality=95) for photo in photos]
     saved = save_images(JpegLoader().transform(files), tmp_path / name)
     assert saved.shape == (2, 427, 640, 3)
-    np.testing.assert_array_equal(saved[1], Image.open(_file(files[1])))
-
-
-def _file(content: bytes) -> Any:
-    import io
-
-    return io.BytesIO(content)
+    np.testing.assert_array_equal(saved[1], Image.open(io.BytesIO(files[1])))
 
 
 @each_name
@@ -173,7 +167,7 @@ def test_what_is_there_is_kept_unless_told_otherwise(name, files, prepared, tmp_
     path = tmp_path / name
     save_images(lazy(files[:2]), path)
     prepared.clear()
-    with pytest.raises(FileExistsError, match="exists. Pass overwrite=True to overwrite it"):
+    with pytest.raises(FileExistsError, match=r"exists. Pass overwrite=True to overwrite it"):
         save_images(lazy(files), path)
     assert not prepared
     assert len(save_images(lazy(files), path, overwrite=True)[:]) == 24
@@ -221,7 +215,7 @@ def test_a_parameter_out_of_its_range_is_refused(options, message, files, tmp_pa
 
 @pytest.mark.parametrize("images", [["a.jpg", None], 3])
 def test_what_holds_no_images_is_refused(images, tmp_path):
-    with pytest.raises(ValueError, match="holds no images. Pass numbers of shape"):
+    with pytest.raises(ValueError, match=r"holds no images. Pass numbers of shape"):
         save_images(images, tmp_path / "photos.npy")
 
 

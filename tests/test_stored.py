@@ -104,5 +104,5 @@ def test_percentiles_of_floats_in_a_store_are_refused(pixels):
 
 def test_another_number_of_channels_is_refused(pixels, tmp_path):
     fitted = ChannelStandardScaler().fit(pixels[..., :1])
-    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 1 features"):
+    with pytest.raises(ValueError, match=r"X has 3 features, but .* is expecting 1 features"):
         fitted.transform(in_zarr(pixels, tmp_path))

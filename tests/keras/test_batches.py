@@ -13,7 +13,12 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sknorm_images import ChannelStandardScaler, ImageFlattener, make_image_pipeline
+from sknorm_images import (
+    ChannelStandardScaler,
+    ImageFlattener,
+    make_image_pipeline,
+    save_images,
+)
 from sknorm_images.keras import PipelineDataset
 from tests.keras.conftest import (
     assert_same_batches,
@@ -110,6 +115,16 @@ def test_arrays_go_through_a_lone_scaler(pixels):
     scaler = ChannelStandardScaler().fit(pixels)
     dataset = PipelineDataset(scaler, pixels, batch_size=7)
     np.testing.assert_allclose(dataset[3], standardised(pixels)[21:], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["photos.npy", "photos.zarr"])
+def test_saved_images_give_the_batches_of_the_photos(name, files, pipeline, tmp_path):
+    saved = save_images(pipeline[:-1].transform(files), tmp_path / name, chunk_size=5)
+    expected = PipelineDataset(pipeline, files, batch_size=7, shuffle=True, seed=3)
+    dataset = PipelineDataset(pipeline[-1], saved, batch_size=7, shuffle=True, seed=3)
+    assert len(dataset) == len(expected) == 4
+    for i in range(4):
+        np.testing.assert_array_equal(dataset[i], expected[i])
 
 
 def test_the_first_steps_of_a_pipeline_serve_uint8_pixels(files, pixels, pipeline):
