@@ -26,9 +26,14 @@ class StoredImages:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: slice) -> NDArray[Any]:
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> NDArray[Any]:
         """Read some images; ValueError if they hold NaN or infinity."""
-        block = np.asarray(self._array[rows])
+        if isinstance(rows, slice):
+            block = np.asarray(self._array[rows])
+        elif len(rows) and (np.diff(rows) == 1).all():
+            return self[int(rows[0]) : int(rows[-1]) + 1]
+        else:  # Zarr takes 4 times as long when it is given all positions at once
+            block = np.stack([self._array[int(row)] for row in rows])
         assert_all_finite(block, input_name="X")
         return block
 

@@ -63,7 +63,7 @@ KERAS = [
     "keras._normalization",
     "keras.__init__",
 ]
-SHARED = {"_parameters", "_sample_weights", "_cancellation"}
+SHARED = {"_parameters", "_sample_weights", "_cancellation", "_stored"}
 PLOTTING = [
     "plotting._panels",
     "plotting._histograms",

@@ -24,6 +24,7 @@ from sknorm_images import (
 )
 from sknorm_images._parameters import check_choice, check_n_jobs, check_number
 from sknorm_images._sample_weights import check_weights
+from sknorm_images._stored import StoredImages, is_stored_in_chunks
 from sknorm_images.keras._augmentation import Augment, augmented, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
 from sknorm_images.keras._look_ahead import LookAhead
@@ -537,6 +538,8 @@ def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
             "can tell which images are blank and weigh nothing. Apply that step to X first."
         )
     images = X if hasattr(X, "shape") or n_lazy else np.asarray(X)
+    if not n_lazy and is_stored_in_chunks(images):
+        images = StoredImages(images)
     for step in steps[:n_lazy]:
         images = step.transform(images)
     if np.ndim(images) == 0:

@@ -1,0 +1,96 @@
+"""Whether a fit of very many files costs more an image than one of a few.
+
+Each number of paths is fitted at 32 x 32 in a process of its own: a thousand real files,
+repeated. Beside the rate and the peak of memory stands what it costs to schedule a chunk of
+at most 32 images: the same chunks are mapped with nothing done in them.
+
+    python -m benchmarks.many_files
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.corpora import photos
+from benchmarks.footprint import MEBIBYTE
+from benchmarks.rounds import ROOT
+from benchmarks.worker import peak_megabytes
+from sknorm_images import LazyImages, make_image_pipeline
+from sknorm_images._images import reduce_images
+
+_AT_LEAST = 5.0  # seconds of fits, so that few files are timed as well as many
+
+
+def measure(files: list[str], n_paths: int, size: int, n_jobs: int) -> dict[str, Any]:
+    """Fit so many paths until the clock can tell, then schedule them with nothing to do."""
+    paths = (files * -(-n_paths // len(files)))[:n_paths]
+    pipeline = make_image_pipeline((size, size), n_jobs=n_jobs)
+    pipeline.fit(files)  # what is loaded and set up once
+    n_fits, start = 0, time.perf_counter()
+    while (taken := time.perf_counter() - start) < _AT_LEAST:
+        pipeline.fit(paths)
+        n_fits += 1
+    statistics = pipeline[-1].statistics_
+    chunks: list[int] = []
+    start = time.perf_counter()
+    reduce_images(pipeline[:-1].transform(paths), _nothing, advance=chunks.append)
+    scheduling = time.perf_counter() - start
+    return {
+        "paths": n_paths,
+        "rate": n_paths * n_fits / taken,
+        "peak_mib": (peak_megabytes() or 0) / MEBIBYTE,
+        "chunks": len(chunks),
+        "microseconds_a_chunk": scheduling / len(chunks) * 1e6,
+        "images": statistics.n_samples,
+    }
+
+
+def _nothing(chunk: LazyImages, rows: slice) -> tuple[dict[int, Any], None]:
+    return {}, None
+
+
+def main() -> None:
+    """Measure each number of paths in a new process, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--paths", type=int, nargs="+", default=[1000, 10_000, 200_000])
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--folder", help="keep the photographs here")
+    options = parser.parse_args()
+    with TemporaryDirectory() as temporary:
+        files = photos(Path(options.folder or temporary), options.files)
+        print("| paths | images/s | peak, MiB | chunks | scheduling, µs a chunk |")
+        print("| ---: | ---: | ---: | ---: | ---: |", flush=True)
+        for n_paths in options.paths:
+            arguments = [files, n_paths, options.size, options.n_jobs]
+            code = "import json, sys; from benchmarks.many_files import measure; "
+            code += "print(json.dumps(measure(*json.load(sys.stdin))))"
+            process = subprocess.run(
+                [sys.executable, "-c", code],
+                cwd=ROOT,
+                env=os.environ,
+                input=json.dumps(arguments),
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            row = json.loads(process.stdout)
+            assert row["images"] == n_paths
+            print(
+                f"| {row['paths']:,} | {row['rate']:,.0f} | {row['peak_mib']:.0f} | "
+                f"{row['chunks']:,} | {row['microseconds_a_chunk']:.0f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
