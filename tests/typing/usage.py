@@ -29,6 +29,7 @@ from sknorm_images import (
     check_images,
     load_image_folder,
     make_image_pipeline,
+    save_images,
 )
 from sknorm_images.keras import PipelineDataset, normalization_layer
 from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
@@ -58,6 +59,8 @@ def loading(paths: list[Path], upload: bytes, photo: Image.Image) -> None:
     assert_type(images.shape, tuple[int, ...])
     assert_type(images.filenames, list[str])
     assert_type(len(images), int)
+    np.asarray(save_images(images, "photos.npy", overwrite=True, chunk_size=8))
+    save_images(images)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     assert_type(iter(images), Iterator[NDArray[np.uint8]])
     np.asarray(images).mean(axis=(1, 2))
     for position, error in images.failures.items():
