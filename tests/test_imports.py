@@ -28,6 +28,7 @@ LAYERS = [
     "_statistics",
     "_jpeg_markers",
     "_signatures",
+    "_remote",
     "_reading",
     "_decoding",
     "_simd",
@@ -145,7 +146,14 @@ def test_the_pictures_use_public_names_and_their_own_modules_below(module):
 def test_a_program_imports_public_names_and_its_own_modules_below(module):
     below = PROGRAMS[: PROGRAMS.index(module)]
     assert own_modules(module) <= {
-        *("__init__", "keras.__init__", "plotting.__init__", "_folders", "_thumbnails"),
+        *(
+            "__init__",
+            "keras.__init__",
+            "plotting.__init__",
+            "_folders",
+            "_remote",
+            "_thumbnails",
+        ),
         *below,
     }
 
@@ -159,6 +167,7 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
             | {"keras.__init__", "demo"},
         ),
         ("cykooz_resizer", {"_simd"}),
+        ("fsspec", {"_remote"}),
         ("jax", set()),
         ("tensorflow", set()),
         ("torch", set()),
