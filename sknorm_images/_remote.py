@@ -27,7 +27,7 @@ _BY_STATUS: dict[int, type[OSError]] = {
     404: FileNotFoundError,
     410: FileNotFoundError,
 }
-_UNSATISFIABLE = 416  # no byte of the range exists: of one that begins at 0, the file is empty
+_UNSATISFIABLE = 416  # what a range gives in an empty file
 # Raised as they are: the first is ours, the others are no fault of a file or a network.
 _PASSED = (ImageDecodeError, ImportError, MemoryError, Warning)
 _NUMBERS: dict[type[OSError], int] = {
@@ -105,21 +105,13 @@ def read_url(url: str, max_bytes: int) -> bytes:
         As `check_protocols` raises them.
     """
     check_protocols([url])
-    first = min(_FIRST_BYTES, max_bytes + 1)
     try:
         place = _locate(url, {})
         with place.lock:
-            content = bytes(place.fs.cat_file(place.path, 0, first))
-            if len(content) == first:  # there may be more
-                size = place.fs.info(place.path)["size"]
-                if size is not None and size > max_bytes:
-                    raise _too_large(url, f"{size}")
-                content = bytes(place.fs.cat_file(place.path, 0, max_bytes + 1))
+            content = _read(place, url, max_bytes)
     except _PASSED:
         raise
     except Exception as error:
-        if _status_of(error) == _UNSATISFIABLE:
-            return b""
         raise _as_os_error(error, url) from error
     if len(content) > max_bytes:
         raise _too_large(url, f"more than {max_bytes}")
@@ -162,7 +154,7 @@ def fetch_urls(urls: Sequence[str], max_bytes: int) -> list[bytes | Exception | 
             continue
         for (i, _), content in zip(items, contents, strict=True):
             if isinstance(content, Exception):
-                found[i] = _as_value(content, urls[i])
+                found[i] = _named(content, urls[i])
             elif len(content) > max_bytes:
                 found[i] = _too_large(urls[i], f"more than {max_bytes}")
             elif len(content) != first:  # more, where a server heeds no range
@@ -318,12 +310,30 @@ def _open_archive(root: str, file: str) -> Any:
     return archive.fs
 
 
+def _read(place: _Place, url: str, max_bytes: int) -> bytes:
+    """Read a file, in one request unless it is empty or large."""
+    fs, path, _ = place
+    first = min(_FIRST_BYTES, max_bytes + 1)
+    try:
+        content = bytes(fs.cat_file(path, start=0, end=first))
+    except Exception as error:
+        if _status_of(error) == _UNSATISFIABLE and fs.info(path)["size"] == 0:
+            return b""
+        raise
+    if len(content) != first:  # more, where a server heeds no range
+        return content
+    size = fs.info(path)["size"]
+    if size is not None and size > max_bytes:
+        raise _too_large(url, f"{size}")
+    return bytes(fs.cat_file(path, start=0, end=max_bytes + 1))
+
+
 def _find(fs: Any, root: str) -> Iterator[tuple[str, bool]]:
     """Yield the names of all that is below a folder, and whether it is one, too."""
     own = (c for c in type(fs).__mro__ if c.__module__ not in ("fsspec.spec", "fsspec.asyn"))
     if any("find" in vars(c) or "_find" in vars(c) for c in own):  # of a store without folders
         for name, info in fs.find(root, withdirs=True, detail=True).items():
-            yield name, info.get("type") == "directory"
+            yield name, info.get("type") == "directory" or name.endswith("/")
     else:
         yield from _walk(fs, root, is_root=True)
 
@@ -350,11 +360,11 @@ def _too_large(url: str, n_bytes: str) -> ImageDecodeError:
     )
 
 
-def _as_value(error: Exception, url: str) -> Exception | bytes:
+def _named(error: Exception, url: str) -> Exception | None:
+    if _status_of(error) == _UNSATISFIABLE:
+        return None  # read_url finds out why
     if isinstance(error, _PASSED):
         return error
-    if _status_of(error) == _UNSATISFIABLE:
-        return b""
     named = _as_os_error(error, url)
     named.__cause__ = error
     return named
@@ -390,13 +400,11 @@ def _status_of(error: BaseException | None) -> int:
     while error is not None:
         response = getattr(error, "response", None)  # botocore's is a dict, requests' is not
         metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
-        for status in (
-            metadata.get("HTTPStatusCode"),
-            getattr(response, "status_code", None),
-            getattr(error, "status", None),  # aiohttp
-            getattr(error, "status_code", None),  # azure
-            getattr(error, "code", None),  # gcsfs
-        ):
+        found = [metadata.get("HTTPStatusCode"), getattr(response, "status_code", None)]
+        # The first alone: aiohttp has `status`, and warns of `code`, which gcsfs has.
+        names = ("status", "code", "status_code")
+        found += [getattr(error, next((n for n in names if hasattr(error, n)), ""), None)]
+        for status in found:
             if isinstance(status, int) and status:
                 return status
         error = error.__cause__
