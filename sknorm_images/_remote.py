@@ -255,17 +255,22 @@ _MOST_ARCHIVES = 4
 # One for a process: a fork may happen while another thread holds it. Threads read archives
 # in turn, since tarfile and the like have one position for all.
 _locks: dict[int, RLock] = {}
+_processes = {os.getpid()}  # those in which fsspec has an event loop of its own
 
 
 def _fsspec() -> Any:
     try:
         import fsspec  # type: ignore[import-untyped] # it has no types
+        import fsspec.asyn  # type: ignore[import-untyped] # nor here
         import fsspec.core  # type: ignore[import-untyped] # nor here
     except ImportError as error:
         raise ImportError(
             "URLs are read with fsspec, which is not installed. "
             'Run: python -m pip install "sknorm-images[remote]"'
         ) from error
+    if os.getpid() not in _processes:  # forked: older fsspec waits for a thread it lacks
+        fsspec.asyn.reset_lock()
+        _processes.add(os.getpid())
     return fsspec
 
 
@@ -378,8 +383,9 @@ def _as_os_error(error: Exception, url: str) -> OSError:
         reason = error.strerror  # without the path that is not the URL
     else:
         reason = " ".join(str(error.args[0] if error.args else error).split())
-    if not reason or reason in url or (kind is FileNotFoundError and reason.strip("/") in url):
-        reason = os.strerror(number) if isinstance(error, OSError) else type(error).__name__
+    is_path = reason.strip("/") in url or re.fullmatch(r"\S*/\S*", reason)  # and no reason
+    if not reason or (kind in _NUMBERS and is_path):
+        reason = os.strerror(number) if kind in _NUMBERS else type(error).__name__
     return kind(number, reason, url)
 
 

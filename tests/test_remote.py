@@ -226,7 +226,7 @@ def test_a_folder_at_a_url_is_fitted_and_transformed_as_a_local_one_is(url, loca
     np.testing.assert_array_equal(X, fitted.transform(local.filenames))
 
 
-@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
 def test_threads_and_processes_read_s3_alike(backend, s3, fitted):
     files = load_image_folder("s3://bucket/photos").filenames
 
@@ -526,7 +526,7 @@ def test_a_missing_file_is_an_error_with_its_url(kind, s3, site, local, tmp_path
 
     error = caught.value
     assert error.filename == url
-    assert error.strerror
+    assert "no such" in error.strerror.lower() or "not exist" in error.strerror
     assert error.__cause__ is not None
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), copy.filename, str(copy)) == (type(error), url, str(error))
@@ -847,7 +847,7 @@ def test_files_are_fetched_together_and_no_more_than_a_few(site):
         return False
 
     site.answer = watch
-    make_image_pipeline(SIZE).fit(files)
+    make_image_pipeline(SIZE).fit(files[:64])
 
     assert 8 < max(most) <= 16
 
