@@ -137,7 +137,7 @@ def fetch_urls(urls: Sequence[str], max_bytes: int) -> list[bytes | Exception | 
     first = min(_FIRST_BYTES, max_bytes + 1)
     found: list[bytes | Exception | None] = [None] * len(urls)
     groups: dict[int, list[tuple[int, _Place]]] = {}
-    known: dict[str, _Place] = {}
+    known: dict[str, Any] = {}
     for i, url in enumerate(urls):
         try:
             place = _locate(url, known)
