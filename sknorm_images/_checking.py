@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from hashlib import sha256
 from typing import Any, NamedTuple, get_type_hints
@@ -56,7 +56,7 @@ def check_images(
     Parameters
     ----------
     X : array-like of shape (n_samples,) or (n_samples, 1)
-        Paths, bytes or binary files, as `JpegLoader` takes them.
+        Paths, URLs, bytes or binary files, as `JpegLoader` takes them.
     loader : JpegLoader or None, default=None
         Whose `formats`, `max_pixels` and `max_scans` decide what can be decoded, such as
         ``pipeline["load"]``. None means ``JpegLoader()``.
@@ -102,9 +102,12 @@ def check_images(
         If X, or something in it, is no path, bytes or binary file, or `loader` is no
         JpegLoader.
     ValueError
-        If X has another shape, or a parameter is out of its range.
+        If X has another shape, a URL an unknown protocol, or a parameter is out of its range.
     OSError
-        If the machine fails, and not the file: too many open files, a broken disk.
+        If the machine or the network fails, and not the file: too many open files, a broken
+        disk, a server that does not answer.
+    ImportError
+        If the library for a URL is not installed.
 
     See Also
     --------
@@ -158,14 +161,23 @@ def check_images(
 def _look_at_each(
     sources: Sequence[Source], decoding: Decoding, verify: str
 ) -> list[_Finding]:
-    return [_look_at(source, decoding, verify) for source in sources]
+    contents = decoding.read_ahead(sources)
+    return [_look_at(source, contents, decoding, verify) for source in sources]
 
 
-def _look_at(source: Source, decoding: Decoding, verify: str) -> _Finding:
+def _look_at(
+    source: Source,
+    contents: Iterator[bytes | Exception | None],
+    decoding: Decoding,
+    verify: str,
+) -> _Finding:
     check_cancelled()
     found = _Finding(describe(source))
     try:
-        data = decoding.read(source)
+        content = next(contents)
+        if isinstance(content, Exception):
+            raise content
+        data = decoding.read(source) if content is None else content
         kind = identify(data)
         found = found._replace(
             n_bytes=len(data), sha256=sha256(data).hexdigest(), format=kind or ""

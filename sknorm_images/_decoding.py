@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._jpeg_markers import MOST_FILL, JpegStructure, most_segments, read_structure
-from sknorm_images._reading import Source, describe, read
+from sknorm_images._reading import Source, describe, read, read_ahead
 from sknorm_images._signatures import JPEG, NOT_OPENED, identify
 
 Size: TypeAlias = tuple[int, int]
@@ -66,21 +66,28 @@ class Decoding:
         """Number of channels of every image."""
         return len(MODES[self.color_mode])
 
+    @property
+    def _max_bytes(self) -> int:
+        return self.max_pixels * _BYTES_A_PIXEL + _BYTES_BESIDE_PIXELS
+
     def decode(
         self,
         source: Source | Decoded,
         draft_size: Callable[[Size, int], Size | None] | None = None,
+        content: bytes | None = None,
     ) -> DecodedImage:
         """Decode one source.
 
         Parameters
         ----------
         source : str, PathLike, bytes, Image or ndarray
-            A path, the content of a file, an image that Pillow opened, or a uint8 array of
-            shape (height, width) or (height, width, 1, 3 or 4).
+            A path, a URL, the content of a file, an image that Pillow opened, or a uint8
+            array of shape (height, width) or (height, width, 1, 3 or 4).
         draft_size : callable or None, default=None
             Given the (width, height) in the file and the orientation, the (width, height)
             that the decoder may come down to, or None for full size.
+        content : bytes or None, default=None
+            What `read` would return, where that is known already.
 
         Returns
         -------
@@ -101,7 +108,7 @@ class Decoding:
             self._guard_size(source, *source.size)
             with self._blaming(source, b""):
                 return self._converted(source)
-        data = self.read(source)
+        data = self.read(source) if content is None else content
         with self._blaming(source, data):
             image, can_draft = self._open(source, data)
             return self._converted(image, draft_size if can_draft else None)
@@ -168,7 +175,24 @@ class Decoding:
         OSError, ImageDecodeError
             If there is no such file, or none that can hold an image.
         """
-        return read(source, self.max_pixels * _BYTES_A_PIXEL + _BYTES_BESIDE_PIXELS)
+        return read(source, self._max_bytes)
+
+    def read_ahead(
+        self, sources: Sequence[Source | Decoded]
+    ) -> Iterator[bytes | Exception | None]:
+        """Fetch those sources that are URLs before their turn, a few at a time.
+
+        Parameters
+        ----------
+        sources : sequence of str, PathLike, bytes, Image or ndarray
+            The sources.
+
+        Returns
+        -------
+        iterator of bytes, Exception or None
+            For each source what `read` would return or raise; None where it is to be asked.
+        """
+        return read_ahead(sources, self._max_bytes)
 
     def read_header(self, data: bytes) -> Header:
         """Read what the header says, after the same guards as in `decode`.

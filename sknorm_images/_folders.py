@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
+
+from sknorm_images._remote import hint_at_url, is_url, join_url, list_url
 
 EXTENSIONS = (".jpg", ".jpeg")
 
@@ -53,9 +55,9 @@ def load_image_folder(
     ----------
     directory : str or PathLike
         A folder with one sub-folder a class, however deep the files lie in it; or a folder
-        of files alone. Hidden entries, whose names begin with a dot, are skipped, and so
-        are files with other extensions. Links to folders are followed for classes, not
-        below them.
+        of files alone. A path, or a URL (str) such as ``"s3://bucket/photos"``. Hidden
+        entries, whose names begin with a dot, are skipped, and so are files with other
+        extensions. Links to folders are followed for classes, not below them.
     class_names : sequence of str or None, default=None
         Which sub-folders to take, in the order of their class numbers. None takes all, in
         alphabetical order.
@@ -70,7 +72,7 @@ def load_image_folder(
         With the keys of :func:`sklearn.datasets.load_files`:
 
         filenames : ndarray of shape (n_samples,), dtype object
-            Paths (str), below `directory` as :class:`pathlib.Path` writes it.
+            Paths (str), below `directory` as :class:`pathlib.Path` writes it, or URLs.
         target : ndarray of shape (n_samples,), dtype int64, or None
             Class numbers; None for a folder without sub-folders.
         target_names : list of str, or None
@@ -80,6 +82,8 @@ def load_image_folder(
     ------
     OSError
         If the folder does not exist or cannot be read.
+    ImportError
+        If the library for a URL is not installed.
     TypeError
         If `class_names` or `extensions` is a lone string.
     ValueError
@@ -107,93 +111,156 @@ def load_image_folder(
                 f"{parameter}={value!r} is one string, and a sequence is asked for. "
                 f"Pass [{value!r}]."
             )
-    root = Path(directory)
     endings = tuple(ending.lower() for ending in extensions)
-    entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    files = [entry for entry in entries if not entry.is_dir() and _is_image(entry, endings)]
-    if class_names is None and not folders:
-        if not files:
-            raise ValueError(_empty(root, endings))
-        return _answer(_as_strings(files), None, None, return_X_y)
-    if files and class_names is None:
+    folder = list_folder(directory, endings)
+    if class_names is None and not folder.folders:
+        if not folder.files:
+            raise ValueError(_empty(folder.path, endings))
+        return _answer([folder.join(name) for name in folder.files], None, None, return_X_y)
+    if folder.files and class_names is None:
         raise ValueError(
-            f"{str(root)!r} holds image files, such as {files[0].name!r}, beside the "
-            f"sub-folders {folders}, so their class is unknown. Move them into a sub-folder."
+            f"{folder.path!r} holds image files, such as {folder.files[0]!r}, beside the "
+            f"sub-folders {folder.folders}, so their class is unknown. Move them into a "
+            "sub-folder."
         )
-    names = folders if class_names is None else list(class_names)
-    if missing := [name for name in names if name not in folders]:
+    names = folder.folders if class_names is None else list(class_names)
+    if missing := [name for name in names if name not in folder.folders]:
         raise ValueError(
-            f"class_names has {missing}, and {str(root)!r} holds the sub-folders {folders}. "
-            "Pass names of sub-folders."
+            f"class_names has {missing}, and {folder.path!r} holds the sub-folders "
+            f"{folder.folders}. Pass names of sub-folders."
         )
     if not names or len(set(names)) < len(names):
         raise ValueError(f"class_names={names} is empty or repeats a name. Pass each once.")
-    paths: list[Path] = []
+    filenames: list[str] = []
     target: list[int] = []
     for number, name in enumerate(names):
-        found = image_files_below(root / name, endings)
+        found = folder.files_below(name)
         if not found:
-            raise ValueError(_empty(root / name, endings))
-        paths += found
+            raise ValueError(_empty(folder.join(name), endings))
+        filenames += found
         target += [number] * len(found)
-    return _answer(_as_strings(paths), np.array(target, np.int64), names, return_X_y)
+    return _answer(filenames, np.array(target, np.int64), names, return_X_y)
 
 
-def image_files_below(folder: Path, extensions: Sequence[str] = EXTENSIONS) -> list[Path]:
-    """List the image files of a folder at any depth, sorted, without hidden ones.
+class Folder(NamedTuple):
+    """What a folder holds, at a path or at a URL, without what is hidden; all is sorted."""
+
+    path: str
+    files: list[str]  # names of its image files
+    folders: list[str]  # names of its sub-folders
+    join: Callable[[str], str]  # a name to a path
+    files_below: Callable[[str], list[str]]  # a sub-folder to the image files at any depth
+
+    def all_files(self) -> list[str]:
+        """List the image files in the folder at any depth, as sorted paths are."""
+        here = [(name, [self.join(name)]) for name in self.files]
+        here += [(name, self.files_below(name)) for name in self.folders]
+        return [path for _, paths in sorted(here) for path in paths]
+
+
+def list_folder(
+    directory: str | os.PathLike[str], extensions: tuple[str, ...] = EXTENSIONS
+) -> Folder:
+    """List a folder.
 
     Parameters
     ----------
-    folder : Path
-        The folder. Links to folders in it are not followed.
-    extensions : sequence of str, default=(".jpg", ".jpeg")
-        What the names end in, in lower case; the files' may be in upper case.
+    directory : str or PathLike
+        A path or a URL.
+    extensions : tuple of str, default=(".jpg", ".jpeg")
+        What the names of image files end in, in lower case; the files' may be in upper case.
 
     Returns
     -------
-    list of Path
-        The files.
+    Folder
+        What it holds.
 
     Raises
     ------
     OSError
-        If the folder, or one in it, cannot be read.
+        If the folder does not exist or cannot be read.
+    ImportError, ValueError
+        If it is at a URL that no library can read.
     """
-    endings = tuple(extensions)
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(parent, name) for name in files if not name.startswith("."))
-        found += [path for path in paths if _is_image(path, endings)]
-    return sorted(found)
+    if is_url(directory):
+        return _list_remote(directory, extensions)
+    try:
+        return _list_local(Path(directory), extensions)
+    except OSError as error:
+        if hint := hint_at_url(error, directory):
+            raise hint from error
+        raise
+
+
+def _list_local(root: Path, endings: tuple[str, ...]) -> Folder:
+    entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
+    folders = [entry.name for entry in entries if entry.is_dir()]
+    files = [entry.name for entry in entries if not entry.is_dir()]
+
+    def files_below(name: str) -> list[str]:
+        found: list[Path] = []
+        for parent, subfolders, names in os.walk(root / name, onerror=_raise):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            found += [Path(parent, name) for name in _images_among(names, endings)]
+        return [str(path) for path in sorted(found)]
+
+    return Folder(
+        str(root),
+        _images_among(files, endings),
+        folders,
+        lambda name: str(root / name),
+        files_below,
+    )
+
+
+def _list_remote(url: str, endings: tuple[str, ...]) -> Folder:
+    files: dict[str, str] = {}
+    below: dict[str, list[str]] = {}
+    for parts, is_folder, name in sorted(list_url(url)):
+        if parts[0].startswith("."):
+            continue
+        if is_folder or len(parts) > 1:  # a class may hold nothing but hidden files
+            below.setdefault(parts[0], [])
+        is_hidden = any(part.startswith(".") for part in parts)
+        if is_folder or is_hidden or not _images_among(parts[-1:], endings):
+            continue
+        if len(parts) == 1:
+            files[parts[0]] = name
+        else:
+            below[parts[0]].append(name)
+    return Folder(
+        url,
+        list(files),
+        list(below),
+        lambda name: files.get(name) or join_url(url, name),
+        below.__getitem__,
+    )
+
+
+def _images_among(names: Iterable[str], endings: tuple[str, ...]) -> list[str]:
+    return [
+        name for name in names if not name.startswith(".") and name.lower().endswith(endings)
+    ]
 
 
 def _raise(error: OSError) -> None:
     raise error  # os.walk would pass over a folder that it may not read
 
 
-def _is_image(path: Path, endings: tuple[str, ...]) -> bool:
-    return path.name.lower().endswith(endings)
-
-
-def _as_strings(paths: list[Path]) -> NDArray[np.object_]:
-    return np.array([str(path) for path in paths], dtype=object)
-
-
-def _empty(folder: Path, endings: tuple[str, ...]) -> str:
+def _empty(folder: str, endings: tuple[str, ...]) -> str:
     return (
-        f"{str(folder)!r} holds no files that end in {' or '.join(endings)}. Check the path, "
+        f"{folder!r} holds no files that end in {' or '.join(endings)}. Check the path, "
         "remove the folder, or pass other extensions."
     )
 
 
 def _answer(
-    filenames: NDArray[np.object_],
+    paths: list[str],
     target: NDArray[np.int64] | None,
     target_names: list[str] | None,
     return_X_y: bool,
 ) -> Any:
+    filenames = np.array(paths, dtype=object)
     if return_X_y:
         return filenames, target
     return Bunch(filenames=filenames, target=target, target_names=target_names)

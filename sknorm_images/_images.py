@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import repeat
 from os import PathLike
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias, overload
@@ -295,7 +296,12 @@ class LazyImages:
             verbose=self.verbose,
         )
 
-    def _decode(self, i: int) -> Picture:
+    def _read_ahead(self) -> Iterator[bytes | Exception | None]:
+        if self._decoding is None:
+            return repeat(None)
+        return self._decoding.read_ahead(self._sources)
+
+    def _decode(self, i: int, content: bytes | None = None) -> Picture:
         source = self._sources[i]
         first, *others = self._resizings or (None,)
         picture: Picture
@@ -304,7 +310,8 @@ class LazyImages:
             picture = source if first is None else first.resize_array(source)
         else:
             try:
-                decoded = self._decoding.decode(source, first.draft_size if first else None)
+                draft_size = first.draft_size if first else None
+                decoded = self._decoding.decode(source, draft_size, content)
             except ImageDecodeError as error:
                 error.position = i
                 raise
@@ -547,10 +554,14 @@ def read_each(
         The images that cannot be read.
     """
     failures: Failures = {}
+    contents = images._read_ahead()
     for i in range(len(images)):
         check_cancelled()
+        content = next(contents)
         try:
-            picture = known[i] if i in known else images._decode(i)
+            if isinstance(content, Exception):
+                raise content
+            picture = known[i] if i in known else images._decode(i, content)
         except READ_ERRORS as error:
             failures[i] = error
             if images.on_error == "raise":

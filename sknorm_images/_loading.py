@@ -121,11 +121,12 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, 1)
-            Paths (str or PathLike), contents of files (bytes), binary file objects, which
-            are read at once, or images in memory: Pillow's, which are loaded at once and
-            keep their pixels, or uint8 arrays of shape (height, width) or (height, width, 1,
-            3 or 4), which are not copied. A list, an array, or a pandas or polars column;
-            images may be in one array of shape (n_samples, height, width, channels).
+            Paths (str or PathLike), URLs (str) such as ``"s3://bucket/1.jpg"``, contents of
+            files (bytes), binary file objects, which are read at once, or images in memory:
+            Pillow's, which are loaded at once and keep their pixels, or uint8 arrays of shape
+            (height, width) or (height, width, 1, 3 or 4), which are not copied. A list, an
+            array, or a pandas or polars column; images may be in one array of shape
+            (n_samples, height, width, channels).
 
         Returns
         -------
@@ -137,8 +138,10 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         TypeError
             If X, or something in it, is neither of these.
         ValueError
-            If X has another shape, an array in it is no image, or a parameter is out of its
-            range.
+            If X has another shape, an array in it is no image, a URL in it has an unknown
+            protocol, or a parameter is out of its range.
+        ImportError
+            If fsspec, or the library that it reads a URL with, is not installed.
 
         Warns
         -----

@@ -6,15 +6,18 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._remote import fetch_urls, hint_at_url, is_url, read_url
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 
 # Of all that goes wrong when a file is opened, what is the matter with its path.
 _NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG)
 _NO_REGULAR_FILE = "it is no regular file"
+_FETCHED_AT_ONCE = 16  # URLs; a round trip for all of them, and 256 MiB at the very most
 
 
 def describe(source: object) -> str:
@@ -32,7 +35,7 @@ def read(source: Source, max_bytes: int) -> bytes:
     Parameters
     ----------
     source : str, PathLike or bytes
-        A path, or what is returned as it is.
+        A path, a URL, or what is returned as it is.
     max_bytes : int
         Larger files are refused before they are read.
 
@@ -51,6 +54,8 @@ def read(source: Source, max_bytes: int) -> bytes:
     """
     if isinstance(source, bytes):
         return source
+    if is_url(source):
+        return read_url(source, max_bytes)
     try:  # unbuffered, since all is read at once
         file = io.FileIO(os.fspath(source), opener=_open_without_waiting)
     except ValueError as error:
@@ -60,6 +65,8 @@ def read(source: Source, max_bytes: int) -> bytes:
             raise _impossible(source, os.strerror(error.errno)) from error
         if error.errno == errno.ENXIO:  # what opening a socket gives
             raise ImageDecodeError(describe(source), _NO_REGULAR_FILE) from error
+        if hint := hint_at_url(error, source):
+            raise hint from error
         raise
     with file:
         status = os.fstat(file.fileno())
@@ -71,6 +78,31 @@ def read(source: Source, max_bytes: int) -> bytes:
             )
             raise ImageDecodeError(describe(source), reason)
         return file.readall()
+
+
+def read_ahead(
+    sources: Sequence[object], max_bytes: int
+) -> Iterator[bytes | Exception | None]:
+    """Fetch URLs a few at a time, each few when the first of them is asked for.
+
+    Parameters
+    ----------
+    sources : sequence of object
+        Sources of any kind.
+    max_bytes : int
+        As in `read`.
+
+    Yields
+    ------
+    bytes, Exception or None
+        For each source what `read` would return or raise; None where it is to be asked.
+    """
+    for start in range(0, len(sources), _FETCHED_AT_ONCE):
+        few = sources[start : start + _FETCHED_AT_ONCE]
+        urls = [source for source in few if is_url(source)]
+        fetched = iter(fetch_urls(urls, max_bytes) if urls else [])
+        for source in few:
+            yield next(fetched) if is_url(source) else None
 
 
 def _impossible(source: Source, reason: str) -> ImageDecodeError:

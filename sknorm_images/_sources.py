@@ -14,6 +14,7 @@ from PIL import Image
 from sknorm_images._decoding import Decoded
 from sknorm_images._images import LazyImages
 from sknorm_images._reading import Source
+from sknorm_images._remote import check_protocols
 
 _BYTES = bytes | bytearray | memoryview
 _COLUMN_HINT = (
@@ -38,9 +39,14 @@ def sources_of(X: Any) -> list[Source | Decoded]:
     Raises
     ------
     TypeError, ValueError
-        As `column_of` raises them, and if an item is neither of these.
+        As `column_of` raises them, and if an item is neither of these, or a URL of unknown
+        protocol.
+    ImportError
+        If the library for a URL is not installed.
     """
-    return [_source(item, i) for i, item in enumerate(column_of(X))]
+    sources = [_source(item, i) for i, item in enumerate(column_of(X))]
+    check_protocols(sources)
+    return sources
 
 
 def files_of(X: Any) -> list[Source]:

@@ -49,20 +49,20 @@ def run_demo(data: str | None = None) -> int:
     """
     choose_backend()
     with tempfile.TemporaryDirectory(prefix="sknorm_images-") as workspace:
-        folder = Path(workspace, "photos") if data is None else Path(data)
+        folder = str(Path(workspace, "photos")) if data is None else data
         if data is None:
-            make_photo_folder(folder)
+            make_photo_folder(Path(folder))
         photos = load_image_folder(folder)
         if photos.target is None or len(photos.target_names) < 2:
             raise ValueError(
-                f"{str(folder)!r} holds no two classes to tell apart. Give it one sub-folder "
+                f"{folder!r} holds no two classes to tell apart. Give it one sub-folder "
                 "of JPEG files for each class."
             )
         counts = np.bincount(photos.target)
         if counts.min() < _FEWEST_FILES:
-            smallest = folder / photos.target_names[counts.argmin()]
+            smallest = f"{folder}/{photos.target_names[counts.argmin()]}"
             raise ValueError(
-                f"{str(smallest)!r} holds {counts.min()} JPEG files, and a quarter of each "
+                f"{smallest!r} holds {counts.min()} JPEG files, and a quarter of each "
                 f"class is held out. Give each class at least {_FEWEST_FILES}."
             )
         print(f"{len(photos.filenames)} JPEG files of {len(photos.target_names)} classes")

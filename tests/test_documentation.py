@@ -35,6 +35,7 @@ GROUPS = {
         "docs/performance.md",
         "docs/persistence.md",
         "docs/reliability.md",
+        "docs/remote_files.md",
         "docs/resizing.md",
         "docs/scalers.md",
         "docs/user_guide.md",

@@ -29,6 +29,7 @@ LAYERS = [
     "_statistics",
     "_jpeg_markers",
     "_signatures",
+    "_remote",
     "_reading",
     "_decoding",
     "_simd",
@@ -150,7 +151,7 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
     below = PROGRAMS[: PROGRAMS.index(module)]
     assert own_modules(module) <= {
         *("__init__", "keras.__init__", "plotting.__init__"),
-        *("_folders", "_thumbnails", "_whole_files"),
+        *("_folders", "_remote", "_thumbnails", "_whole_files"),
         *below,
     }
 
@@ -165,6 +166,7 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
         ),
         ("cykooz_resizer", {"_simd"}),
         ("zarr", {"_zarr_stores"}),
+        ("fsspec", {"_remote"}),
         ("jax", set()),
         ("tensorflow", set()),
         ("torch", set()),

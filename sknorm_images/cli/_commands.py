@@ -53,10 +53,11 @@ def _folder(text: str) -> Any:
     return typer.Argument(metavar="DIR", help=text)
 
 
+# str, since a Path takes a slash from a URL
 Folder = Annotated[
-    Path, _folder("Folder of JPEG files, or of one sub-folder of them a class.")
+    str, _folder("Folder of JPEG files, or of one sub-folder of them a class; or its URL.")
 ]
-AnyFolder = Annotated[Path, _folder("Folder of JPEG files, at any depth.")]
+AnyFolder = Annotated[str, _folder("Folder of JPEG files, at any depth; or its URL.")]
 _WHAT = "What `fit` wrote. It is a pickle, which runs code: take none from strangers."
 SavedPipeline = Annotated[Path, _option("FILE", _WHAT, "--pipeline", "-p")]
 Output = Annotated[Path, _option("FILE", "Written whole or not at all.", "--output", "-o")]
@@ -206,7 +207,9 @@ def transform(
 
 @app.command(epilog="Example: sknorm-images check photos/train photos/test")
 def check(
-    directories: Annotated[list[Path], _folder("Folders, searched at any depth.")],
+    directories: Annotated[
+        list[str], _folder("Folders, or their URLs, searched at any depth.")
+    ],
     as_json: Annotated[bool, _flag("Everything about every file, as JSON.", "--json")] = False,
     as_csv: Annotated[bool, _flag("Everything about every file, as CSV.", "--csv")] = False,
     jobs: Jobs = -1,

@@ -14,43 +14,39 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from sknorm_images._folders import EXTENSIONS, image_files_below
+from sknorm_images._folders import EXTENSIONS, list_folder
+from sknorm_images._remote import is_url
 
 
-def image_files(folders: Iterable[Path]) -> list[str]:
+def image_files(folders: Iterable[str]) -> list[str]:
     """List the JPEG files in folders, at any depth, sorted, each once.
 
     Parameters
     ----------
-    folders : iterable of Path
-        The folders. As in `load_image_folder`, hidden entries are skipped, and links to
-        folders are followed in the folder itself, not below.
+    folders : iterable of str
+        The folders: paths or URLs. As in `load_image_folder`, hidden entries are skipped,
+        and links to folders are followed in the folder itself, not below.
 
     Returns
     -------
     list of str
-        The paths, folder by folder.
+        The paths and URLs, folder by folder.
 
     Raises
     ------
-    OSError, ValueError
+    OSError, ValueError, ImportError
         If a folder cannot be read, or holds no such files.
     """
-    found: dict[Path, str] = {}  # by absolute path: folders may lie in one another
+    found: dict[str, str] = {}  # by absolute path: folders may lie in one another
     for folder in folders:
-        links = [
-            entry
-            for entry in folder.iterdir()
-            if entry.is_symlink() and entry.is_dir() and not entry.name.startswith(".")
-        ]
-        paths = sorted(chain.from_iterable(map(image_files_below, (folder, *links))))
+        paths = list_folder(folder).all_files()
         if not paths:
             raise ValueError(
-                f"{str(folder)!r} holds no files that end in {' or '.join(EXTENSIONS)}, at "
+                f"{folder!r} holds no files that end in {' or '.join(EXTENSIONS)}, at "
                 "any depth. Check the path."
             )
         for path in paths:
-            found.setdefault(path.absolute(), str(path))
+            found.setdefault(path if is_url(path) else str(Path(path).absolute()), path)
     return list(found.values())
 
 

@@ -6,7 +6,6 @@ import base64
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -25,6 +24,7 @@ from sknorm_images import (
     __version__,
     check_images,
 )
+from sknorm_images._remote import is_url
 from sknorm_images._thumbnails import thumbnail_uri
 from sknorm_images.cli._batches import SCALERS, read_batches, split
 from sknorm_images.cli._terminal import channel_names, printable
@@ -43,14 +43,14 @@ _STATISTICS: dict[str, Callable[[Any], NDArray[Any]]] = {
 
 
 def make_report(
-    directory: Path, pipeline: Pipeline, files: Sequence[str], *, n_jobs: int, verbose: bool
+    directory: str, pipeline: Pipeline, files: Sequence[str], *, n_jobs: int, verbose: bool
 ) -> str:
     """Make one HTML page that needs nothing else.
 
     Parameters
     ----------
-    directory : Path
-        The folder.
+    directory : str
+        The folder: a path or a URL.
     pipeline : Pipeline
         A JpegLoader, a Resizer, and a fitted scaler of this package.
     files : sequence of str
@@ -88,7 +88,7 @@ def make_report(
     numbers["aspect ratio"] = width / height
 
     def name(path: str) -> str:
-        return printable(os.path.relpath(path, directory))
+        return printable(path if is_url(path) else os.path.relpath(path, directory))
 
     def thumbnail(i: int) -> str:
         scale = min(1, _SIDE / max(width[i], height[i]))

@@ -1,0 +1,417 @@
+"""URLs in place of paths: read, and listed, through fsspec."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from threading import RLock
+from typing import Any, NamedTuple, TypeGuard
+from urllib.parse import unquote
+
+from sknorm_images._exceptions import ImageDecodeError
+
+# A scheme of two letters or more, since Windows has drives; other protocols may precede it.
+_URL = re.compile(r"(?:[a-z0-9]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
+_COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\](?![/\\])")  # what pathlib makes of it
+_CACHES = ("simplecache", "filecache", "blockcache", "cached")  # their path is the next one's
+
+# What is fetched of a file in one request, and beside others; few photographs are larger.
+_FIRST_BYTES = 2**24
+
+_BY_STATUS: dict[int, type[OSError]] = {
+    401: PermissionError,
+    403: PermissionError,
+    404: FileNotFoundError,
+    410: FileNotFoundError,
+}
+_UNSATISFIABLE = 416  # what a range gives in an empty file
+# Raised as they are: the first is ours, the others are no fault of a file or a network.
+_PASSED = (ImageDecodeError, ImportError, MemoryError, Warning)
+_NUMBERS: dict[type[OSError], int] = {
+    FileNotFoundError: errno.ENOENT,
+    PermissionError: errno.EACCES,
+    IsADirectoryError: errno.EISDIR,
+    NotADirectoryError: errno.ENOTDIR,
+    TimeoutError: errno.ETIMEDOUT,
+}
+
+
+def is_url(source: object) -> TypeGuard[str]:
+    """Tell whether a source is a URL, or a chain of them as fsspec has it."""
+    return isinstance(source, str) and _URL.match(source) is not None
+
+
+def check_protocols(sources: Iterable[object]) -> None:
+    """Refuse URLs that no library can read, before anything is read.
+
+    Parameters
+    ----------
+    sources : iterable of object
+        URLs, and anything else, which is passed over.
+
+    Raises
+    ------
+    ImportError
+        If fsspec, or the library that it reads a protocol with, is not installed.
+    ValueError
+        If fsspec does not know the protocol.
+    """
+    urls: dict[str, str] = {}  # one for each protocol
+    for source in sources:
+        if is_url(source):
+            for part in source.split("::"):
+                urls.setdefault(_protocol_of(part), source)
+    for protocol, url in urls.items():
+        try:
+            _fsspec().get_filesystem_class(protocol)
+        except ImportError as error:
+            raise ImportError(
+                f"{protocol}:// needs a library that is not installed, so {url!r} cannot be "
+                f"read. {error}"
+            ) from error
+        except ValueError as error:
+            raise ValueError(
+                f"fsspec knows no protocol {protocol!r}, so {url!r} cannot be read. Check the "
+                "URL, or install the library that adds the protocol."
+            ) from error
+
+
+def read_url(url: str, max_bytes: int) -> bytes:
+    """Read what a URL leads to, whole.
+
+    Parameters
+    ----------
+    url : str
+        The URL.
+    max_bytes : int
+        Larger files are refused, and not downloaded if their size is known.
+
+    Returns
+    -------
+    bytes
+        The content.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read; FileNotFoundError if it does not exist, PermissionError if that
+        is refused. `filename` is the URL.
+    ImageDecodeError
+        If it is too large, or no regular file.
+    ImportError, ValueError
+        As `check_protocols` raises them.
+    """
+    check_protocols([url])
+    try:
+        place = _locate(url, {})
+        with place.lock:
+            content = _read(place, url, max_bytes)
+    except _PASSED:
+        raise
+    except Exception as error:
+        raise _as_os_error(error, url) from error
+    if len(content) > max_bytes:
+        raise _too_large(url, f"more than {max_bytes}")
+    return content
+
+
+def fetch_urls(urls: Sequence[str], max_bytes: int) -> list[bytes | Exception | None]:
+    """Read small files, at the same time where their filesystem can.
+
+    Parameters
+    ----------
+    urls : sequence of str
+        The URLs; a few, since all are held in memory.
+    max_bytes : int
+        As in `read_url`.
+
+    Returns
+    -------
+    list of bytes, Exception or None
+        For each the content, or what `read_url` would raise. None where `read_url` is to be
+        asked: for files of more than 16 MiB, and what cannot be read together with others.
+    """
+    first = min(_FIRST_BYTES, max_bytes + 1)
+    found: list[bytes | Exception | None] = [None] * len(urls)
+    groups: dict[int, list[tuple[int, _Place]]] = {}
+    known: dict[str, Any] = {}
+    for i, url in enumerate(urls):
+        try:
+            place = _locate(url, known)
+        except Exception:  # noqa: BLE001 (read_url comes upon it again, and raises it)
+            continue
+        groups.setdefault(id(place.fs), []).append((i, place))
+    for items in groups.values():
+        paths = [place.path for _, place in items]
+        fs, lock = items[0][1].fs, items[0][1].lock
+        try:
+            with lock:
+                contents = fs.cat_ranges(paths, 0, first, on_error="return")
+        except Exception:  # noqa: BLE001 (of one file, perhaps, and read_url says which)
+            continue
+        for (i, _), content in zip(items, contents, strict=True):
+            if isinstance(content, Exception):
+                found[i] = _named(content, urls[i])
+            elif len(content) > max_bytes:
+                found[i] = _too_large(urls[i], f"more than {max_bytes}")
+            elif len(content) != first:  # more, where a server heeds no range
+                found[i] = bytes(content)
+    return found
+
+
+class Entry(NamedTuple):
+    """Something below a folder at a URL."""
+
+    parts: tuple[str, ...]  # of its name below the folder
+    is_folder: bool
+    url: str
+
+
+def list_url(url: str) -> list[Entry]:
+    """List what is below a folder, at any depth.
+
+    Parameters
+    ----------
+    url : str
+        The folder.
+
+    Returns
+    -------
+    list of Entry
+        Files, and of the sub-folders those that are more than a part of a file's name; with
+        hidden ones among them or not.
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be read.
+    ImportError, ValueError
+        As `check_protocols` raises them.
+    """
+    check_protocols([url])
+    try:
+        fs, root, lock = _locate(url, {})
+        fs.invalidate_cache()  # what was listed before may be outdated
+        with lock:
+            base = root.rstrip("/")
+            found = [(name.rstrip("/"), is_folder) for name, is_folder in _find(fs, root)]
+            below = [item for item in found if item[0].startswith(f"{base}/" if base else "")]
+            if (base, False) in found:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), url)
+            if base and not below:
+                fs.info(root)  # which raises where there is no such folder
+    except _PASSED:
+        raise
+    except Exception as error:
+        raise _as_os_error(error, url) from error
+    decoded = unquote if base.startswith(("http://", "https://")) else str
+    entries = []
+    for name, is_folder in below:
+        relative = name.removeprefix(base).lstrip("/")
+        parts = tuple(decoded(part) for part in relative.split("/"))
+        entries.append(Entry(parts, is_folder, join_url(url, relative)))
+    return entries
+
+
+def join_url(url: str, name: str) -> str:
+    """Name something below the folder at a URL, in the form that the URL has."""
+    parts = url.split("::")
+    i = next((i for i, part in enumerate(parts) if part.split("://")[0] not in _CACHES), 0)
+    if "://" not in parts[i]:
+        parts[i] += "://"
+    folder = parts[i] if parts[i].endswith("://") else parts[i].rstrip("/") + "/"
+    parts[i] = folder + name
+    return "::".join(parts)
+
+
+def hint_at_url(error: OSError, path: str | os.PathLike[str]) -> FileNotFoundError | None:
+    """Say of a path that is missing that it was a URL before pathlib took a slash from it."""
+    if not isinstance(error, FileNotFoundError) or not _COLLAPSED.match(os.fspath(path)):
+        return None
+    reason = f"{error.strerror}; a Path takes a slash from a URL, so pass it as a str"
+    return FileNotFoundError(error.errno, reason, os.fspath(path))
+
+
+class _Place(NamedTuple):
+    """Where a URL leads to."""
+
+    fs: Any  # a filesystem of fsspec
+    path: str  # in it
+    lock: AbstractContextManager[Any]  # held while it reads
+
+
+class _Archive(NamedTuple):
+    """A filesystem in a file, such as a ZIP file, whose directory has been read."""
+
+    fs: Any
+    state: str  # of the file
+
+
+_archives: dict[tuple[int, str], _Archive] = {}
+_MOST_ARCHIVES = 4
+# One for a process: a fork may happen while another thread holds it. Threads read archives
+# in turn, since tarfile and the like have one position for all.
+_locks: dict[int, RLock] = {}
+_processes = {os.getpid()}  # those in which fsspec has an event loop of its own
+
+
+def _fsspec() -> Any:
+    try:
+        import fsspec  # type: ignore[import-untyped] # it has no types
+        import fsspec.asyn  # type: ignore[import-untyped] # nor here
+        import fsspec.core  # type: ignore[import-untyped] # nor here
+    except ImportError as error:
+        raise ImportError(
+            "URLs are read with fsspec, which is not installed. "
+            'Run: python -m pip install "sknorm-images[remote]"'
+        ) from error
+    if os.getpid() not in _processes:  # forked: older fsspec waits for a thread it lacks
+        fsspec.asyn.reset_lock()
+        _processes.add(os.getpid())
+    return fsspec
+
+
+def _protocol_of(part: str) -> str:
+    """Name the protocol of a URL, or of a part of a chain, as fsspec does."""
+    protocol, found, _ = part.partition("://")
+    return protocol if found or re.fullmatch("[a-z]+", part) else "file"
+
+
+def _locate(url: str, known: dict[str, Any]) -> _Place:
+    """Find the filesystem of a URL; archives that are in `known` are not asked for again."""
+    fsspec = _fsspec()
+    head, _, rest = url.partition("::")
+    protocol = _protocol_of(head)
+    # fsspec would open an archive anew, and read its directory, for every file in it.
+    if rest and not fsspec.get_filesystem_class(protocol).cachable:
+        root = f"{protocol}://::{rest}"
+        lock = _locks.setdefault(os.getpid(), RLock())
+        with lock:
+            if root not in known:
+                known[root] = _open_archive(root, rest)
+        path = fsspec.core.strip_protocol(head) if "://" in head else ""
+        return _Place(known[root], path, lock)
+    fs, path = fsspec.core.url_to_fs(url)
+    if protocol in ("file", "local") and not (fs.isfile(path) or fs.isdir(path)):
+        fs.info(path)  # which raises if there is no such file
+        raise ImageDecodeError(url, "it is no regular file")  # a pipe would be waited for
+    return _Place(fs, path, nullcontext())
+
+
+def _open_archive(root: str, file: str) -> Any:
+    core = _fsspec().core
+    fs, path = core.url_to_fs(file)
+    state, key = repr(fs.info(path)), (os.getpid(), root)
+    archive = _archives.get(key)
+    if archive is None or archive.state != state:
+        archive = _Archive(core.url_to_fs(root)[0], state)
+        _archives.pop(key, None)
+        while len(_archives) >= _MOST_ARCHIVES:
+            del _archives[next(iter(_archives))]
+        _archives[key] = archive
+    return archive.fs
+
+
+def _read(place: _Place, url: str, max_bytes: int) -> bytes:
+    """Read a file, in one request unless it is empty or large."""
+    fs, path, _ = place
+    first = min(_FIRST_BYTES, max_bytes + 1)
+    try:
+        content = bytes(fs.cat_file(path, start=0, end=first))
+    except Exception as error:
+        if _status_of(error) == _UNSATISFIABLE and fs.info(path)["size"] == 0:
+            return b""
+        raise
+    if len(content) != first:  # more, where a server heeds no range
+        return content
+    size = fs.info(path)["size"]
+    if size is not None and size > max_bytes:
+        raise _too_large(url, f"{size}")
+    return bytes(fs.cat_file(path, start=0, end=max_bytes + 1))
+
+
+def _find(fs: Any, root: str) -> Iterator[tuple[str, bool]]:
+    """Yield the names of all that is below a folder, and whether it is one, too."""
+    own = (c for c in type(fs).__mro__ if c.__module__ not in ("fsspec.spec", "fsspec.asyn"))
+    if any("find" in vars(c) or "_find" in vars(c) for c in own):  # of a store without folders
+        for name, info in fs.find(root, withdirs=True, detail=True).items():
+            yield name, info.get("type") == "directory" or name.endswith("/")
+    else:
+        yield from _walk(fs, root, is_root=True)
+
+
+def _walk(fs: Any, folder: str, *, is_root: bool = False) -> Iterator[tuple[str, bool]]:
+    # fsspec's own find passes over folders that cannot be read.
+    for info in fs.ls(folder, detail=True):
+        name, is_link = info["name"], info.get("islink", False)
+        is_folder = info["type"] == "directory" and not is_link
+        if is_root and is_link:
+            is_folder = fs.isdir(name)
+        is_hidden = name.rstrip("/").rpartition("/")[2].startswith(".")
+        is_itself = name.rstrip("/") == folder.rstrip("/")
+        if is_hidden or (is_itself and is_folder):
+            continue
+        yield name, is_folder
+        if is_folder:
+            yield from _walk(fs, name)
+
+
+def _too_large(url: str, n_bytes: str) -> ImageDecodeError:
+    return ImageDecodeError(
+        url, f"its {n_bytes} bytes are more than any image within the limits has"
+    )
+
+
+def _named(error: Exception, url: str) -> Exception | None:
+    if _status_of(error) == _UNSATISFIABLE:
+        return None  # read_url finds out why
+    if isinstance(error, _PASSED):
+        return error
+    named = _as_os_error(error, url)
+    named.__cause__ = error
+    return named
+
+
+def _as_os_error(error: Exception, url: str) -> OSError:
+    """Make the exception that a local file would give, with the reason of the library."""
+    kind = _kind_of(error)
+    number = _NUMBERS.get(kind) or (isinstance(error, OSError) and error.errno) or errno.EIO
+    if isinstance(error, OSError) and error.strerror and type(error).__module__ == "builtins":
+        reason = error.strerror  # without the path that is not the URL
+    else:
+        reason = " ".join(str(error.args[0] if error.args else error).split())
+    is_path = reason.strip("/") in url or re.fullmatch(r"\S*/\S*", reason)  # and no reason
+    if not reason or (kind in _NUMBERS and is_path):
+        reason = os.strerror(number) if kind in _NUMBERS else type(error).__name__
+    return kind(number, reason, url)
+
+
+def _kind_of(error: Exception) -> type[OSError]:
+    if (status := _status_of(error)) in _BY_STATUS:
+        return _BY_STATUS[status]
+    text = str(error)
+    if isinstance(error, KeyError) and "no item named" in text:  # zipfile's, in older fsspec
+        return FileNotFoundError
+    if isinstance(error, OSError) and text.startswith("Forbidden: "):  # gcsfs has no class
+        return PermissionError
+    known = (c for c in type(error).__mro__ if c.__module__ == "builtins")
+    return next((c for c in known if issubclass(c, OSError)), OSError)
+
+
+def _status_of(error: BaseException | None) -> int:
+    """Find the HTTP status that an exception, or its cause, tells of; 0 if there is none."""
+    while error is not None:
+        response = getattr(error, "response", None)  # botocore's is a dict, requests' is not
+        metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+        found = [metadata.get("HTTPStatusCode"), getattr(response, "status_code", None)]
+        # The first alone: aiohttp has `status`, and warns of `code`, which gcsfs has.
+        names = ("status", "code", "status_code")
+        found += [getattr(error, next((n for n in names if hasattr(error, n)), ""), None)]
+        for status in found:
+            if isinstance(status, int) and status:
+                return status
+        error = error.__cause__
+    return 0
