@@ -7,7 +7,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._remote import fetch_urls, hint_at_url, is_url, read_url
@@ -97,10 +97,11 @@ def read_ahead(
     bytes, Exception or None
         For each source what `read` would return or raise; None where it is to be asked.
     """
+    archives: dict[str, Any] = {}
     for start in range(0, len(sources), _FETCHED_AT_ONCE):
         few = sources[start : start + _FETCHED_AT_ONCE]
         urls = [source for source in few if is_url(source)]
-        fetched = iter(fetch_urls(urls, max_bytes) if urls else [])
+        fetched = iter(fetch_urls(urls, max_bytes, archives) if urls else [])
         for source in few:
             yield next(fetched) if is_url(source) else None
 

@@ -6,8 +6,6 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from threading import RLock
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote
 
@@ -106,9 +104,7 @@ def read_url(url: str, max_bytes: int) -> bytes:
     """
     check_protocols([url])
     try:
-        place = _locate(url, {})
-        with place.lock:
-            content = _read(place, url, max_bytes)
+        content = _read(_locate(url, {}), url, max_bytes)
     except _PASSED:
         raise
     except Exception as error:
@@ -118,7 +114,9 @@ def read_url(url: str, max_bytes: int) -> bytes:
     return content
 
 
-def fetch_urls(urls: Sequence[str], max_bytes: int) -> list[bytes | Exception | None]:
+def fetch_urls(
+    urls: Sequence[str], max_bytes: int, archives: dict[str, Any]
+) -> list[bytes | Exception | None]:
     """Read small files, at the same time where their filesystem can.
 
     Parameters
@@ -127,6 +125,8 @@ def fetch_urls(urls: Sequence[str], max_bytes: int) -> list[bytes | Exception | 
         The URLs; a few, since all are held in memory.
     max_bytes : int
         As in `read_url`.
+    archives : dict
+        Those that are open already, such as ZIP files; more are added.
 
     Returns
     -------
@@ -137,19 +137,16 @@ def fetch_urls(urls: Sequence[str], max_bytes: int) -> list[bytes | Exception | 
     first = min(_FIRST_BYTES, max_bytes + 1)
     found: list[bytes | Exception | None] = [None] * len(urls)
     groups: dict[int, list[tuple[int, _Place]]] = {}
-    known: dict[str, Any] = {}
     for i, url in enumerate(urls):
         try:
-            place = _locate(url, known)
+            place = _locate(url, archives)
         except Exception:  # noqa: BLE001 (read_url comes upon it again, and raises it)
             continue
         groups.setdefault(id(place.fs), []).append((i, place))
     for items in groups.values():
         paths = [place.path for _, place in items]
-        fs, lock = items[0][1].fs, items[0][1].lock
         try:
-            with lock:
-                contents = fs.cat_ranges(paths, 0, first, on_error="return")
+            contents = items[0][1].fs.cat_ranges(paths, 0, first, on_error="return")
         except Exception:  # noqa: BLE001 (of one file, perhaps, and read_url says which)
             continue
         for (i, _), content in zip(items, contents, strict=True):
@@ -193,16 +190,15 @@ def list_url(url: str) -> list[Entry]:
     """
     check_protocols([url])
     try:
-        fs, root, lock = _locate(url, {})
+        fs, root = _locate(url, {})
         fs.invalidate_cache()  # what was listed before may be outdated
-        with lock:
-            base = root.rstrip("/")
-            found = [(name.rstrip("/"), is_folder) for name, is_folder in _find(fs, root)]
-            below = [item for item in found if item[0].startswith(f"{base}/" if base else "")]
-            if (base, False) in found:
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), url)
-            if base and not below:
-                fs.info(root)  # which raises where there is no such folder
+        base = root.rstrip("/")
+        found = [(name.rstrip("/"), is_folder) for name, is_folder in _find(fs, root)]
+        below = [item for item in found if item[0].startswith(f"{base}/" if base else "")]
+        if (base, False) in found:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), url)
+        if base and not below:
+            fs.info(root)  # which raises where there is no such folder
     except _PASSED:
         raise
     except Exception as error:
@@ -240,37 +236,17 @@ class _Place(NamedTuple):
 
     fs: Any  # a filesystem of fsspec
     path: str  # in it
-    lock: AbstractContextManager[Any]  # held while it reads
-
-
-class _Archive(NamedTuple):
-    """A filesystem in a file, such as a ZIP file, whose directory has been read."""
-
-    fs: Any
-    state: str  # of the file
-
-
-_archives: dict[tuple[int, str], _Archive] = {}
-_MOST_ARCHIVES = 4
-# One for a process: a fork may happen while another thread holds it. Threads read archives
-# in turn, since tarfile and the like have one position for all.
-_locks: dict[int, RLock] = {}
-_processes = {os.getpid()}  # those in which fsspec has an event loop of its own
 
 
 def _fsspec() -> Any:
     try:
-        import fsspec  # type: ignore[import-untyped] # it has no types
-        import fsspec.asyn  # type: ignore[import-untyped] # nor here
-        import fsspec.core  # type: ignore[import-untyped] # nor here
+        import fsspec
+        import fsspec.core
     except ImportError as error:
         raise ImportError(
             "URLs are read with fsspec, which is not installed. "
             'Run: python -m pip install "sknorm-images[remote]"'
         ) from error
-    if os.getpid() not in _processes:  # forked: older fsspec waits for a thread it lacks
-        fsspec.asyn.reset_lock()
-        _processes.add(os.getpid())
     return fsspec
 
 
@@ -280,44 +256,28 @@ def _protocol_of(part: str) -> str:
     return protocol if found or re.fullmatch("[a-z]+", part) else "file"
 
 
-def _locate(url: str, known: dict[str, Any]) -> _Place:
-    """Find the filesystem of a URL; archives that are in `known` are not asked for again."""
+def _locate(url: str, archives: dict[str, Any]) -> _Place:
+    """Find the filesystem of a URL; one in an archive is opened unless it is in `archives`."""
     fsspec = _fsspec()
     head, _, rest = url.partition("::")
     protocol = _protocol_of(head)
     # fsspec would open an archive anew, and read its directory, for every file in it.
     if rest and not fsspec.get_filesystem_class(protocol).cachable:
         root = f"{protocol}://::{rest}"
-        lock = _locks.setdefault(os.getpid(), RLock())
-        with lock:
-            if root not in known:
-                known[root] = _open_archive(root, rest)
+        if root not in archives:
+            archives[root] = fsspec.core.url_to_fs(root)[0]
         path = fsspec.core.strip_protocol(head) if "://" in head else ""
-        return _Place(known[root], path, lock)
+        return _Place(archives[root], path)
     fs, path = fsspec.core.url_to_fs(url)
     if protocol in ("file", "local") and not (fs.isfile(path) or fs.isdir(path)):
         fs.info(path)  # which raises if there is no such file
         raise ImageDecodeError(url, "it is no regular file")  # a pipe would be waited for
-    return _Place(fs, path, nullcontext())
-
-
-def _open_archive(root: str, file: str) -> Any:
-    core = _fsspec().core
-    fs, path = core.url_to_fs(file)
-    state, key = repr(fs.info(path)), (os.getpid(), root)
-    archive = _archives.get(key)
-    if archive is None or archive.state != state:
-        archive = _Archive(core.url_to_fs(root)[0], state)
-        _archives.pop(key, None)
-        while len(_archives) >= _MOST_ARCHIVES:
-            del _archives[next(iter(_archives))]
-        _archives[key] = archive
-    return archive.fs
+    return _Place(fs, path)
 
 
 def _read(place: _Place, url: str, max_bytes: int) -> bytes:
     """Read a file, in one request unless it is empty or large."""
-    fs, path, _ = place
+    fs, path = place
     first = min(_FIRST_BYTES, max_bytes + 1)
     try:
         content = bytes(fs.cat_file(path, start=0, end=first))
