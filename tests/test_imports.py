@@ -42,6 +42,7 @@ LAYERS = [
     "_scaling",
     "_standard_scaling",
     "_minmax_scaling",
+    "_merging",
     "_folders",
     "_checking",
     "_flattening",
