@@ -31,6 +31,7 @@ from sknorm_images import (
     make_image_pipeline,
     merge_scalers,
 )
+from sknorm_images.distributed import to_dask_array
 from sknorm_images.keras import PipelineDataset, normalization_layer
 from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
 
@@ -95,6 +96,13 @@ def merging(here: ChannelStandardScaler, there: ChannelMinMaxScaler) -> None:
     make_image_pipeline().set_params(scale=merged)
     assert_type(merge_scalers((there, there)), ChannelMinMaxScaler)
     merge_scalers(3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def clusters(paths: list[str]) -> None:
+    pipeline = make_image_pipeline(64).fit(paths)
+    to_dask_array(pipeline, paths, chunks=100)[:10].compute()
+    to_dask_array(pipeline, paths, chunks=(1, 2))
+    to_dask_array(pipeline, paths, chunks="auto")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def following(callback: object) -> None:
