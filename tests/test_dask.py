@@ -66,7 +66,7 @@ def worker_pids(client: Any) -> set[int]:
     return set(client.run(os.getpid).values())
 
 
-@pytest.mark.parametrize("n_jobs", [None, -1])
+@pytest.mark.parametrize("n_jobs", [None, pytest.param(-1, marks=pytest.mark.slow)])
 def test_a_fit_runs_on_all_workers_and_gives_the_same_bits(
     n_jobs, client, paths, reference, tmp_path
 ):
