@@ -8,6 +8,7 @@ from sknorm_images._folders import load_image_folder
 from sknorm_images._geometry import Resizing as Resizing
 from sknorm_images._images import LazyImages
 from sknorm_images._loading import JpegLoader
+from sknorm_images._merging import merge_scalers
 from sknorm_images._minmax_scaling import ChannelMinMaxScaler
 from sknorm_images._pipeline import make_image_pipeline
 from sknorm_images._resizing import Resizer
@@ -33,6 +34,7 @@ __all__ = [
     "check_images",
     "load_image_folder",
     "make_image_pipeline",
+    "merge_scalers",
     "save_images",
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext, suppress
-from itertools import islice
+from itertools import chain
 from threading import get_ident
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +16,8 @@ from sknorm_images._cancellation import Cancellation, Cancelled
 T = TypeVar("T")
 
 IMAGES_PER_CHUNK = 32  # tens of milliseconds of decoding, far above joblib's overhead
+_CHUNKS_AHEAD = 1024  # whose results, kilobytes each, wait for one that takes long
+_CHUNKS_PER_LIST = 8  # a worker, where a backend returns all results at once
 
 
 def map_chunks(
@@ -31,6 +33,9 @@ def map_chunks(
     description: str = "",
 ) -> Generator[tuple[slice, T]]:
     """Yield `rows` and ``function(*arguments(rows))`` for consecutive slices, in order.
+
+    While one chunk takes long, or the consumer does, no more than about a thousand others
+    are worked on ahead, so the results that wait are bounded, however many chunks there are.
 
     When a consumer closes the generator early, or an interrupt does, no more chunks are
     started, and those in threads of this process are cancelled and awaited. Those in other
@@ -74,11 +79,13 @@ def map_chunks(
     chunks = list(_shrinking(n_items, n_jobs, largest_chunk, multiple_of))
     task = _Task(function)
     stopped = False
+    n_begun = n_yielded = 0
 
-    def tasks() -> Iterator[Any]:
-        for rows in chunks:
-            if stopped:
-                return
+    def tasks(n_ahead: int) -> Iterator[Any]:
+        nonlocal n_begun
+        while not stopped and n_begun < min(len(chunks), n_yielded + n_ahead):
+            rows = chunks[n_begun]
+            n_begun += 1
             yield delayed(task)(*arguments(rows))
 
     options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1}
@@ -86,12 +93,13 @@ def map_chunks(
         options |= {"backend": "threading", "n_jobs": min(n_jobs, max(1, len(chunks)))}
     else:
         options |= {"prefer": "threads"}
-    results = _run(tasks(), options)
+    results = _run(tasks, options)
     with _progress(n_items, verbose, description) as bar:
         try:
             for rows, result in zip(chunks, results, strict=True):
                 if bar is not None:
                     bar.update(rows.stop - rows.start)
+                n_yielded += 1
                 yield rows, result
         finally:
             stopped = True
@@ -110,6 +118,8 @@ class _Task(Generic[T]):
 
     def __init__(self, function: Callable[..., T]) -> None:
         self._function = function
+        # What a cluster's dashboard shows; it keeps a record of every name that it sees.
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.cancellation = Cancellation()
         self._threads: set[int] = set()  # those within a call
 
@@ -143,16 +153,24 @@ def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Ite
         start += size
 
 
-def _run(tasks: Iterator[Any], options: dict[str, Any]) -> Iterator[Any]:
+def _run(tasks: Callable[[int], Iterator[Any]], options: dict[str, Any]) -> Iterator[Any]:
+    """Yield the results of ``tasks(n_ahead)``, again and again until there are no more."""
+    n_jobs = options["n_jobs"]
+    n_ahead = max(_CHUNKS_AHEAD, 4 * n_jobs)
     parallel = None
     with suppress(ValueError):  # multiprocessing's and Ray's backends only return lists
         parallel = Parallel(return_as="generator", **options)
     if parallel is not None:
-        yield from parallel(tasks)
+        while some := _unless_empty(tasks(n_ahead)):
+            yield from parallel(some)
         return
     with Parallel(**options) as pool:
-        while batch := list(islice(tasks, 8 * options["n_jobs"])):
-            yield from pool(batch)
+        while some := _unless_empty(tasks(_CHUNKS_PER_LIST * n_jobs)):
+            yield from pool(some)
+
+
+def _unless_empty(iterator: Iterator[T]) -> Iterator[T] | None:
+    return next((chain([first], iterator) for first in iterator), None)
 
 
 def _progress(total: int, verbose: int, description: str) -> Any:

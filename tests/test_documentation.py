@@ -41,6 +41,7 @@ GROUPS = {
         "docs/user_guide.md",
         "docs/with_scikit_learn.md",
     ],
+    "clusters": ["docs/clusters.md"],  # the blocks for Ray run in test_ray
     "Keras": [
         "README.md",
         "docs/from_image_data_generator.md",
@@ -107,11 +108,14 @@ def test_links_to_files_of_the_repository_work(page):
 
 def test_the_reference_names_everything_that_is_public():
     pytest.importorskip("matplotlib")
+    pytest.importorskip("dask")
     import sknorm_images
+    import sknorm_images.distributed
     import sknorm_images.keras
     import sknorm_images.plotting
 
-    modules = (sknorm_images, sknorm_images.plotting, sknorm_images.keras)
+    adapters = (sknorm_images.plotting, sknorm_images.keras, sknorm_images.distributed)
+    modules = (sknorm_images, *adapters)
     public = [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
     module, named = "", []
     for line in (ROOT / "docs" / "api.md").read_text("utf-8").splitlines():

@@ -45,6 +45,7 @@ LAYERS = [
     "_scaling",
     "_standard_scaling",
     "_minmax_scaling",
+    "_merging",
     "_folders",
     "_checking",
     "_flattening",
@@ -71,6 +72,7 @@ PLOTTING = [
     "plotting._grid",
     "plotting.__init__",
 ]
+DISTRIBUTED = ["distributed"]
 PROGRAMS = [
     "demo",
     "cli._files",
@@ -81,7 +83,7 @@ PROGRAMS = [
     "cli.__init__",
     "__main__",
 ]
-MODULES = [*LAYERS, *KERAS, *PLOTTING, *PROGRAMS]
+MODULES = [*LAYERS, *KERAS, *PLOTTING, *DISTRIBUTED, *PROGRAMS]
 
 
 def imports_of(module: str) -> Iterator[str]:
@@ -146,6 +148,11 @@ def test_the_pictures_use_public_names_and_their_own_modules_below(module):
     assert own_modules(module) <= {"__init__", "_parameters", *below}
 
 
+@pytest.mark.parametrize("module", DISTRIBUTED)
+def test_the_adapter_to_dask_uses_public_names(module):
+    assert own_modules(module) <= {"__init__", "_parameters"}
+
+
 @pytest.mark.parametrize("module", PROGRAMS)
 def test_a_program_imports_public_names_and_its_own_modules_below(module):
     below = PROGRAMS[: PROGRAMS.index(module)]
@@ -173,6 +180,9 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
         ("pandas", set()),
         ("polars", set()),
         ("matplotlib", {*PLOTTING, "cli._report"}),
+        ("dask", {*DISTRIBUTED}),
+        ("distributed", set()),
+        ("ray", set()),
         ("typer", {"cli._terminal", "cli._commands", "cli.__init__"}),
         ("rich", {"cli._terminal", "cli.__init__"}),
         ("jinja2", {"cli._report", "cli.__init__"}),
@@ -203,7 +213,8 @@ def test_importing_is_silent_and_loads_nothing_that_is_not_needed():
     libraries = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names
     # PIL loads defusedxml where it is installed.
     assert libraries - {"defusedxml"} == {"sknorm_images", "PIL"}
-    assert not {"sknorm_images.keras", "sknorm_images.plotting"} & set(loaded)
+    adapters = {f"sknorm_images.{name}" for name in ("keras", "plotting", "distributed")}
+    assert not adapters & set(loaded)
 
 
 @pytest.mark.parametrize("name", sknorm_images.__all__)
@@ -236,10 +247,19 @@ def test_the_pictures_without_matplotlib_say_what_to_install():
     assert last.endswith('Run: python -m pip install "sknorm-images[plot]"')
 
 
-def test_everything_else_works_without_keras_and_matplotlib():
+def test_the_adapter_to_dask_without_it_says_what_to_install():
+    process = run("import sys\nsys.modules['dask'] = None\nimport sknorm_images.distributed")
+    assert process.returncode == 1
+    last = process.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: sknorm_images.distributed needs dask")
+    assert last.endswith('Run: python -m pip install "sknorm-images[distributed]"')
+
+
+def test_everything_else_works_without_optional_libraries():
     process = run(
         "import sys\n"
-        "sys.modules['keras'] = sys.modules['matplotlib'] = None\n"
+        "for name in ('keras', 'matplotlib', 'dask', 'ray'):\n"
+        "    sys.modules[name] = None\n"
         "import numpy as np\n"
         "import sknorm_images\n"
         "x = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)\n"

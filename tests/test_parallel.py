@@ -182,6 +182,44 @@ def test_chunks_cover_everything_once_and_end_small(n_items, n_jobs):
     assert sizes[-1:] in ([], [1])
 
 
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
+def test_while_a_chunk_takes_long_a_bounded_number_of_others_is_done(backend, tmp_path):
+    # In a process of its own: forking one that has loaded JAX may hang.
+    code = """
+import json, sys, time
+from pathlib import Path
+import joblib
+from sknorm_images._parallel import map_chunks
+
+def work(rows):
+    folder = Path(sys.argv[1])
+    if rows.start:
+        (folder / str(rows.start)).touch()
+        return rows.start
+    before, done = -1, 0
+    while done > before or not done:  # the others go on as far as they may
+        time.sleep(0.3)
+        before, done = done, len(list(folder.iterdir()))
+    return done
+
+with joblib.parallel_config(sys.argv[2], n_jobs=2):
+    results = map_chunks(work, 3000, lambda rows: (rows,), largest_chunk=1)
+    json.dump([result for _, result in results], sys.stdout)
+"""
+    process = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path), backend],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    ahead, *others = json.loads(process.stdout)
+    assert others == list(range(1, 3000))
+    most = {"threading": 1024, "multiprocessing": 16}[backend]
+    assert most // 2 < ahead < most
+
+
 @pytest.mark.parametrize("n_images", [0, 1, 2, 3, 31, 32, 33, 65])
 def test_no_image_is_lost_or_read_twice_at_the_edge_of_a_chunk(n_images, files, pixels):
     sources = [files[i % 24] for i in range(n_images)]

@@ -29,8 +29,10 @@ from sknorm_images import (
     check_images,
     load_image_folder,
     make_image_pipeline,
+    merge_scalers,
     save_images,
 )
+from sknorm_images.distributed import to_dask_array
 from sknorm_images.keras import PipelineDataset, normalization_layer
 from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
 
@@ -89,6 +91,21 @@ def scaling(images: LazyImages, weights: list[float]) -> None:
     ChannelMinMaxScaler(per_image="channel", data_range=[[0, 0, 0], [255, 255, 255]])
     ChannelStandardScaler([1, 2, 3])  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     assert_type(ImageFlattener().fit(images).transform(images), NDArray[Any])
+
+
+def merging(here: ChannelStandardScaler, there: ChannelMinMaxScaler) -> None:
+    merged = merge_scalers([here, ChannelStandardScaler()])
+    assert_type(merged, ChannelStandardScaler)
+    make_image_pipeline().set_params(scale=merged)
+    assert_type(merge_scalers((there, there)), ChannelMinMaxScaler)
+    merge_scalers(3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def clusters(paths: list[str]) -> None:
+    pipeline = make_image_pipeline(64).fit(paths)
+    to_dask_array(pipeline, paths, chunks=100)[:10].compute()
+    to_dask_array(pipeline, paths, chunks=(1, 2))
+    to_dask_array(pipeline, paths, chunks="auto")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def following(callback: object) -> None:

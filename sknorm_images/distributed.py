@@ -1,0 +1,226 @@
+"""What a fitted pipeline makes of files, as a dask array that is computed by blocks."""
+
+from __future__ import annotations
+
+import warnings
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+try:
+    import dask.array as da
+    from dask.delayed import delayed
+except ImportError as error:
+    raise ImportError(
+        f"sknorm_images.distributed needs dask, and importing it fails: {error}. "
+        'Run: python -m pip install "sknorm-images[distributed]"'
+    ) from error
+
+import numpy as np
+from joblib import parallel_config
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from sknorm_images import (
+    ChannelMinMaxScaler,
+    ChannelStandardScaler,
+    ImageDecodeError,
+    ImageDecodeWarning,
+    JpegLoader,
+    LazyImages,
+    Resizer,
+)
+from sknorm_images._parameters import check_number
+
+__all__ = ["to_dask_array"]
+
+
+def to_dask_array(
+    pipeline: Pipeline, X: Any, *, chunks: int | tuple[int, ...] = 256
+) -> da.Array:
+    """Describe ``pipeline.transform(X)`` as a dask array, which reads files when computed.
+
+    So ``.to_zarr(...)``, ``.mean(axis=0)`` or a slice work on more images than fit into
+    memory, with threads of this machine or on a cluster (under whatever scheduler dask has
+    then). Shape and dtype are known at once, and no file is touched.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Fitted, and beginning with a `JpegLoader`, such as `make_image_pipeline` makes it.
+        ``pipeline[:-1]`` gives uint8 pixels. It is copied: a later `fit` changes nothing.
+    X : array-like of shape (n_samples,) or (n_samples, 1)
+        What the loader takes: paths, bytes, binary files or images. On a cluster, paths mean
+        what they mean on its workers.
+    chunks : int or tuple of ints, default=256
+        Number of images in each block; a tuple has one number a block, which add up to those
+        of X.
+
+    Returns
+    -------
+    dask.array.Array
+        Of the shape and dtype that ``pipeline.transform(X)`` has, blocked along the first
+        axis.
+
+    Raises
+    ------
+    TypeError
+        If `pipeline` is none, does not begin with a `JpegLoader`, or does not transform; or
+        if X is of a kind that the loader does not take.
+    ValueError
+        If X is empty, images of differing sizes have no common shape, since there is no
+        `Resizer`, or `chunks` do not add up.
+    sklearn.exceptions.NotFittedError
+        If the pipeline is not fitted.
+
+    Notes
+    -----
+    One thread computes a block, whatever `n_jobs` the loader has, and dask computes several at
+    once. A block in memory takes its images as the pipeline returns them, and without a
+    scaler that reads the loader's images (or with ``on_error="blank"``) also as uint8 pixels.
+
+    An image that cannot be read raises what `transform` raises, with its position in X, when
+    its block is computed. With ``on_error="blank"`` it becomes zeros, and its block warns
+    where it is computed: on a cluster, that is the log of a worker. `check_images` tells
+    beforehand.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> from sklearn.datasets import load_sample_image
+    >>> from sknorm_images import make_image_pipeline
+    >>> from sknorm_images.distributed import to_dask_array
+    >>> file = io.BytesIO()
+    >>> Image.fromarray(load_sample_image("china.jpg")).save(file, "JPEG")
+    >>> X = [file.getvalue()] * 1000
+    >>> pipeline = make_image_pipeline((32, 48)).fit(X[:1])
+    >>> array = to_dask_array(pipeline, X)
+    >>> array.shape, array.dtype, array.chunksize
+    ((1000, 32, 48, 3), dtype('float32'), (256, 32, 48, 3))
+    >>> array[500:502].compute().shape  # decodes one block
+    (2, 32, 48, 3)
+    """
+    loader, steps = _checked(pipeline)
+    images = loader.transform(X).configured()
+    if not len(images):
+        raise ValueError("X is empty, so there is nothing to transform. Check X.")
+    sizes = _sizes(chunks, len(images))
+    example = _example(loader, steps)
+    blocks = np.empty(len(sizes), object)
+    for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes, strict=True)):
+        blocks[i] = _Block(stop - size, images[stop - size : stop])
+    # One block of images is one element, and dask cuts up an array at once: so each task
+    # carries its own paths, and no more. The steps are a task by themselves.
+    array: da.Array = da.map_blocks(  # type: ignore[no-untyped-call] # dask has no types
+        _transform,
+        da.from_array(blocks, chunks=1, name=False),  # type: ignore[no-untyped-call] # same
+        delayed(steps, traverse=False),
+        chunks=(sizes, *((length,) for length in example.shape[1:])),
+        new_axis=list(range(1, example.ndim)),
+        meta=example[:0],
+    )
+    return array
+
+
+@dataclass(frozen=True)
+class _Block:
+    start: int  # position in X of the first image
+    images: LazyImages
+
+
+def _transform(blocks: NDArray[np.object_], steps: list[Any]) -> NDArray[Any]:
+    """Compute one block; `blocks` holds just that."""
+    block: _Block = blocks[0]
+    try:
+        pixels, failures = _apply(steps, block.images)
+    except ImageDecodeError as error:
+        _locate(error, block.start)
+        raise
+    if failures:
+        for failure in failures.values():
+            _locate(failure, block.start)
+        found = {block.start + i: error for i, error in failures.items()}
+        warnings.warn(ImageDecodeWarning(found, len(block.images)), stacklevel=1)
+    return pixels
+
+
+def _apply(steps: list[Any], images: LazyImages) -> tuple[NDArray[Any], dict[int, Exception]]:
+    """Do what the pipeline does, in this thread; tell which images are blank."""
+    failures: dict[int, Exception] = {}
+    X: Any = images
+    with parallel_config(backend="sequential"):
+        for step in steps:
+            is_scaler = isinstance(step, ChannelStandardScaler | ChannelMinMaxScaler)
+            # A block may hold blank images alone, and transform refuses that.
+            was_read = _is_blank(X) and not isinstance(step, Resizer)
+            if was_read:
+                X, failures = X.read()
+            X = step.transform(X)
+            if was_read and is_scaler:
+                X[list(failures)] = 0
+        if _is_blank(X):
+            X, failures = X.read()
+        return np.asarray(X), failures
+
+
+def _is_blank(X: Any) -> bool:
+    return isinstance(X, LazyImages) and X.on_error == "blank"
+
+
+def _locate(error: Exception, start: int) -> None:
+    """Make the position in a block that an error names one in X."""
+    if isinstance(error, ImageDecodeError) and error.position is not None:
+        error.position += start
+
+
+def _checked(pipeline: Any) -> tuple[JpegLoader, list[Any]]:
+    """Take a pipeline apart: a loader, and copies of the steps behind it."""
+    if not isinstance(pipeline, Pipeline):
+        raise TypeError(
+            f"pipeline is a {type(pipeline).__name__}, and files need a Pipeline that begins "
+            "with a JpegLoader. Make it with make_image_pipeline."
+        )
+    loader = pipeline.steps[0][1]
+    if not isinstance(loader, JpegLoader):
+        raise TypeError(
+            f"pipeline begins with a {type(loader).__name__}, and files need a JpegLoader. "
+            "Make it with make_image_pipeline."
+        )
+    if not hasattr(pipeline, "transform"):
+        raise TypeError(
+            f"pipeline ends with a {type(pipeline.steps[-1][1]).__name__}, which does not "
+            "transform. Pass the steps before it, such as pipeline[:-1]."
+        )
+    check_is_fitted(pipeline)
+    steps = [step for _, step in pipeline.steps[1:] if step not in (None, "passthrough")]
+    return loader, deepcopy(steps)
+
+
+def _example(loader: JpegLoader, steps: list[Any]) -> NDArray[Any]:
+    """Transform two small images of differing sizes, to learn shape and dtype."""
+    shapes = (8, 12, 3), (12, 8, 3)
+    images = loader.transform([np.zeros(shape, np.uint8) for shape in shapes]).configured()
+    try:
+        example, _ = _apply(steps, images)
+    except ValueError as error:
+        error.add_note("Images 0 and 1 stand for those of X here, to learn their shape.")
+        raise
+    return example
+
+
+def _sizes(chunks: int | tuple[int, ...], n_images: int) -> tuple[int, ...]:
+    if not isinstance(chunks, tuple):
+        check_number("chunks", chunks, low=1, integral=True)
+        size = int(chunks)
+        return tuple(min(size, n_images - start) for start in range(0, n_images, size))
+    for size in chunks:
+        check_number("chunks", size, low=1, integral=True)
+    if sum(chunks) != n_images:
+        raise ValueError(
+            f"chunks={chunks!r} add up to {sum(chunks)} images, and X has {n_images}. Pass "
+            "numbers that add up, or one number for all blocks."
+        )
+    return tuple(map(int, chunks))

@@ -1,0 +1,204 @@
+"""Fits on the workers of a dask cluster, through joblib."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.pipeline import Pipeline
+
+from sknorm_images import (
+    ChannelMinMaxScaler,
+    ChannelStandardScaler,
+    ImageDecodeError,
+    ImageDecodeWarning,
+    make_image_pipeline,
+)
+from tests.noted_paths import noted, readings
+
+distributed = pytest.importorskip("distributed")
+to_dask_array = pytest.importorskip("sknorm_images.distributed").to_dask_array
+
+PATIENCE = 30  # seconds; only a test that fails waits so long
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A client of two worker processes, of one thread each."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            local_directory=str(tmp_path_factory.mktemp("dask")),
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def paths(files: list[str]) -> list[str]:
+    return files * 125  # 3,000
+
+
+@pytest.fixture(scope="module")
+def some(files: list[str]) -> list[str]:
+    return files * 40  # 960
+
+
+@pytest.fixture(scope="module")
+def reference(paths: list[str]) -> Pipeline:
+    """What one job in this process learns."""
+    return make_image_pipeline(32).fit(paths)
+
+
+def worker_pids(client: Any) -> set[int]:
+    return set(client.run(os.getpid).values())
+
+
+@pytest.mark.parametrize("n_jobs", [None, pytest.param(-1, marks=pytest.mark.slow)])
+def test_a_fit_runs_on_all_workers_and_gives_the_same_bits(
+    n_jobs, client, paths, reference, tmp_path
+):
+    with joblib.parallel_config("dask"):
+        pipeline = make_image_pipeline(32, n_jobs=n_jobs).fit(noted(paths, tmp_path))
+    assert readings(tmp_path).keys() == worker_pids(client)
+    assert sum(readings(tmp_path).values()) == len(paths)
+    assert pipeline[-1].statistics_ == reference[-1].statistics_
+    np.testing.assert_array_equal(pipeline[-1].mean_, reference[-1].mean_)
+    np.testing.assert_array_equal(pipeline[-1].var_, reference[-1].var_)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_the_bits_are_the_same(
+    client, paths, reference, tmp_path
+):
+    before = worker_pids(client)
+    with joblib.parallel_config("dask"):
+        pipeline = make_image_pipeline(32).fit(noted(paths, tmp_path, deadly=1000))
+    assert pipeline[-1].statistics_ == reference[-1].statistics_
+    assert (tmp_path / "deadly").exists()
+    assert os.getpid() not in readings(tmp_path)
+    client.wait_for_workers(2, timeout=PATIENCE)
+    assert len(before - worker_pids(client)) == 1
+
+
+@pytest.mark.slow
+def test_weights_and_percentiles_are_the_same_to_the_last_bit(client, some):
+    weights = np.arange(len(some)) % 7
+    images = make_image_pipeline(32)[:-1].transform(some)
+    scaler = ChannelMinMaxScaler(quantile_range=(1, 99))
+    with joblib.parallel_config("dask"):
+        statistics = scaler.fit(images, sample_weight=weights).statistics_
+    assert scaler.fit(images, sample_weight=weights).statistics_ == statistics
+
+
+@pytest.mark.slow
+def test_no_path_travels_more_than_once(client, some, monkeypatch):
+    pickled: list[int] = []
+
+    class Counted(os.PathLike):
+        def __init__(self, path: str) -> None:
+            self.path = path
+
+        def __fspath__(self) -> str:
+            return self.path
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            pickled.append(id(self))
+            return Path, (self.path,)
+
+    sources = [Counted(path) for path in some]
+    with joblib.parallel_config("dask"):
+        make_image_pipeline(32).fit(sources)
+    assert len(set(pickled)) == len(some)
+    assert len(pickled) == len(some)
+
+
+@pytest.fixture(scope="module")
+def not_a_photo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("broken") / "not a photo.jpg"
+    path.write_bytes(b"not a photo")
+    return str(path)
+
+
+def test_a_damaged_file_is_named_by_its_position(client, some, not_a_photo):
+    with joblib.parallel_config("dask"), pytest.raises(ImageDecodeError) as raised:
+        make_image_pipeline(32).fit([*some[:700], not_a_photo, *some[700:], not_a_photo])
+    assert (raised.value.position, raised.value.source) == (700, not_a_photo)
+
+
+@pytest.mark.slow
+def test_a_missing_file_is_an_oserror_with_its_path(client, some, tmp_path):
+    missing = str(tmp_path / "missing.jpg")
+    with joblib.parallel_config("dask"), pytest.raises(FileNotFoundError) as raised:
+        make_image_pipeline(32).fit([*some, missing])
+    assert raised.value.filename == missing
+
+
+@pytest.mark.slow
+def test_files_that_are_left_blank_are_listed_by_their_positions(
+    client, some, not_a_photo, tmp_path
+):
+    missing = str(tmp_path / "missing.jpg")
+    sources = [*some[:500], not_a_photo, *some[500:], missing]
+    pipeline = make_image_pipeline(32, on_error="blank")
+    with joblib.parallel_config("dask"), pytest.warns(ImageDecodeWarning) as warned:
+        pipeline.fit(sources)
+    failures = warned[0].message.failures
+    assert {i: type(error) for i, error in failures.items()} == {
+        500: ImageDecodeError,
+        961: FileNotFoundError,
+    }
+    assert failures[500].position == 500
+    assert pipeline[-1].n_samples_seen_ == 960
+
+
+@pytest.mark.slow
+def test_after_an_interrupt_the_workers_end_what_they_have_and_begin_no_more(
+    client, some, tmp_path
+):
+    scaler = ChannelStandardScaler()
+    images = make_image_pipeline(32)[:-1].transform(noted(some, tmp_path, seconds=0.01))
+
+    def interrupt() -> None:
+        while not readings(tmp_path):
+            time.sleep(0.01)
+        _thread.interrupt_main()  # what Ctrl-C does
+
+    threading.Thread(target=interrupt).start()
+    with joblib.parallel_config("dask"), pytest.raises(KeyboardInterrupt):
+        scaler.fit(images)
+    assert not hasattr(scaler, "statistics_")
+    read, before = sum(readings(tmp_path).values()), -1
+    while read > before:
+        time.sleep(0.5)
+        before, read = read, sum(readings(tmp_path).values())
+    assert read <= 8 * 32  # two chunks a worker are handed out; and two begun meanwhile
+
+
+def test_dask_arrays_are_computed_by_the_workers(client, some, reference, tmp_path):
+    array = to_dask_array(reference, noted(some, tmp_path), chunks=100)
+    assert readings(tmp_path) == {}
+    pixels = array.compute()
+    assert readings(tmp_path).keys() == worker_pids(client)
+    np.testing.assert_array_equal(pixels, reference.transform(some), strict=True)
+
+
+@pytest.mark.slow
+def test_an_image_of_a_dask_array_is_named_by_its_position(
+    client, some, reference, not_a_photo
+):
+    array = to_dask_array(reference, [*some[:700], not_a_photo, *some[700:]], chunks=100)
+    with pytest.raises(ImageDecodeError) as raised:
+        array.mean().compute()
+    assert (raised.value.position, raised.value.source) == (700, not_a_photo)
