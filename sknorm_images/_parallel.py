@@ -16,6 +16,7 @@ from sknorm_images._cancellation import Cancellation, Cancelled
 T = TypeVar("T")
 
 IMAGES_PER_CHUNK = 32  # tens of milliseconds of decoding, far above joblib's overhead
+_FEW_WORKERS = 8  # for more, chunks grow: one process can only hand out so many
 _CHUNKS_AHEAD = 1024  # whose results, kilobytes each, wait for one that takes long
 _CHUNKS_PER_LIST = 8  # a worker, where a backend returns all results at once
 
@@ -51,7 +52,8 @@ def map_chunks(
     arguments : callable
         Makes the arguments of one chunk, just before it is dispatched.
     largest_chunk : int, default=IMAGES_PER_CHUNK
-        No chunk holds more items; towards the end, chunks are smaller.
+        No chunk holds more items; towards the end, chunks are smaller. Unless `local`, it is
+        multiplied where there are many workers.
     multiple_of : int, default=1
         Each chunk begins at a multiple of this number of items, and holds at least as many.
     n_jobs : int or None, default=None
@@ -76,6 +78,8 @@ def map_chunks(
     # More workers than cores (of this machine, or of a cluster) only cost memory.
     n_cores = cpu_count() if local else effective_n_jobs(-1)
     n_jobs = min(effective_n_jobs(n_jobs), n_cores)
+    if not local:
+        largest_chunk *= max(1, n_jobs // _FEW_WORKERS)
     chunks = list(_shrinking(n_items, n_jobs, largest_chunk, multiple_of))
     task = _Task(function)
     stopped = False

@@ -114,9 +114,9 @@ def to_dask_array(
         blocks[i] = _Block(stop - size, images[stop - size : stop])
     # One block of images is one element, and dask cuts up an array at once: so each task
     # carries its own paths, and no more. The steps are a task by themselves.
-    array: da.Array = da.map_blocks(  # type: ignore[no-untyped-call] # dask has no types
+    array: da.Array = da.map_blocks(
         _transform,
-        da.from_array(blocks, chunks=1, name=False),  # type: ignore[no-untyped-call] # same
+        da.from_array(blocks, chunks=1, name=False),
         delayed(steps, traverse=False),
         chunks=(sizes, *((length,) for length in example.shape[1:])),
         new_axis=list(range(1, example.ndim)),

@@ -22,6 +22,7 @@ from sknorm_images import (
     ImageDecodeWarning,
     make_image_pipeline,
 )
+from sknorm_images._parallel import map_chunks
 from tests.noted_paths import noted, readings
 
 distributed = pytest.importorskip("distributed")
@@ -38,7 +39,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             n_workers=2,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             local_directory=str(tmp_path_factory.mktemp("dask")),
         ) as cluster,
         distributed.Client(cluster) as client,
@@ -90,6 +91,19 @@ def test_a_worker_that_is_killed_is_replaced_and_the_bits_are_the_same(
     assert os.getpid() not in readings(tmp_path)
     client.wait_for_workers(2, timeout=PATIENCE)
     assert len(before - worker_pids(client)) == 1
+
+
+@pytest.mark.slow
+def test_chunks_grow_with_the_cluster_so_that_one_process_can_hand_them_out():
+    threads = {"processes": False, "n_workers": 1, "threads_per_worker": 16}
+    with (
+        distributed.Client(**threads, dashboard_address=":0"),
+        joblib.parallel_config("dask"),
+    ):
+        sizes = [n for _, n in map_chunks(int, 10_000, lambda rows: (rows.stop - rows.start,))]
+    assert max(sizes) == 64
+    assert sum(sizes) == 10_000
+    assert sizes[-1] == 1
 
 
 @pytest.mark.slow
