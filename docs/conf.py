@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before an example imports Keras
 
 import sknorm_images
+import sknorm_images.distributed
 import sknorm_images.keras
 import sknorm_images.plotting
 

@@ -41,6 +41,23 @@ CONSTANT = {
 }
 
 
+def test_sums_of_a_hundred_million_photos_are_exact(photos):
+    pixels = np.stack([np.asarray(photo) for photo in photos])
+    merged = ChannelStandardScaler().fit(pixels)
+    for _ in range(26):
+        merged = merge_scalers([merged, merged])
+    assert merged.n_samples_seen_ == 2**27
+    for channel, mean, var in zip(
+        np.moveaxis(pixels, -1, 0), merged.mean_, merged.var_, strict=True
+    ):
+        counts = np.bincount(channel.ravel(), minlength=256).tolist()
+        n = 2**26 * sum(counts)
+        total = sum(2**26 * count * level for level, count in enumerate(counts))
+        squares = sum(2**26 * count * level**2 for level, count in enumerate(counts))
+        assert mean == float(Fraction(total, n))
+        assert var == float(Fraction(squares, n) - Fraction(total, n) ** 2)
+
+
 def by_id(cases: dict[str, Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("scaler", cases.values(), ids=cases.keys())
 
