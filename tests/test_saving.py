@@ -436,6 +436,7 @@ print(json.dumps(outcomes))
 """
 
 
+@pytest.mark.slow
 @each_name
 @pytest.mark.parametrize(("kind", "n_times"), [(signal.SIGKILL, 50), (signal.SIGINT, 20)])
 def test_a_process_that_is_stopped_leaves_all_or_nothing(name, kind, n_times, files, tmp_path):
