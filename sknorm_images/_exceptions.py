@@ -82,7 +82,7 @@ class ImageDecodeWarning(UserWarning):
         )
         super().__init__(
             f"{len(failures)} of {n_images} images cannot be decoded. They are left blank, "
-            f"and out of all statistics: {reasons}"
+            f"and out of the statistics of this call: {reasons}"
         )
 
     def __reduce__(self) -> tuple[type[ImageDecodeWarning], tuple[dict[int, Exception], int]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import repeat
 from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias, overload
 
@@ -23,6 +24,7 @@ from sknorm_images._indexing import select
 from sknorm_images._parallel import map_chunks
 from sknorm_images._parameters import check_n_jobs, check_verbose
 from sknorm_images._reading import Source, describe
+from sknorm_images._remote import is_url
 from sknorm_images._thumbnails import LARGEST_THUMBNAIL, strip_html
 from sknorm_images._versions import __version__
 
@@ -296,10 +298,13 @@ class LazyImages:
             verbose=self.verbose,
         )
 
-    def _read_ahead(self) -> Iterator[bytes | Exception | None]:
+    def _read_ahead(self, known: Collection[int] = ()) -> Iterator[bytes | Exception | None]:
         if self._decoding is None:
             return repeat(None)
-        return self._decoding.read_ahead(self._sources)
+        sources = self._sources
+        if known:
+            sources = [b"" if i in known else source for i, source in enumerate(sources)]
+        return self._decoding.read_ahead(sources)
 
     def _decode(self, i: int, content: bytes | None = None) -> Picture:
         source = self._sources[i]
@@ -336,25 +341,30 @@ class LazyImages:
             return np.zeros(self.shape[1:], np.uint8)
 
 
-def fingerprint(images: LazyImages) -> str:
+def fingerprint(images: LazyImages, shape: tuple[int, ...]) -> str:
     """Hash what images are made of: paths, or what is in memory, and all settings.
 
     Parameters
     ----------
     images : LazyImages
         The images. What is in their files is not read.
+    shape : tuple of int
+        Of the array of them all, which without a Resizer is in the first file.
 
     Returns
     -------
     str
         The same in another process, in hexadecimal digits.
     """
-    sources = [
-        describe(source) if isinstance(source, str | PathLike) else source
-        for source in images._sources
-    ]
+    sources = [_absolute(source) for source in images._sources]
     settings = images.n_channels, images._decoding, images._resizings
-    return str(joblib.hash((__version__, sources, settings)))
+    return str(joblib.hash((__version__, sources, settings, shape)))
+
+
+def _absolute(source: Source | Decoded) -> Source | Decoded:
+    if is_url(source) or not isinstance(source, str | PathLike):
+        return source
+    return str(Path(describe(source)).absolute())
 
 
 def _tell_nobody(n_images: int) -> None:
@@ -554,7 +564,7 @@ def read_each(
         The images that cannot be read.
     """
     failures: Failures = {}
-    contents = images._read_ahead()
+    contents = images._read_ahead(known)
     for i in range(len(images)):
         check_cancelled()
         content = next(contents)

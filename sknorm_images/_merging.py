@@ -127,6 +127,8 @@ def _check_alike(first: ChannelScaler, other: ChannelScaler, i: int) -> None:
         _check_same(name, value, others[name], i, "Fit all with the same parameters.")
     for name in ("n_features_in_", "feature_names_in_"):
         a, b = (getattr(scaler, name, None) for scaler in (first, other))
+        if not first._learns and (a is None or b is None):
+            continue  # one of them is not fitted, and need not be
         _check_same(name, a, b, i, "Fit all to images of the same channels.")
     if not first._learns:
         return

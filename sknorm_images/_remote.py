@@ -15,6 +15,7 @@ from sknorm_images._exceptions import ImageDecodeError
 _URL = re.compile(r"(?:[a-z0-9]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
 _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\](?![/\\])")  # what pathlib makes of it
 _CACHES = ("simplecache", "filecache", "blockcache", "cached")  # their path is the next one's
+_WITHOUT_FOLDERS = {"s3", "gs", "abfs", "oss"}  # stores that list all names in one go
 
 # What is fetched of a file in one request, and beside others; few photographs are larger.
 _FIRST_BYTES = 2**24
@@ -27,6 +28,7 @@ _BY_STATUS: dict[int, type[OSError]] = {
 }
 _UNSATISFIABLE = 416  # what a range gives in an empty file
 # Raised as they are: the first is ours, the others are no fault of a file or a network.
+_PLAIN = ("builtins", "socket")
 _PASSED = (ImageDecodeError, ImportError, MemoryError, Warning)
 _NUMBERS: dict[type[OSError], int] = {
     FileNotFoundError: errno.ENOENT,
@@ -62,9 +64,10 @@ def check_protocols(sources: Iterable[object]) -> None:
         if is_url(source):
             for part in source.split("::"):
                 urls.setdefault(_protocol_of(part), source)
+    fsspec: Any = _fsspec() if urls else None
     for protocol, url in urls.items():
         try:
-            _fsspec().get_filesystem_class(protocol)
+            fsspec.get_filesystem_class(protocol)
         except ImportError as error:
             raise ImportError(
                 f"{protocol}:// needs a library that is not installed, so {url!r} cannot be "
@@ -223,11 +226,16 @@ def join_url(url: str, name: str) -> str:
     return "::".join(parts)
 
 
+def was_url(path: str) -> bool:
+    """Tell whether a path looks like a URL that lost a slash, as in a Path."""
+    return _COLLAPSED.match(path) is not None
+
+
 def hint_at_url(error: OSError, path: str | os.PathLike[str]) -> FileNotFoundError | None:
-    """Say of a path that is missing that it was a URL before pathlib took a slash from it."""
-    if not isinstance(error, FileNotFoundError) or not _COLLAPSED.match(os.fspath(path)):
+    """Say of a path that is missing that it was a URL before it lost a slash."""
+    if not isinstance(error, FileNotFoundError) or not was_url(os.fspath(path)):
         return None
-    reason = f"{error.strerror}; a Path takes a slash from a URL, so pass it as a str"
+    reason = f"{error.strerror}; a URL has two slashes and is a str, since a Path drops one"
     return FileNotFoundError(error.errno, reason, os.fspath(path))
 
 
@@ -295,8 +303,8 @@ def _read(place: _Place, url: str, max_bytes: int) -> bytes:
 
 def _find(fs: Any, root: str) -> Iterator[tuple[str, bool]]:
     """Yield the names of all that is below a folder, and whether it is one, too."""
-    own = (c for c in type(fs).__mro__ if c.__module__ not in ("fsspec.spec", "fsspec.asyn"))
-    if any("find" in vars(c) or "_find" in vars(c) for c in own):  # of a store without folders
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
+    if protocols & _WITHOUT_FOLDERS:
         for name, info in fs.find(root, withdirs=True, detail=True).items():
             yield name, info.get("type") == "directory" or name.endswith("/")
     else:
@@ -339,8 +347,9 @@ def _as_os_error(error: Exception, url: str) -> OSError:
     """Make the exception that a local file would give, with the reason of the library."""
     kind = _kind_of(error)
     number = _NUMBERS.get(kind) or (isinstance(error, OSError) and error.errno) or errno.EIO
-    if isinstance(error, OSError) and error.strerror and type(error).__module__ == "builtins":
-        reason = error.strerror  # without the path that is not the URL
+    plain = getattr(error, "os_error", error)  # of aiohttp's, whose own tells of its classes
+    if isinstance(plain, OSError) and plain.strerror and type(plain).__module__ in _PLAIN:
+        reason = plain.strerror  # without the path that is not the URL
     else:
         reason = " ".join(str(error.args[0] if error.args else error).split())
     is_path = reason.strip("/") in url or re.fullmatch(r"\S*/\S*", reason)  # and no reason

@@ -29,6 +29,7 @@ from sknorm_images._images import (
 )
 from sknorm_images._parallel import map_chunks
 from sknorm_images._parameters import check_choice, check_number
+from sknorm_images._remote import is_url, was_url
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._whole_files import whole_file
 from sknorm_images._zarr_stores import PartialStore, open_store, whole_store
@@ -77,18 +78,23 @@ def save_images(
     ImportError
         If Zarr is asked for and not installed.
     ValueError
-        If `path` ends in neither of the two, or images differ in size, or none can be read.
+        If `path` ends in neither of the two or is a URL; if there are no images, they differ
+        in size, or none can be read.
+    TypeError
+        If `path` is no path.
     ImageDecodeError
         If an image cannot be read, unless the loader has ``on_error="blank"``: then it is
-        black, and ``images.failures`` lists it.
+        black, and ``images.failures`` lists it. The array does not tell: give those images
+        a `sample_weight` of 0 in whatever reads it.
 
     Notes
     -----
     A Zarr store is written to a hidden folder beside `path`. If the run is interrupted,
     killed, or fails, what is complete stays there, and the same call goes on with it; so it
     does after files that failed are repaired. It is the same call if the LazyImages have the
-    same paths and the same settings; what is in the files is not compared. Other arrays, and
-    ``.npy`` files, are begun anew.
+    same paths, the same settings of color, decoding and size, and the same `chunk_size`;
+    `on_error` and `n_jobs` may differ, and what is in the files is not compared. Other
+    arrays, and ``.npy`` files, are begun anew.
 
     Examples
     --------
@@ -106,17 +112,13 @@ def save_images(
     >>> saved.shape, saved.dtype, scaled.dtype
     ((2, 96, 128, 3), dtype('uint8'), dtype('float32'))
     """
-    target = Path(path)
     check_choice("overwrite", overwrite, (True, False))
     check_number("chunk_size", chunk_size, low=1, integral=True)
-    if "://" in os.fspath(path) or target.suffix not in (".npy", ".zarr"):
-        raise ValueError(
-            f"path={os.fspath(path)!r} is no place for an array. Pass a path on this machine "
-            "that ends in .npy or .zarr."
-        )
+    target = _checked_path(path)
     if not isinstance(images, LazyImages):
-        images = StoredImages(images) if is_stored_in_chunks(images) else np.asarray(images)
-        _check_saveable(images)
+        is_stored = is_stored_in_chunks(images)
+        images = StoredImages(images, finite=False) if is_stored else np.asarray(images)
+    _check_saveable(images)
     if target.suffix == ".npy":
         with whole_file(target, overwrite) as file:
             _write_npy(images, file, target)
@@ -125,12 +127,31 @@ def save_images(
     return open_store(target)
 
 
-def _check_saveable(images: Array) -> None:
-    if not images.shape or images.dtype.hasobject:
+def _checked_path(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"path is a {type(path).__name__}, and no path. Call save_images(images, path)."
+        )
+    name = os.fspath(path)
+    if is_url(name) or was_url(name):
         raise ValueError(
-            f"images is an array of shape {images.shape} and dtype {images.dtype}, which "
-            "holds no images. Pass numbers of shape (n_samples, height, width, n_channels), "
-            "or what a JpegLoader and a Resizer make of paths."
+            f"path={name!r} is a URL, and arrays are saved on this machine. Pass a path, or "
+            "write with sknorm_images.distributed.to_dask_array(...).to_zarr(...)."
+        )
+    if not name.endswith((".npy", ".zarr")):
+        raise ValueError(
+            f"path={name!r} ends in neither .npy nor .zarr, and that says how to save. Pass "
+            "a path that does."
+        )
+    return Path(name)
+
+
+def _check_saveable(images: LazyImages | Array) -> None:
+    if not images.shape or not len(images) or images.dtype.kind not in "buif":
+        raise ValueError(
+            f"images is of shape {images.shape} and dtype {images.dtype}, which holds no "
+            "images. Pass numbers of shape (n_samples, height, width, n_channels), or what a "
+            "pipeline makes of paths: pipeline[:-1].transform(paths)."
         )
 
 
@@ -144,7 +165,7 @@ def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> None:
     }
     npy.write_array_header_1_0(file, header)
     start, n_bytes = file.tell(), images.dtype.itemsize * prod(shape[1:])
-    total, free = n_bytes * len(images), shutil.disk_usage(path.parent).free
+    total, free = n_bytes * len(images), shutil.disk_usage(path.resolve().parent).free
     if free < total:
         reason = f"the array has {total:,} bytes, and {free:,} are free on its disk"
         raise OSError(errno.ENOSPC, reason, str(path))
@@ -168,7 +189,7 @@ def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> None:
         return read_alike(chunk, rows.start, shape[1:], receive), None
 
     _, failures = reduce_images(images, save, local=True, description="save")
-    report(failures, len(images))
+    report(failures, len(images), stacklevel=4)
 
 
 def _write_zarr(images: LazyImages | Array, path: Path, overwrite: bool, chunk: int) -> None:
@@ -181,7 +202,7 @@ def _write_zarr(images: LazyImages | Array, path: Path, overwrite: bool, chunk: 
             _copy(images, lambda rows: store.write(rows, images[rows]), chunk, chunk)
         return
     shape = common_shape(images)
-    identity = f"{fingerprint(images)[:16]}-{chunk}"
+    identity = f"{fingerprint(images, shape)[:16]}-{chunk}"
     with whole_store(path, overwrite, identity, shape, images.dtype, chunk) as store:
         _, failures = reduce_images(
             images,
@@ -190,7 +211,7 @@ def _write_zarr(images: LazyImages | Array, path: Path, overwrite: bool, chunk: 
             description="save",
             chunk_size=chunk,
         )
-        report(failures, len(images))
+        report(failures, len(images), stacklevel=4)
 
 
 def _saver(
@@ -201,10 +222,7 @@ def _saver(
             return {}, None
         block = np.zeros((len(chunk), *shape), chunk.dtype)
 
-        def receive(i: int, pixels: Pixels) -> None:
-            block[i] = pixels
-
-        failures = read_alike(chunk, rows.start, shape, receive)
+        failures = read_alike(chunk, rows.start, shape, block.__setitem__)
         store.write(rows, block)
         if not failures:  # another run tries these files again
             store.mark(rows)

@@ -55,6 +55,8 @@ def tell_target(error: OSError, part: Path, path: Path) -> None:
     path : Path
         Where it is asked for.
     """
+    if error.errno is None:
+        return  # what this package says of a path, in full
     named = error.filename
     if named is None or part in (Path(named), *Path(named).parents):
         error.filename = str(path)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import samestat
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknorm_images._whole_files import free_target, tell_target
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where nobody is kept out
+    fcntl = None  # type: ignore[assignment] # a module, elsewhere
+
+_ARRAY, _LIST = "images.zarr", "complete"  # within the hidden folder
 
 
 def open_store(path: Path) -> Any:
@@ -38,11 +48,9 @@ class PartialStore:
         self, folder: Path, shape: tuple[int, ...], dtype: np.dtype[Any], chunk_size: int
     ) -> None:
         zarr = _zarr()
-        folder.mkdir(exist_ok=True)
         self._chunk_size = chunk_size
-        self.path = folder / "images.zarr"
-        self._list = folder / "complete"
-        self._complete = _complete_lines(self._list)
+        self.path, self._list = folder / _ARRAY, folder / _LIST
+        self._complete = _complete_lines(folder)
         if self._complete:
             self._array = zarr.open_array(str(self.path), mode="r+")
         else:
@@ -55,6 +63,8 @@ class PartialStore:
                 zarr_format=3,
                 overwrite=True,
             )
+        # Anew, since a line that was cut would run into the next one.
+        self._list.write_text("".join(f"{chunk}\n" for chunk in self._complete))
 
     def __contains__(self, rows: slice) -> bool:
         return self._complete.issuperset(self._chunks(rows))
@@ -107,29 +117,73 @@ def whole_store(
         If the store cannot be made, before the block begins; or cannot be written. What is
         complete is kept for the next run, which a note at the exception says.
     """
+    _zarr()
+    _check_replaceable(path)
     target = free_target(path, overwrite, "overwrite=True")
-    if target.exists() and not (target / "zarr.json").is_file():
-        raise FileExistsError(f"{str(path)!r} is no Zarr store. Name one, or another path.")
     folder = target.with_name(f".{target.name}-{identity}.part")
+    replaced = folder / "replaced"
     try:
-        store = PartialStore(folder, shape, dtype, chunk_size)
-        yield store
-        if target.exists():
-            target.rename(folder / "replaced")
-        store.path.rename(target)
-        shutil.rmtree(folder)
-    except BaseException as error:
-        if isinstance(error, OSError):
-            tell_target(error, folder, path)
-        if _complete_lines(folder / "complete"):
-            error.add_note(f"What is complete is in {str(folder)!r}; the same call goes on.")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)  # what made it fail is told
+        folder.mkdir(exist_ok=True)
+        with _locked(folder / "lock", path):
+            try:
+                store = PartialStore(folder, shape, dtype, chunk_size)
+                yield store
+                _check_replaceable(target)
+                free_target(target, overwrite, "overwrite=True")  # it may be there by now
+                if target.exists():
+                    shutil.rmtree(replaced, ignore_errors=True)  # of a run that was killed
+                    target.rename(replaced)
+                store.path.rename(target)
+            except BaseException as error:
+                if replaced.exists() and not target.exists():
+                    replaced.rename(target)
+                if _complete_lines(folder):
+                    error.add_note(
+                        f"What is complete is in {str(folder)!r}; the same call goes on."
+                    )
+                else:
+                    shutil.rmtree(folder, ignore_errors=True)  # what made it fail is told
+                raise
+            shutil.rmtree(folder)
+    except OSError as error:
+        tell_target(error, folder, path)
         raise
 
 
-def _complete_lines(path: Path) -> set[int]:
+def _check_replaceable(path: Path) -> None:
+    """Refuse to replace what is no array of the format that is written here."""
     if not path.exists():
+        return
+    description = path / "zarr.json"
+    text = description.read_text(encoding="utf-8") if description.is_file() else "{}"
+    if json.loads(text).get("node_type") != "array":
+        raise FileExistsError(
+            f"{str(path)!r} is no Zarr array of format 3. Name one, or another path."
+        )
+
+
+@contextmanager
+def _locked(lock: Path, path: Path) -> Iterator[None]:
+    """Keep a second run out, which would write to the same store."""
+    with lock.open("a") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a kill releases it
+                is_mine = samestat(os.fstat(file.fileno()), lock.stat())
+            except (BlockingIOError, FileNotFoundError):  # the other one has just ended
+                is_mine = False
+            if not is_mine:
+                raise FileExistsError(
+                    f"another run is saving the same images to {str(path)!r}. Wait for it, or "
+                    "name another path."
+                )
+        yield
+
+
+def _complete_lines(folder: Path) -> set[int]:
+    """Read which chunks an earlier run completed; none where it was killed as it ended."""
+    path = folder / _LIST
+    if not (path.exists() and (folder / _ARRAY / "zarr.json").exists()):
         return set()
     lines = path.read_text(encoding="ascii").splitlines(keepends=True)
     return {int(line) for line in lines if line.endswith("\n")}  # the last one may be cut

@@ -28,6 +28,7 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageDecodeError,
     ImageDecodeWarning,
+    ImageFlattener,
     JpegLoader,
     LazyImages,
     Resizer,
@@ -35,6 +36,8 @@ from sknorm_images import (
 from sknorm_images._parameters import check_number
 
 __all__ = ["to_dask_array"]
+
+_READERS = (ChannelStandardScaler, ChannelMinMaxScaler, ImageFlattener)  # of LazyImages
 
 
 def to_dask_array(
@@ -153,14 +156,13 @@ def _apply(steps: list[Any], images: LazyImages) -> tuple[NDArray[Any], dict[int
     X: Any = images
     with parallel_config(backend="sequential"):
         for step in steps:
-            is_scaler = isinstance(step, ChannelStandardScaler | ChannelMinMaxScaler)
+            if not (_is_blank(X) and isinstance(step, _READERS)):
+                X = step.transform(X)
+                continue
             # A block may hold blank images alone, and transform refuses that.
-            was_read = _is_blank(X) and not isinstance(step, Resizer)
-            if was_read:
-                X, failures = X.read()
-            X = step.transform(X)
-            if was_read and is_scaler:
-                X[list(failures)] = 0
+            pixels, failures = X.read()
+            X = step.transform(pixels)
+            X[list(failures)] = 0
         if _is_blank(X):
             X, failures = X.read()
         return np.asarray(X), failures
@@ -183,7 +185,7 @@ def _checked(pipeline: Any) -> tuple[JpegLoader, list[Any]]:
             f"pipeline is a {type(pipeline).__name__}, and files need a Pipeline that begins "
             "with a JpegLoader. Make it with make_image_pipeline."
         )
-    loader = pipeline.steps[0][1]
+    loader = next(iter(_flat(pipeline)), None)
     if not isinstance(loader, JpegLoader):
         raise TypeError(
             f"pipeline begins with a {type(loader).__name__}, and files need a JpegLoader. "
@@ -195,8 +197,14 @@ def _checked(pipeline: Any) -> tuple[JpegLoader, list[Any]]:
             "transform. Pass the steps before it, such as pipeline[:-1]."
         )
     check_is_fitted(pipeline)
-    steps = [step for _, step in pipeline.steps[1:] if step not in (None, "passthrough")]
-    return loader, deepcopy(steps)
+    return loader, deepcopy(_flat(pipeline)[1:])
+
+
+def _flat(step: Any) -> list[Any]:
+    """List the steps that do something, also those of pipelines within the pipeline."""
+    if not isinstance(step, Pipeline):
+        return [] if step in (None, "passthrough") else [step]
+    return [inner for _, part in step.steps for inner in _flat(part)]
 
 
 def _example(loader: JpegLoader, steps: list[Any]) -> NDArray[Any]:
@@ -206,13 +214,18 @@ def _example(loader: JpegLoader, steps: list[Any]) -> NDArray[Any]:
     try:
         example, _ = _apply(steps, images)
     except ValueError as error:
+        if not any(isinstance(step, Resizer) for step in steps):
+            raise ValueError(
+                "pipeline has no Resizer after its JpegLoader, so images of differing sizes "
+                "have no common shape. Add one, as make_image_pipeline does."
+            ) from error
         error.add_note("Images 0 and 1 stand for those of X here, to learn their shape.")
         raise
     return example
 
 
 def _sizes(chunks: int | tuple[int, ...], n_images: int) -> tuple[int, ...]:
-    if not isinstance(chunks, tuple):
+    if not isinstance(chunks, tuple | list):
         check_number("chunks", chunks, low=1, integral=True)
         size = int(chunks)
         return tuple(min(size, n_images - start) for start in range(0, n_images, size))

@@ -234,11 +234,8 @@ def test_a_pipeline_that_is_not_fitted_is_refused_at_once(files):
 
 def test_a_pipeline_without_a_resizer_is_refused(files):
     own = make_pipeline(JpegLoader(), ChannelMinMaxScaler(data_range=(0, 255)))
-    with pytest.raises(ValueError, match=r"one shape\. Add a Resizer after the") as raised:
+    with pytest.raises(ValueError, match=r"pipeline has no Resizer .* Add one"):
         to_dask_array(own, files)
-    assert raised.value.__notes__ == [
-        "Images 0 and 1 stand for those of X here, to learn their shape."
-    ]
 
 
 def test_no_images_at_all_are_refused(pipeline):

@@ -106,11 +106,6 @@ def test_photos_of_one_size_need_no_resizer(name, photos, tmp_path):
 
 
 @each_name
-def test_no_images_are_an_array_of_none(name, files, tmp_path):
-    assert save_images(lazy(files)[:0], tmp_path / name).shape == (0, 32, 48, 3)
-
-
-@each_name
 def test_images_that_cannot_be_read_are_black_and_listed(name, copies, pixels, tmp_path):
     copies[3].write_bytes(b"no photo")
     copies[20].unlink()
@@ -177,8 +172,9 @@ def test_what_is_there_is_kept_unless_told_otherwise(name, files, prepared, tmp_
 @pytest.mark.parametrize(
     ("path", "error", "message"),
     [
-        ("photos.jpg", ValueError, "photos.jpg' is no place for an array. .* .npy or .zarr"),
-        ("s3://bucket/photos.zarr", ValueError, "is no place .* on this machine"),
+        ("photos.jpg", ValueError, "photos.jpg' ends in neither .npy nor .zarr"),
+        ("s3://bucket/photos.zarr", ValueError, "is a URL, and arrays are saved on this"),
+        ("s3:/bucket/photos.zarr", ValueError, "is a URL, and arrays are saved on this"),
         ("missing/photos.npy", FileNotFoundError, "no folder '.*missing'.* Make it"),
         ("missing/photos.zarr", FileNotFoundError, "no folder '.*missing'.* Make it"),
     ],
@@ -194,7 +190,7 @@ def test_a_folder_that_is_no_store_is_never_replaced(files, tmp_path):
     (tmp_path / "photos.zarr").mkdir()
     (tmp_path / "photos.zarr" / "precious").touch()
     (tmp_path / "photos.npy").mkdir()
-    with pytest.raises(FileExistsError, match="is no Zarr store"):
+    with pytest.raises(FileExistsError, match="is no Zarr array"):
         save_images(lazy(files), tmp_path / "photos.zarr", overwrite=True)
     with pytest.raises(FileExistsError, match="is no file"):
         save_images(lazy(files), tmp_path / "photos.npy", overwrite=True)
@@ -213,10 +209,34 @@ def test_a_parameter_out_of_its_range_is_refused(options, message, files, tmp_pa
         save_images(lazy(files), tmp_path / "photos.npy", **options)
 
 
-@pytest.mark.parametrize("images", [["a.jpg", None], 3])
+@pytest.mark.parametrize(
+    "images", [["a.jpg", None], ["a.jpg"], [], 3, lazy([b"no photo"])[:0]]
+)
 def test_what_holds_no_images_is_refused(images, tmp_path):
     with pytest.raises(ValueError, match=r"holds no images. Pass numbers of shape"):
         save_images(images, tmp_path / "photos.npy")
+    assert everything_in(tmp_path) == []
+
+
+def test_arguments_in_the_other_order_are_refused(files):
+    with pytest.raises(
+        TypeError, match=r"path is a LazyImages, .*save_images\(images, path\)"
+    ):
+        save_images("photos.npy", lazy(files))
+
+
+@each_name
+def test_what_is_black_counts_for_nothing_with_a_weight_of_zero(name, copies, tmp_path):
+    copies[3].write_bytes(b"no photo")
+    images = lazy(copies, on_error="blank")
+    with pytest.warns(ImageDecodeWarning) as caught:
+        saved = save_images(images, tmp_path / name)
+    assert caught[0].filename == __file__
+    weights = np.ones(len(images), int)
+    weights[list(images.failures)] = 0
+    fitted = ChannelStandardScaler().fit(saved, sample_weight=weights)
+    others = ChannelStandardScaler().fit(lazy([*copies[:3], *copies[4:]]))
+    assert fitted.statistics_ == others.statistics_
 
 
 def test_zarr_that_is_not_installed_is_named(monkeypatch, files, tmp_path):
@@ -381,6 +401,154 @@ def test_images_that_were_left_blank_are_tried_again(copies, pixels, tmp_path):
     assert list(images.failures) == [2]
 
 
+def test_a_file_of_another_size_is_no_part_of_what_was_begun(photos, tmp_path):
+    paths = [tmp_path / f"{i}.jpg" for i in range(6)]
+    for i, path in enumerate(paths):
+        path.write_bytes(encode(photos[0].resize((20, 10) if i < 5 else (30, 30))))
+    with pytest.raises(ValueError, match="Add a Resizer"):
+        save_images(JpegLoader().transform(paths), tmp_path / "photos.zarr", chunk_size=1)
+    for path in paths:
+        path.write_bytes(encode(photos[1].resize((30, 30))))
+    images = JpegLoader().transform(paths)
+    saved = save_images(images, tmp_path / "photos.zarr", chunk_size=1)
+    np.testing.assert_array_equal(saved, np.asarray(images))
+
+
+def test_the_same_names_in_another_folder_are_other_images(copies, monkeypatch, tmp_path):
+    names = [path.name for path in copies]
+    monkeypatch.chdir(copies[0].parent)
+    whole = copies[13].read_bytes()
+    copies[13].write_bytes(b"no photo")
+    with pytest.raises(ImageDecodeError):
+        save_images(lazy(names), tmp_path / "photos.zarr", chunk_size=1)
+    (tmp_path / "others").mkdir()
+    for name, other in zip(names, reversed(copies), strict=True):
+        content = whole if other is copies[13] else other.read_bytes()
+        (tmp_path / "others" / name).write_bytes(content)
+    monkeypatch.chdir(tmp_path / "others")
+    images = lazy(names)
+    saved = save_images(images, tmp_path / "photos.zarr", chunk_size=1)
+    np.testing.assert_array_equal(saved, np.asarray(images))
+
+
+def test_a_line_that_was_cut_marks_no_other_chunk(copies, pixels, tmp_path):
+    path, whole = tmp_path / "photos.zarr", copies[5].read_bytes()
+    copies[5].write_bytes(b"no photo")
+    for _ in range(2):
+        with pytest.raises(ImageDecodeError):
+            save_images(lazy(copies), path, chunk_size=1)
+        [complete] = tmp_path.glob(".photos.zarr-*.part/complete")
+        complete.write_text(complete.read_text() + "2")  # of 23, say
+    copies[5].write_bytes(whole)
+    np.testing.assert_array_equal(save_images(lazy(copies), path, chunk_size=1), pixels)
+
+
+class Meanwhile:
+    """A path that, when its file is read for a store, has something else done first."""
+
+    def __init__(self, path: str, folder: Path, do: Callable[[], object]) -> None:
+        self.path, self.folder, self.do = path, folder, do
+        self.is_done = False
+
+    def __fspath__(self) -> str:
+        if not self.is_done and list(self.folder.glob(".*/complete")):
+            self.is_done = True
+            self.do()
+        return self.path
+
+
+def test_a_second_run_is_kept_out(files, pixels, tmp_path):
+    path = tmp_path / "photos.zarr"
+    refusals = []
+
+    def save_again() -> None:
+        with pytest.raises(FileExistsError, match="another run is saving the same") as refusal:
+            save_images(images, path, chunk_size=3)
+        refusals.append(refusal)
+
+    images = lazy([*files[:20], Meanwhile(files[20], tmp_path, save_again), *files[21:]])
+    saved = save_images(images, path, chunk_size=3)
+    assert len(refusals) == 1
+    np.testing.assert_array_equal(saved, pixels)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos.zarr"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_turns_up_under_the_name_meanwhile_is_kept(overwrite, files, tmp_path):
+    path = tmp_path / "photos.zarr"
+
+    def turn_up() -> None:
+        path.mkdir()
+        (path / "precious").touch()
+
+    images = lazy([*files[:20], Meanwhile(files[20], tmp_path, turn_up), *files[21:]])
+    with pytest.raises(FileExistsError, match="is no Zarr array"):
+        save_images(images, path, chunk_size=3, overwrite=overwrite)
+    assert everything_in(path) == ["precious"]
+
+
+def test_a_group_of_arrays_is_never_replaced(files, tmp_path):
+    zarr.open_group(tmp_path / "photos.zarr", mode="w").create_array(
+        "precious", shape=(3,), dtype="int64"
+    )
+    with pytest.raises(FileExistsError, match="is no Zarr array"):
+        save_images(lazy(files), tmp_path / "photos.zarr", overwrite=True)
+    assert "photos.zarr/precious" in everything_in(tmp_path)
+
+
+KILLED_AT_THE_END = """
+import json, os, shutil, signal, sys
+from pathlib import Path
+
+from sknorm_images import make_image_pipeline, save_images
+
+inputs = json.load(sys.stdin)
+images = make_image_pipeline((32, 48))[:-1].transform(inputs["files"])
+n_renamed = 0
+
+
+def rename(path, target):
+    global n_renamed
+    if n_renamed == inputs["n_renamed"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    n_renamed += 1
+    os.rename(path, target)
+
+
+def remove(path, **options):
+    if inputs["n_renamed"] == n_renamed:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+Path.rename, shutil.rmtree = rename, remove
+save_images(images, inputs["path"], overwrite=True)
+"""
+
+
+@pytest.mark.parametrize("n_renamed", [0, 1, 2])
+def test_a_store_is_saved_after_a_run_that_was_killed_at_its_end(n_renamed, files, tmp_path):
+    path = tmp_path / "photos.zarr"
+    before = np.array(save_images(lazy(files[:3]), path))
+    inputs = {"files": files, "path": str(path), "n_renamed": n_renamed}
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_THE_END],
+        input=json.dumps(inputs),
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL
+    expected = np.asarray(make_image_pipeline((32, 48))[:-1].transform(files))
+    if n_renamed == 1:
+        assert not path.exists()
+    else:
+        there = zarr.open_array(path, mode="r")[:]
+        np.testing.assert_array_equal(there, expected if n_renamed == 2 else before)
+    images = make_image_pipeline((32, 48))[:-1].transform(files)
+    np.testing.assert_array_equal(save_images(images, path, overwrite=True), expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos.zarr"]
+
+
 KILLED = """
 import json, os, random, shutil, signal, sys, time
 from pathlib import Path
@@ -406,14 +574,15 @@ def start():
         os._exit(1)
 
 
-def check_and_remove():
+def check_and_remove(was_killed=False):
     if path.suffix == ".npy":
         assert np.array_equal(np.load(path), expected)
         path.unlink()
     else:
         assert np.array_equal(zarr.open_array(path)[:], expected)
         shutil.rmtree(path)
-    assert path.suffix == ".npy" or not list(path.parent.iterdir())
+    # The last thing to go is the list of chunks, which may be left by a kill.
+    assert path.suffix == ".npy" or was_killed or not list(path.parent.iterdir())
 
 
 begin = time.perf_counter()
@@ -429,7 +598,7 @@ for _ in range(inputs["n_times"]):
     os.waitpid(child, 0)
     outcomes["whole" if path.exists() else "none"] += 1
     if path.exists():
-        check_and_remove()
+        check_and_remove(was_killed=True)
 assert os.waitstatus_to_exitcode(os.waitpid(start(), 0)[1]) == 0
 check_and_remove()
 print(json.dumps(outcomes))

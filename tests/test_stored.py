@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sknorm_images import ChannelMinMaxScaler, ChannelStandardScaler
+from sknorm_images._stored import StoredImages
 
 SCALERS = [
     ChannelStandardScaler(),
@@ -26,9 +27,9 @@ class Recording:
     def __init__(self, array: NDArray[Any], chunks: tuple[int, ...] | None) -> None:
         self.array = array
         self.shape, self.dtype, self.chunks = array.shape, array.dtype, chunks
-        self.asked: list[slice] = []
+        self.asked: list[Any] = []
 
-    def __getitem__(self, key: slice) -> NDArray[Any]:
+    def __getitem__(self, key: Any) -> NDArray[Any]:
         self.asked.append(key)
         return self.array[key]
 
@@ -71,6 +72,14 @@ def test_each_chunk_is_read_once_and_alone(n_chunk, pixels):
     assert ends[-1] == len(stored.array)
     assert all(rows.start % n_chunk == 0 for rows in stored.asked)
     assert len(stored.asked) > 1
+
+
+def test_images_at_random_are_read_one_by_one_and_others_at_once(pixels):
+    stored = Recording(pixels, (5, 32, 48, 3))
+    images = StoredImages(stored)
+    for rows in (np.array([7, 3, 3, 20]), np.array([4, 5, 6]), np.array([], int)):
+        np.testing.assert_array_equal(images[rows], pixels[rows])
+    assert stored.asked == [7, 3, 3, 20, slice(4, 7), slice(0)]
 
 
 def test_an_array_without_chunks_of_its_own_is_read_in_parts(pixels):
