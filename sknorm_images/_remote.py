@@ -88,7 +88,7 @@ def read_url(url: str, max_bytes: int) -> bytes:
     url : str
         The URL.
     max_bytes : int
-        Larger files are refused, and not downloaded if their size is known.
+        Larger files are refused, and not downloaded unless the server heeds no ranges.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sknorm_images import (
     ChannelMinMaxScaler,
@@ -50,6 +50,12 @@ PIPELINES = {
     "flat": make_pipeline(*make_image_pipeline(16), ImageFlattener()),
     "flat pixels": make_pipeline(JpegLoader(), Resizer(16), ImageFlattener()),
     "PCA": make_pipeline(*make_image_pipeline(8), ImageFlattener(), PCA(3, svd_solver="full")),
+    "scaled within": make_pipeline(
+        JpegLoader(), Resizer(16), make_pipeline(ChannelStandardScaler(), ImageFlattener())
+    ),
+    "scaled later": make_pipeline(
+        JpegLoader(), Resizer(16), FunctionTransformer(), ChannelStandardScaler()
+    ),
     "nested": make_pipeline(JpegLoader(), make_pipeline(Resizer(16), ChannelMinMaxScaler())),
 }
 each_pipeline = pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES.keys())
@@ -187,7 +193,11 @@ def test_a_damaged_file_is_named_by_its_position(pipeline, broken):
         array[18:].compute()
 
 
-@pytest.mark.parametrize("kind", ["standard", "flat", "PCA", "flat pixels", "float64"])
+@pytest.mark.parametrize(
+    "kind",
+    ["standard", "flat", "PCA", "flat pixels", "float64", "scaled within", "scaled later"]
+    + ["nested"],
+)
 def test_files_that_are_left_blank_become_what_transform_makes_of_them(kind, files, broken):
     own = clone(PIPELINES[kind])
     own[0].set_params(on_error="blank")
