@@ -292,8 +292,11 @@ def test_file_names_are_urls_in_the_form_of_the_folder(url, first, tmp_path):
     make(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg")
     fs = fsspec.filesystem("memory")
     fs.put(str(tmp_path / "photos"), "/photos", recursive=True)
-    fs.put_file(str(zipped(tmp_path, tmp_path.parent / "x.zip")), "/x.zip")
-    fs.put_file(str(zipped(tmp_path / "photos", tmp_path.parent / "y.zip")), "/y.zip")
+    fs.put_file(str(zipped(tmp_path, tmp_path.with_name(f"{tmp_path.name}-x.zip"))), "/x.zip")
+    fs.put_file(
+        str(zipped(tmp_path / "photos", tmp_path.with_name(f"{tmp_path.name}-y.zip"))),
+        "/y.zip",
+    )
 
     photos = load_image_folder(url)
 
@@ -346,7 +349,10 @@ def test_a_folder_is_listed_as_a_local_one_is(scheme, layout, class_names, tmp_p
     before, after = {
         "memory": ("memory://photos", ""),
         "file": (f"file://{folder}", ""),
-        "zip": ("zip://photos", f"::{zipped(tmp_path, tmp_path.parent / 'photos.zip')}"),
+        "zip": (
+            "zip://photos",
+            f"::{zipped(tmp_path, tmp_path.with_name(f'{tmp_path.name}-photos.zip'))}",
+        ),
     }[scheme]
 
     def outcome(before: str, after: str = ""):
@@ -395,7 +401,7 @@ def test_a_list_is_made_anew_each_time(s3):
 )
 def test_a_folder_that_does_not_exist_is_an_error_with_its_url(url, s3, site, tmp_path):
     make(tmp_path, "cat/1.jpg")
-    archive = zipped(tmp_path, tmp_path.parent / "x.zip")
+    archive = zipped(tmp_path, tmp_path.with_name(f"{tmp_path.name}-x.zip"))
     fsspec.filesystem("memory").put_file(str(archive), "/x.zip")
     url = url.replace("SITE", site.url)
 
@@ -511,7 +517,7 @@ def missing_urls(site: Server) -> dict[str, str]:
 @pytest.mark.parametrize("kind", ["s3", "bucket", "http", "memory", "file", "zip", "archive"])
 def test_a_missing_file_is_an_error_with_its_url(kind, s3, site, local, tmp_path):
     make(tmp_path, "cat/1.jpg")
-    archive = zipped(tmp_path, tmp_path.parent / "x.zip")
+    archive = zipped(tmp_path, tmp_path.with_name(f"{tmp_path.name}-x.zip"))
     fsspec.filesystem("memory").put_file(str(archive), "/x.zip")
     url = missing_urls(site)[kind]
     files = [*local.filenames[:5], url]
@@ -684,7 +690,7 @@ def test_an_empty_file_is_an_image_that_cannot_be_decoded(kind, s3, site, tmp_pa
     in_memory("empty.jpg")
     (tmp_path / "empty.jpg").touch()
     site.folder = tmp_path
-    archive = zipped(tmp_path, tmp_path.parent / "empty.zip")
+    archive = zipped(tmp_path, tmp_path.with_name(f"{tmp_path.name}-empty.zip"))
     url = {
         "s3": "s3://bucket/empty.jpg",
         "http": f"{site.url}/empty.jpg",
