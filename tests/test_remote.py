@@ -28,6 +28,7 @@ from sknorm_images import (
     check_images,
     load_image_folder,
     make_image_pipeline,
+    save_images,
 )
 from tests.conftest import crops, encode
 from tests.test_folders import make, relative
@@ -641,6 +642,22 @@ def test_a_failing_network_ends_the_call_with_the_url(answer, on_error, backend,
     site.answer = None
     if answer is not None:
         pipeline.fit([*good, *bad])
+
+
+@pytest.mark.parametrize("name", ["photos.npy", "photos.zarr"])
+def test_a_network_that_drops_leaves_no_half_array(name, site, local, tmp_path):
+    files = load_image_folder(site.url).filenames
+    images = make_image_pipeline(SIZE)[:-1].transform(files)
+    site.answer = cut_off
+    with pytest.raises(OSError, match=r"127\.0\.0\.1") as caught:
+        save_images(images, tmp_path / name, chunk_size=8)
+    assert caught.value.filename in files
+    assert not (tmp_path / name).exists()
+    site.answer = None
+    saved = save_images(images, tmp_path / name, chunk_size=8)
+    expected = make_image_pipeline(SIZE)[:-1].transform(local.filenames)
+    np.testing.assert_array_equal(saved, expected)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_connection_that_is_refused_keeps_its_class():
