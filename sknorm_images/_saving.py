@@ -119,7 +119,7 @@ def save_images(
         is_stored = is_stored_in_chunks(images)
         images = StoredImages(images, finite=False) if is_stored else np.asarray(images)
     _check_saveable(images)
-    if target.suffix == ".npy":
+    if target.name.endswith(".npy"):
         with whole_file(target, overwrite) as file:
             _write_npy(images, file, target)
         return np.load(target, mmap_mode="r")
@@ -221,7 +221,6 @@ def _saver(
         if rows in store:
             return {}, None
         block = np.zeros((len(chunk), *shape), chunk.dtype)
-
         failures = read_alike(chunk, rows.start, shape, block.__setitem__)
         store.write(rows, block)
         if not failures:  # another run tries these files again

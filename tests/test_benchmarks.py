@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import corpora, limits, ours, report, stages
+from benchmarks import (
+    backends,
+    corpora,
+    limits,
+    many_files,
+    ours,
+    report,
+    saved_images,
+    stages,
+)
 from benchmarks.__main__ import main
 from benchmarks.contender import Batches, Task, contender, decibels
 from benchmarks.rounds import ROOT, Result, measure
@@ -191,6 +200,28 @@ def test_wrong_arguments_are_one_line_and_status_2(arguments, capsys):
 
 def test_stages_are_timed(files):
     assert min(stages.measure(files[:3], 32).values()) > 0
+
+
+def test_many_paths_are_fitted_and_scheduled(files, monkeypatch):
+    monkeypatch.setattr(many_files, "_AT_LEAST", 0.01)
+    row = many_files.measure(files, 100, 32, 2)
+    assert row["paths"] == row["images"] == 100
+    assert row["chunks"] >= 4
+    assert min(row.values()) > 0
+
+
+def test_a_backend_is_measured_in_a_process_of_its_own(files):
+    row = backends._in_new_process(["loky", files, 50, 32])
+    assert row["rate"] > 0
+    assert 0 < row["milliseconds_a_chunk"] < 1000
+
+
+def test_training_is_fed_from_files_and_from_what_was_saved(tmp_path, capsys):
+    saved_images.measure(tmp_path, 12, 32, 4, repeats=1, n_jobs=2)
+    lines = capsys.readouterr().out.splitlines()
+    rates = [line for line in lines if "images/s   ratio" in line]
+    assert len(rates) == 11
+    assert sum("files" in line and "ratio 1.0 (1.0-1.0)" in line for line in rates) == 2
 
 
 def test_keys_of_tables_are_unique():
