@@ -34,6 +34,7 @@ from sknorm_images import (
     Resizer,
 )
 from sknorm_images._parameters import check_number
+from sknorm_images._pipeline import flat_steps
 
 __all__ = ["to_dask_array"]
 
@@ -185,7 +186,7 @@ def _checked(pipeline: Any) -> tuple[JpegLoader, list[Any]]:
             f"pipeline is a {type(pipeline).__name__}, and files need a Pipeline that begins "
             "with a JpegLoader. Make it with make_image_pipeline."
         )
-    loader = next(iter(_flat(pipeline)), None)
+    loader = next(iter(flat_steps(pipeline)), None)
     if not isinstance(loader, JpegLoader):
         raise TypeError(
             f"pipeline begins with a {type(loader).__name__}, and files need a JpegLoader. "
@@ -197,14 +198,7 @@ def _checked(pipeline: Any) -> tuple[JpegLoader, list[Any]]:
             "transform. Pass the steps before it, such as pipeline[:-1]."
         )
     check_is_fitted(pipeline)
-    return loader, deepcopy(_flat(pipeline)[1:])
-
-
-def _flat(step: Any) -> list[Any]:
-    """List the steps that do something, also those of pipelines within the pipeline."""
-    if not isinstance(step, Pipeline):
-        return [] if step in (None, "passthrough") else [step]
-    return [inner for _, part in step.steps for inner in _flat(part)]
+    return loader, deepcopy(flat_steps(pipeline)[1:])
 
 
 def _example(loader: JpegLoader, steps: list[Any]) -> NDArray[Any]:

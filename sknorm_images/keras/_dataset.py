@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from joblib import cpu_count, effective_n_jobs, parallel_config
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,6 +23,7 @@ from sknorm_images import (
     Resizer,
 )
 from sknorm_images._parameters import check_choice, check_n_jobs, check_number
+from sknorm_images._pipeline import flat_steps
 from sknorm_images._sample_weights import check_weights
 from sknorm_images._stored import StoredImages, is_stored_in_chunks
 from sknorm_images.keras._augmentation import Augment, augmented, check_augment
@@ -526,7 +527,7 @@ def _is_predicting() -> bool:
 
 def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
     """Run the lazy first steps on all of X once, and keep the rest for the batches."""
-    steps = _flat_steps(pipeline)
+    steps = flat_steps(pipeline)
     n_lazy = 0
     while n_lazy < len(steps) and isinstance(steps[n_lazy], JpegLoader | Resizer):
         n_lazy += 1
@@ -552,10 +553,3 @@ def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
     if not n_lazy:
         return images, pipeline
     return images, make_pipeline(*steps[n_lazy:]) if n_lazy < len(steps) else None
-
-
-def _flat_steps(pipeline: Any) -> list[Any]:
-    """List the steps that do something, also those of pipelines within the pipeline."""
-    if not isinstance(pipeline, Pipeline):
-        return [] if pipeline in (None, "passthrough") else [pipeline]
-    return [step for _, part in pipeline.steps for step in _flat_steps(part)]
