@@ -297,7 +297,7 @@ def test_a_run_goes_on_behind_a_case_that_ends_its_process(broken, reason):
 def test_a_run_notices_memory_that_is_kept():
     report = run(range(4), SEED, 1, Limits(mebibytes=64), keeps_memory)
     assert [failure.number for failure in report.failures] == [1, 3]  # 2 x 40 MiB > 64
-    assert report.failures[0].reason.startswith("peak memory grew by 8")
+    assert re.match(r"peak memory grew by (7[5-9]|8\d) MiB", report.failures[0].reason)
     assert report.n_cases == 4
 
 

@@ -558,7 +558,7 @@ def test_a_mask_of_another_length_is_refused(n, mask):
 @given(st.integers(0, 5000), st.integers(1, 300), st.integers(1, 1000))
 @settings(holds, max_examples=300)
 def test_chunks_cover_everything_once_and_never_grow(n_items, n_jobs, largest):
-    chunks = list(_shrinking(n_items, n_jobs, largest))
+    chunks = list(_shrinking(n_items, n_jobs, largest, 1))
     starts = [0, *(rows.stop for rows in chunks)]
     assert starts == [*(rows.start for rows in chunks), n_items]
     sizes = [rows.stop - rows.start for rows in chunks]
@@ -566,6 +566,16 @@ def test_chunks_cover_everything_once_and_never_grow(n_items, n_jobs, largest):
     assert all(1 <= size <= largest for size in sizes)
     for rows, size in zip(chunks, sizes, strict=True):
         assert size == 1 or size * 2 * n_jobs <= n_items - rows.start
+
+
+@given(st.integers(0, 5000), st.integers(1, 9), st.integers(1, 300), st.integers(1, 400))
+@settings(holds, max_examples=300)
+def test_chunks_begin_at_multiples(n_items, n_jobs, largest, multiple_of):
+    chunks = list(_shrinking(n_items, n_jobs, largest, multiple_of))
+    starts = [0, *(rows.stop for rows in chunks)]
+    assert starts == [*(rows.start for rows in chunks), n_items]
+    assert all(rows.start % multiple_of == 0 for rows in chunks)
+    assert all(0 < rows.stop - rows.start <= max(largest, multiple_of) for rows in chunks)
 
 
 @given(st.integers(0, 200), st.integers(1, 4), st.integers(1, 40), st.booleans())

@@ -19,6 +19,7 @@ import fsspec
 import joblib
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from PIL import Image
 
 from sknorm_images import (
@@ -230,6 +231,8 @@ def test_a_folder_at_a_url_is_fitted_and_transformed_as_a_local_one_is(url, loca
 @pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
 def test_threads_and_processes_read_s3_alike(backend, s3, fitted):
     files = load_image_folder("s3://bucket/photos").filenames
+    if backend == "loky":  # workers that are there already have another environment
+        get_reusable_executor().shutdown(wait=True)
 
     with joblib.parallel_config(backend=backend, n_jobs=2):
         pipeline = make_image_pipeline(SIZE).fit(files)
