@@ -212,8 +212,8 @@ def test_many_paths_are_fitted_and_scheduled(files, monkeypatch):
 
 def test_a_backend_is_measured_in_a_process_of_its_own(files):
     row = backends._in_new_process(["loky", files, 50, 32])
-    assert row["rate"] > 0
-    assert 0 < row["milliseconds_a_chunk"] < 1000
+    assert min(row["rate"], row["seconds_a_call"], row["own_milliseconds_a_chunk"]) > 0
+    assert row["milliseconds_a_chunk"] < 1000  # a difference, of noise where it is small
 
 
 def test_training_is_fed_from_files_and_from_what_was_saved(tmp_path, capsys):
