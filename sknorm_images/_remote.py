@@ -27,8 +27,8 @@ _BY_STATUS: dict[int, type[OSError]] = {
     410: FileNotFoundError,
 }
 _UNSATISFIABLE = 416  # what a range gives in an empty file
+_PLAIN = ("builtins", "socket")  # modules of errors whose strerror is the reason alone
 # Raised as they are: the first is ours, the others are no fault of a file or a network.
-_PLAIN = ("builtins", "socket")
 _PASSED = (ImageDecodeError, ImportError, MemoryError, Warning)
 _NUMBERS: dict[type[OSError], int] = {
     FileNotFoundError: errno.ENOENT,

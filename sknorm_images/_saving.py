@@ -167,7 +167,7 @@ def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> None:
     start, n_bytes = file.tell(), images.dtype.itemsize * prod(shape[1:])
     total, free = n_bytes * len(images), shutil.disk_usage(path.resolve().parent).free
     if free < total:
-        reason = f"the array has {total:,} bytes, and {free:,} are free on its disk"
+        reason = f"the array has {total:,} bytes, and {free:,} are free on its disk: make room"
         raise OSError(errno.ENOSPC, reason, str(path))
     file.truncate(start + total)  # images that are left blank stay zeros
     lock = Lock()

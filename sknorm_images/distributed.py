@@ -42,7 +42,7 @@ _READERS = (ChannelStandardScaler, ChannelMinMaxScaler, ImageFlattener)  # of La
 
 
 def to_dask_array(
-    pipeline: Pipeline, X: Any, *, chunks: int | tuple[int, ...] = 256
+    pipeline: Pipeline, X: Any, *, chunks: int | tuple[int, ...] | list[int] = 256
 ) -> da.Array:
     """Describe ``pipeline.transform(X)`` as a dask array, which reads files when computed.
 
@@ -58,9 +58,8 @@ def to_dask_array(
     X : array-like of shape (n_samples,) or (n_samples, 1)
         What the loader takes: paths, bytes, binary files or images. On a cluster, paths mean
         what they mean on its workers.
-    chunks : int or tuple of ints, default=256
-        Number of images in each block; a tuple has one number a block, which add up to those
-        of X.
+    chunks : int, or tuple or list of ints, default=256
+        Number of images in each block; or one number a block, which add up to those of X.
 
     Returns
     -------
@@ -82,8 +81,8 @@ def to_dask_array(
     Notes
     -----
     One thread computes a block, whatever `n_jobs` the loader has, and dask computes several at
-    once. A block in memory takes its images as the pipeline returns them, and without a
-    scaler that reads the loader's images (or with ``on_error="blank"``) also as uint8 pixels.
+    once. A block takes the memory of what the pipeline returns for it; with
+    ``on_error="blank"``, that of its uint8 pixels besides.
 
     An image that cannot be read raises what `transform` raises, with its position in X, when
     its block is computed. With ``on_error="blank"`` it becomes zeros, and its block warns
@@ -218,7 +217,7 @@ def _example(loader: JpegLoader, steps: list[Any]) -> NDArray[Any]:
     return example
 
 
-def _sizes(chunks: int | tuple[int, ...], n_images: int) -> tuple[int, ...]:
+def _sizes(chunks: int | tuple[int, ...] | list[int], n_images: int) -> tuple[int, ...]:
     if not isinstance(chunks, tuple | list):
         check_number("chunks", chunks, low=1, integral=True)
         size = int(chunks)

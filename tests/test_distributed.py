@@ -62,11 +62,12 @@ each_pipeline = pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPE
 
 
 @each_pipeline
-@pytest.mark.parametrize("chunks", [5, 24, 100, (1, 20, 3)])
+@pytest.mark.parametrize("chunks", [5, 24, 100, (1, 20, 3), [23, 1]])
 def test_the_array_is_what_the_pipeline_makes(pipeline, chunks, files):
     expected = pipeline.fit(files).transform(files)
     array = to_dask_array(pipeline, files, chunks=chunks)
-    sizes = {5: (5, 5, 5, 5, 4), 24: (24,), 100: (24,)}.get(chunks, chunks)
+    sizes = {5: (5, 5, 5, 5, 4), 24: (24,), 100: (24,)}
+    sizes = sizes[chunks] if isinstance(chunks, int) else tuple(chunks)
     assert (array.shape, array.dtype) == (expected.shape, expected.dtype)
     assert array.chunks == (sizes, *((length,) for length in expected.shape[1:]))
     computed = array.compute()

@@ -59,7 +59,8 @@ class PipelineDataset(keras.utils.PyDataset):
         A pipeline of `JpegLoader`, `Resizer` and a scaler; the first steps of one, such as
         ``pipeline[:-1]``, which feeds uint8 pixels; or a lone scaler.
     X : array-like of shape (n_samples, ...)
-        What the pipeline transforms: paths, bytes, LazyImages, or an array or memmap.
+        What the pipeline transforms: paths, URLs, bytes, LazyImages; or an array, a memmap or
+        a chunked array, such as `save_images` returns, which is not read whole.
     y : array-like of shape (n_samples, ...), dict of str to array-like, or None, default=None
         Labels of classes; targets of any shape; or several targets by name, for a model of
         several outputs. None for ``predict``.
