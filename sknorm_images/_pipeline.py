@@ -14,24 +14,6 @@ from sknorm_images._standard_scaling import ChannelStandardScaler
 _SCALERS = {"standard": ChannelStandardScaler, "minmax": ChannelMinMaxScaler}
 
 
-def flat_steps(step: Any) -> list[Any]:
-    """List the steps that do something, also those of pipelines within a pipeline.
-
-    Parameters
-    ----------
-    step : Pipeline, transformer, "passthrough" or None
-        A pipeline, or a step of one.
-
-    Returns
-    -------
-    list of transformers
-        None where there is nothing to do.
-    """
-    if not isinstance(step, Pipeline):
-        return [] if step in (None, "passthrough") else [step]
-    return [inner for _, part in step.steps for inner in flat_steps(part)]
-
-
 def make_image_pipeline(
     size: int | tuple[int, int] = (224, 224),
     scaler: Any = "standard",

@@ -34,7 +34,7 @@ from sknorm_images import (
     Resizer,
 )
 from sknorm_images._parameters import check_number
-from sknorm_images._pipeline import flat_steps
+from sknorm_images._steps import flat_steps
 
 __all__ = ["to_dask_array"]
 

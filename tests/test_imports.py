@@ -18,6 +18,7 @@ PACKAGE = Path(sknorm_images.__file__).parent
 # Each module may import those that stand before it.
 LAYERS = [
     "_exceptions",
+    "_channels",
     "_versions",
     "_parameters",
     "_sample_weights",
@@ -52,10 +53,15 @@ LAYERS = [
     "_zarr_stores",
     "_saving",
     "_pipeline",
+    "_steps",
     "__init__",
 ]
-# The modules of an adapter, in the same order; they use what every user can use, and some
-# of what is below it.
+# What the adapters use beside public names.
+SHARED = {
+    *("_cancellation", "_channels", "_parameters", "_sample_weights"),
+    *("_scaling", "_steps", "_stored"),
+}
+# The modules of an adapter, in the same order.
 KERAS = [
     "keras._batch_order",
     "keras._look_ahead",
@@ -65,7 +71,6 @@ KERAS = [
     "keras._normalization",
     "keras.__init__",
 ]
-SHARED = {"_parameters", "_sample_weights", "_cancellation", "_stored", "_pipeline"}
 PLOTTING = [
     "plotting._panels",
     "plotting._histograms",
@@ -145,12 +150,12 @@ def test_the_keras_adapter_uses_public_names_and_its_own_modules_below(module):
 @pytest.mark.parametrize("module", PLOTTING)
 def test_the_pictures_use_public_names_and_their_own_modules_below(module):
     below = PLOTTING[: PLOTTING.index(module)]
-    assert own_modules(module) <= {"__init__", "_parameters", *below}
+    assert own_modules(module) <= {"__init__", *SHARED, *below}
 
 
 @pytest.mark.parametrize("module", DISTRIBUTED)
 def test_the_adapter_to_dask_uses_public_names(module):
-    assert own_modules(module) <= {"__init__", "_parameters", "_pipeline"}
+    assert own_modules(module) <= {"__init__", *SHARED}
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
@@ -158,7 +163,8 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
     below = PROGRAMS[: PROGRAMS.index(module)]
     assert own_modules(module) <= {
         *("__init__", "keras.__init__", "plotting.__init__"),
-        *("_folders", "_remote", "_thumbnails", "_whole_files"),
+        *("_folders", "_geometry", "_remote", "_thumbnails", "_whole_files"),
+        *SHARED,
         *below,
     }
 

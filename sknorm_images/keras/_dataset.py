@@ -23,8 +23,8 @@ from sknorm_images import (
     Resizer,
 )
 from sknorm_images._parameters import check_choice, check_n_jobs, check_number
-from sknorm_images._pipeline import flat_steps
 from sknorm_images._sample_weights import check_weights
+from sknorm_images._steps import flat_steps
 from sknorm_images._stored import StoredImages, is_stored_in_chunks
 from sknorm_images.keras._augmentation import Augment, augmented, check_augment
 from sknorm_images.keras._batch_order import BatchOrder

@@ -1,0 +1,83 @@
+"""The steps of a pipeline, one by one: those that only describe images, and the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from sknorm_images._images import Failures, LazyImages
+from sknorm_images._loading import JpegLoader
+from sknorm_images._resizing import Resizer
+from sknorm_images._scaling import ChannelScaler
+
+
+def flat_steps(step: Any) -> list[Any]:
+    """List the steps that do something, also those of pipelines within a pipeline.
+
+    Parameters
+    ----------
+    step : Pipeline, transformer, "passthrough" or None
+        A pipeline, or a step of one.
+
+    Returns
+    -------
+    list of transformers
+        None where there is nothing to do.
+    """
+    if not isinstance(step, Pipeline):
+        return [] if step in (None, "passthrough") else [step]
+    return [inner for _, part in step.steps for inner in flat_steps(part)]
+
+
+def describe_images(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
+    """Run the first steps, those that read no file, and list the others.
+
+    Parameters
+    ----------
+    pipeline : Pipeline or transformer
+        What transforms X.
+    X : array-like of shape (n_samples, ...)
+        What it transforms, such as paths.
+
+    Returns
+    -------
+    images : LazyImages or array-like
+        What the loaders and resizers at the beginning make of X; X itself without any.
+    steps : list of transformers
+        The steps that are left.
+    """
+    steps = flat_steps(pipeline)
+    while steps and isinstance(steps[0], JpegLoader | Resizer):
+        X = steps.pop(0).transform(X)
+    return X, steps
+
+
+def transform_images(steps: Sequence[Any], images: Any) -> tuple[Any, Failures]:
+    """Do with images what a pipeline does, and tell which are blank rather than warn.
+
+    Parameters
+    ----------
+    steps : sequence of transformers
+        As `describe_images` lists them.
+    images : LazyImages or array-like
+        Some of the images.
+
+    Returns
+    -------
+    X : array-like
+        What the pipeline gives. It may hold blank images alone.
+    failures : dict of int to Exception
+        The images that a loader with ``on_error="blank"`` cannot read.
+    """
+    X: Any = images
+    failures: Failures = {}
+    if isinstance(images, LazyImages) and images.on_error == "blank":
+        X, failures = images.read()
+    for i, step in enumerate(steps):
+        X = step.transform(X)
+        if not i and failures and isinstance(step, ChannelScaler):
+            X[list(failures)] = 0  # as a scaler does with LazyImages
+    return X if steps else np.asarray(X), failures
