@@ -11,6 +11,7 @@ from sknorm_images._loading import JpegLoader
 from sknorm_images._merging import merge_scalers
 from sknorm_images._minmax_scaling import ChannelMinMaxScaler
 from sknorm_images._pipeline import make_image_pipeline
+from sknorm_images._recipes import Recipe as Recipe
 from sknorm_images._resizing import Resizer
 from sknorm_images._saving import save_images
 from sknorm_images._standard_scaling import ChannelStandardScaler
@@ -38,7 +39,7 @@ __all__ = [
     "save_images",
 ]
 
-# Pickles name this module, so they survive a move inside the package. The last two are
-# what LazyImages hold.
-for _name in (*__all__, "Decoding", "Resizing"):
+# Pickles name this module, so they survive a move inside the package. The last three
+# are what LazyImages hold.
+for _name in (*__all__, "Decoding", "Recipe", "Resizing"):
     globals()[_name].__module__ = __name__

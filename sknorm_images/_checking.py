@@ -14,12 +14,12 @@ from sklearn.utils import Bunch
 from sknorm_images._cancellation import check_cancelled
 from sknorm_images._decoding import Decoding, warn_if_truncated_files_pass
 from sknorm_images._exceptions import ImageDecodeError
-from sknorm_images._images import READ_ERRORS
+from sknorm_images._failures import READ_ERRORS
 from sknorm_images._jpeg_markers import read_structure
-from sknorm_images._loading import JpegLoader, decoding_of
+from sknorm_images._loading import JpegLoader
 from sknorm_images._parallel import map_chunks
 from sknorm_images._parameters import check_choice, check_n_jobs, check_verbose
-from sknorm_images._reading import Source, describe
+from sknorm_images._reading import Source, describe, read, read_ahead
 from sknorm_images._signatures import identify
 from sknorm_images._sources import files_of
 
@@ -137,7 +137,7 @@ def check_images(
     check_choice("verify", verify, ("decode", "header"))
     check_n_jobs(n_jobs)
     check_verbose(verbose)
-    decoding, sources = decoding_of(loader), files_of(X)
+    decoding, sources = loader._decoding(), files_of(X)
     warn_if_truncated_files_pass()
     columns: dict[str, NDArray[Any]] = {
         name: np.empty(len(sources), _DTYPES[kind])
@@ -161,7 +161,7 @@ def check_images(
 def _look_at_each(
     sources: Sequence[Source], decoding: Decoding, verify: str
 ) -> list[_Finding]:
-    contents = decoding.read_ahead(sources)
+    contents = read_ahead(sources, decoding.max_bytes)
     return [_look_at(source, contents, decoding, verify) for source in sources]
 
 
@@ -177,7 +177,7 @@ def _look_at(
         content = next(contents)
         if isinstance(content, Exception):
             raise content
-        data = decoding.read(source) if content is None else content
+        data = read(source, decoding.max_bytes) if content is None else content
         kind = identify(data)
         found = found._replace(
             n_bytes=len(data), sha256=sha256(data).hexdigest(), format=kind or ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._jpeg_markers import MOST_FILL, JpegStructure, most_segments, read_structure
-from sknorm_images._reading import Source, describe, read, read_ahead
+from sknorm_images._reading import Source, describe, read
 from sknorm_images._signatures import JPEG, NOT_OPENED, identify
 
 Size: TypeAlias = tuple[int, int]
@@ -25,11 +25,6 @@ Decoded: TypeAlias = Image.Image | NDArray[np.uint8]  # what needs no file
 MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
 
 _DRAFTED = ("JPEG", "MPO")  # formats that Pillow can decode at a smaller scale
-
-# No format needs more for a pixel than four channels of 16 bits; profiles, thumbnails and
-# the like come on top.
-_BYTES_A_PIXEL = 8
-_BYTES_BESIDE_PIXELS = 2**26
 
 
 class Header(NamedTuple):
@@ -59,16 +54,13 @@ class Decoding:
     exif_orientation: bool
     formats: tuple[str, ...]
     max_pixels: int
+    max_bytes: int
     max_scans: int
 
     @property
     def n_channels(self) -> int:
         """Number of channels of every image."""
-        return len(MODES[self.color_mode])
-
-    @property
-    def _max_bytes(self) -> int:
-        return self.max_pixels * _BYTES_A_PIXEL + _BYTES_BESIDE_PIXELS
+        return Image.getmodebands(MODES[self.color_mode])
 
     def decode(
         self,
@@ -108,7 +100,7 @@ class Decoding:
             self._guard_size(source, *source.size)
             with self._blaming(source, b""):
                 return self._converted(source)
-        data = self.read(source) if content is None else content
+        data = read(source, self.max_bytes) if content is None else content
         with self._blaming(source, data):
             image, can_draft = self._open(source, data)
             return self._converted(image, draft_size if can_draft else None)
@@ -156,43 +148,6 @@ class Decoding:
                 image.load()
             with self._blaming(image, b""):
                 _orientation(image)
-
-    def read(self, source: Source) -> bytes:
-        """Read a source whole, unless it is a file larger than `max_pixels` can ever be.
-
-        Parameters
-        ----------
-        source : str, PathLike or bytes
-            A path, or what is returned as it is.
-
-        Returns
-        -------
-        bytes
-            The content.
-
-        Raises
-        ------
-        OSError, ImageDecodeError
-            If there is no such file, or none that can hold an image.
-        """
-        return read(source, self._max_bytes)
-
-    def read_ahead(
-        self, sources: Sequence[Source | Decoded]
-    ) -> Iterator[bytes | Exception | None]:
-        """Fetch those sources that are URLs before their turn, a few at a time.
-
-        Parameters
-        ----------
-        sources : sequence of str, PathLike, bytes, Image or ndarray
-            The sources.
-
-        Returns
-        -------
-        iterator of bytes, Exception or None
-            For each source what `read` would return or raise; None where it is to be asked.
-        """
-        return read_ahead(sources, self._max_bytes)
 
     def read_header(self, data: bytes) -> Header:
         """Read what the header says, after the same guards as in `decode`.

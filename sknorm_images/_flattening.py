@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sknorm_images._bulk_reading import common_shape
 from sknorm_images._callbacks import follow_fit
-from sknorm_images._images import LazyImages, common_shape
+from sknorm_images._images import LazyImages
 from sknorm_images._transformer import Transformer, committed, snapshot
 
 
@@ -67,7 +68,7 @@ class ImageFlattener(Transformer, BaseEstimator):
             If X holds no images, or they have no common shape.
         """
         if isinstance(X, LazyImages):
-            shape = common_shape(X)
+            shape = common_shape(X._recipe)
             table = np.broadcast_to(np.uint8(0), (shape[0], prod(shape[1:])))
         else:
             array = X if hasattr(X, "shape") else np.asarray(X)

@@ -21,6 +21,11 @@ from sknorm_images._parameters import (
 from sknorm_images._sources import column_of, sources_of
 from sknorm_images._transformer import StatelessImageTransformer, snapshot
 
+# No format needs more for a pixel than four channels of 16 bits; profiles, thumbnails and
+# the like come on top.
+_BYTES_A_PIXEL = 8
+_BYTES_BESIDE_PIXELS = 2**26
+
 
 class JpegLoader(StatelessImageTransformer, BaseEstimator):
     """Turn paths of JPEG files into a sequence of images that are decoded when read.
@@ -110,7 +115,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         JpegLoader
             Itself.
         """
-        decoding_of(self)
+        self._decoding()
         column_of(X)
         follow_fit(snapshot(self), lambda _: None, X, y)
         return self
@@ -149,7 +154,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             If the process has set ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES``, so that truncated
             files pass as images.
         """
-        decoding = decoding_of(self)
+        decoding = self._decoding()
         warn_if_truncated_files_pass()
         sources = sources_of(X)
         for i, source in enumerate(sources):
@@ -168,45 +173,29 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             verbose=self.verbose,
         )
 
-
-def decoding_of(loader: JpegLoader) -> Decoding:
-    """Check the parameters of a loader, and gather those that say how to decode.
-
-    Parameters
-    ----------
-    loader : JpegLoader
-        The loader.
-
-    Returns
-    -------
-    Decoding
-        How it decodes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a parameter is of a wrong type, or out of its range.
-    """
-    check_choice("color_mode", loader.color_mode, MODES)
-    check_choice("exif_orientation", loader.exif_orientation, (True, False))
-    check_choice("on_error", loader.on_error, ("raise", "blank"))
-    check_number("max_pixels", loader.max_pixels, low=1, integral=True)
-    check_number("max_scans", loader.max_scans, low=1, integral=True)
-    check_n_jobs(loader.n_jobs)
-    check_verbose(loader.verbose)
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and loader.max_pixels > limit:
-        raise ValueError(
-            f"max_pixels={loader.max_pixels} is more than Pillow allows, {limit}. Raise "
-            "PIL.Image.MAX_IMAGE_PIXELS first, if you trust the files."
+    def _decoding(self) -> Decoding:
+        """Check the parameters, and gather those that say how to decode."""
+        check_choice("color_mode", self.color_mode, MODES)
+        check_choice("exif_orientation", self.exif_orientation, (True, False))
+        check_choice("on_error", self.on_error, ("raise", "blank"))
+        check_number("max_pixels", self.max_pixels, low=1, integral=True)
+        check_number("max_scans", self.max_scans, low=1, integral=True)
+        check_n_jobs(self.n_jobs)
+        check_verbose(self.verbose)
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and self.max_pixels > limit:
+            raise ValueError(
+                f"max_pixels={self.max_pixels} is more than Pillow allows, {limit}. Raise "
+                "PIL.Image.MAX_IMAGE_PIXELS first, if you trust the files."
+            )
+        return Decoding(
+            color_mode=self.color_mode,
+            exif_orientation=self.exif_orientation,
+            formats=_known_formats(self.formats),
+            max_pixels=self.max_pixels,
+            max_bytes=self.max_pixels * _BYTES_A_PIXEL + _BYTES_BESIDE_PIXELS,
+            max_scans=self.max_scans,
         )
-    return Decoding(
-        loader.color_mode,
-        loader.exif_orientation,
-        _known_formats(loader.formats),
-        loader.max_pixels,
-        loader.max_scans,
-    )
 
 
 def _known_formats(formats: object) -> tuple[str, ...]:

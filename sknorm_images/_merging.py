@@ -83,7 +83,7 @@ def merge_scalers(scalers: Sequence[S]) -> S:
     merged._assign(deepcopy(learned))
     if first._learns and len(checked) > 1:
         others: list[Statistics] = [other.statistics_ for other in checked[1:]]
-        merged._learn_from(reduce(add, others), {}, 0)
+        merged._learn_from(reduce(add, others))
     return merged
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from itertools import chain
+from math import prod
 from threading import get_ident
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +17,7 @@ from sknorm_images._cancellation import Cancellation, Cancelled
 T = TypeVar("T")
 
 IMAGES_PER_CHUNK = 32  # tens of milliseconds of decoding, far above joblib's overhead
+NUMBERS_PER_CHUNK = 2**20  # of an array; 8 MiB of float64 while its moments are computed
 _FEW_WORKERS = 8  # for more, chunks grow: one process can only hand out so many
 _CHUNKS_AHEAD = 1024  # whose results, kilobytes each, wait for one that takes long
 _CHUNKS_PER_LIST = 8  # a worker, where a backend returns all results at once
@@ -112,6 +114,48 @@ def map_chunks(
                 for _ in results:  # joblib warns of results that nobody fetched
                     pass
             task.wait()  # joblib does not, after an interrupt
+
+
+def map_rows(
+    X: Any,
+    function: Callable[[slice], T],
+    *,
+    n_jobs: int | None = None,
+    multiple_of: int | None = None,
+) -> Generator[tuple[slice, T]]:
+    """Yield `rows` and ``function(rows)`` for slices of an array, in local threads.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, ...)
+        The array; one that is stored in chunks is cut between them.
+    function : callable
+        What is done with a slice.
+    n_jobs : int or None, default=None
+        As in `map_chunks`.
+    multiple_of : int or None, default=None
+        As in `map_chunks`; None takes what suits `X`.
+
+    Yields
+    ------
+    rows : slice
+        Which rows they were.
+    result : object
+        What `function` returned for them.
+    """
+    if multiple_of is None:
+        multiple_of = int(getattr(X, "n_images_per_chunk", 1))
+    results = map_chunks(
+        function,
+        len(X),
+        lambda rows: (rows,),
+        largest_chunk=max(1, NUMBERS_PER_CHUNK // max(1, prod(X.shape[1:]))),
+        multiple_of=multiple_of,
+        n_jobs=n_jobs,
+        local=True,
+    )
+    with closing(results):
+        yield from results
 
 
 class _Task(Generic[T]):

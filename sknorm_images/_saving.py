@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import closing
 from math import prod
 from pathlib import Path
 from secrets import token_hex
@@ -17,24 +16,16 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from sknorm_images._images import (
-    Failures,
-    LazyImages,
-    Pixels,
-    common_shape,
-    fingerprint,
-    read_alike,
-    reduce_images,
-    report,
-)
-from sknorm_images._parallel import map_chunks
+from sknorm_images._bulk_reading import Task, common_shape, read_alike, reduce_images
+from sknorm_images._failures import Failures, report
+from sknorm_images._images import LazyImages
+from sknorm_images._parallel import map_rows
 from sknorm_images._parameters import check_choice, check_number
+from sknorm_images._recipes import Pixels, Recipe
 from sknorm_images._remote import is_url, was_url
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._whole_files import whole_file
-from sknorm_images._zarr_stores import PartialStore, open_store, whole_store
-
-_BYTES_AT_ONCE = 2**24  # of an array that is copied
+from sknorm_images._zarr_stores import open_store, whole_store
 
 
 def save_images(
@@ -157,7 +148,7 @@ def _check_saveable(images: LazyImages | Array) -> None:
 
 def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> None:
     """Write rows to their places in a file, in any order."""
-    shape = common_shape(images) if isinstance(images, LazyImages) else images.shape
+    shape = _shape_of(images)
     header = {
         "descr": npy.dtype_to_descr(images.dtype),
         "fortran_order": False,
@@ -172,75 +163,63 @@ def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> None:
     file.truncate(start + total)  # images that are left blank stay zeros
     lock = Lock()
 
-    def write(row: int, block: NDArray[Any]) -> None:
+    def write(rows: slice, block: NDArray[Any]) -> None:
         with lock:  # not through a memmap, which ends the process where the disk is full
-            file.seek(start + row * n_bytes)
+            file.seek(start + rows.start * n_bytes)
             file.write(np.ascontiguousarray(block).data)
 
-    if not isinstance(images, LazyImages):
-        rows_at_once = max(1, _BYTES_AT_ONCE // max(1, n_bytes))
-        _copy(images, lambda rows: write(rows.start, images[rows]), rows_at_once)
-        return
-
-    def save(chunk: LazyImages, rows: slice) -> tuple[Failures, None]:
+    def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
         def receive(i: int, pixels: Pixels) -> None:
-            write(rows.start + i, pixels)
+            row = rows.start + i
+            write(slice(row, row + 1), pixels)
 
         return read_alike(chunk, rows.start, shape[1:], receive), None
 
-    _, failures = reduce_images(images, save, local=True, description="save")
-    report(failures, len(images), stacklevel=4)
+    _save_rows(images, write, save)
 
 
-def _write_zarr(images: LazyImages | Array, path: Path, overwrite: bool, chunk: int) -> None:
-    """Write chunks to a store, but those that an earlier run completed."""
-    if not isinstance(images, LazyImages):
-        identity = token_hex(4)  # nobody goes on with it
-        with whole_store(
-            path, overwrite, identity, images.shape, images.dtype, chunk
-        ) as store:
-            _copy(images, lambda rows: store.write(rows, images[rows]), chunk, chunk)
-        return
-    shape = common_shape(images)
-    identity = f"{fingerprint(images, shape)[:16]}-{chunk}"
-    with whole_store(path, overwrite, identity, shape, images.dtype, chunk) as store:
-        _, failures = reduce_images(
-            images,
-            _saver(store, shape[1:]),
-            local=True,
-            description="save",
-            chunk_size=chunk,
-        )
-        report(failures, len(images), stacklevel=4)
-
-
-def _saver(
-    store: PartialStore, shape: tuple[int, ...]
-) -> Callable[[LazyImages, slice], tuple[Failures, None]]:
-    def save(chunk: LazyImages, rows: slice) -> tuple[Failures, None]:
-        if rows in store:
-            return {}, None
-        block = np.zeros((len(chunk), *shape), chunk.dtype)
-        failures = read_alike(chunk, rows.start, shape, block.__setitem__)
-        store.write(rows, block)
-        if not failures:  # another run tries these files again
-            store.mark(rows)
-        return failures, None
-
-    return save
-
-
-def _copy(
-    images: Array, write: Callable[[slice], None], rows_at_once: int, multiple_of: int = 1
+def _write_zarr(
+    images: LazyImages | Array, path: Path, overwrite: bool, chunk_size: int
 ) -> None:
-    results = map_chunks(
-        write,
-        len(images),
-        lambda rows: (rows,),
-        largest_chunk=rows_at_once,
-        multiple_of=multiple_of,
-        local=True,
-    )
-    with closing(results):
-        for _ in results:
+    """Write chunks to a store, but those that an earlier run completed."""
+    shape = _shape_of(images)
+    if isinstance(images, LazyImages):
+        identity = f"{images._recipe.fingerprint(shape)[:16]}-{chunk_size}"
+    else:
+        identity = token_hex(4)  # nobody goes on with it
+    with whole_store(path, overwrite, identity, shape, images.dtype, chunk_size) as store:
+
+        def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
+            if rows in store:
+                return {}, None
+            block = np.zeros((len(chunk), *shape[1:]), np.uint8)
+            failures = read_alike(chunk, rows.start, shape[1:], block.__setitem__)
+            store.write(rows, block)
+            if not failures:  # another run tries these files again
+                store.mark(rows)
+            return failures, None
+
+        _save_rows(images, store.write, save, chunk_size)
+
+
+def _shape_of(images: LazyImages | Array) -> tuple[int, ...]:
+    return common_shape(images._recipe) if isinstance(images, LazyImages) else images.shape
+
+
+def _save_rows(
+    images: LazyImages | Array,
+    write: Callable[[slice, NDArray[Any]], None],
+    save: Task,
+    chunk_size: int | None = None,
+) -> None:
+    """Call `write` with rows of an array, or `save` with images that are to be read."""
+    if not isinstance(images, LazyImages):
+        for _ in map_rows(
+            images, lambda rows: write(rows, images[rows]), multiple_of=chunk_size
+        ):
             pass
+        return
+    _, images._failures = reduce_images(
+        images._recipe, save, local=True, chunk_size=chunk_size, description="save"
+    )
+    report(images._failures, len(images), stacklevel=5)

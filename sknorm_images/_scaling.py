@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from math import prod
+from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,18 +13,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknorm_images._affine import Affine
+from sknorm_images._bulk_reading import read_array, read_each, reduce_images
 from sknorm_images._callbacks import follow_fit
-from sknorm_images._images import (
-    Failures,
-    LazyImages,
-    Picture,
-    read_array,
-    read_each,
-    reduce_images,
-    report,
-)
-from sknorm_images._parallel import map_chunks
+from sknorm_images._failures import Failures, report
+from sknorm_images._images import LazyImages
+from sknorm_images._parallel import map_rows
 from sknorm_images._parameters import FloatArray, check_choice
+from sknorm_images._recipes import Picture, Recipe
 from sknorm_images._sample_weights import Weights, check_weights, rows_of
 from sknorm_images._statistics import (
     Statistics,
@@ -38,9 +31,6 @@ from sknorm_images._statistics import (
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._transformer import ImageTransformer, committed, snapshot
 
-T = TypeVar("T")
-
-_NUMBERS_PER_CHUNK = 2**20  # 8 MiB of float64 while the moments of a chunk are computed
 _PER_IMAGE = (False, "channel", "image")
 
 
@@ -143,10 +133,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         if not isinstance(X, LazyImages):
             return fitted._transform_array(X)
         affine = fitted._affine(X.n_channels)
-        out, _, failures = read_array(
-            X, fitted.dtype, lambda row, pixels: fitted._scale(affine, pixels, row)
+        out, _, X._failures = read_array(
+            X._recipe, fitted.dtype, lambda row, pixels: fitted._scale(affine, pixels, row)
         )
-        report(failures, len(X))
+        report(X._failures, len(X))
         return out
 
     def fit_transform(
@@ -178,33 +168,14 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         ImageDecodeError, OSError
             As `fit` and `transform` raise them.
         """
-        self._check_parameters()
-        if not (isinstance(X, LazyImages) and self._learns):
-            with committed(self) as fitted:
-                fitted.fit(X, y, sample_weight)
-            return fitted.transform(X)
         with committed(self) as fitted:
             fitted._reset()
-            fitted._validate(X, reset=True)
-            weights = check_weights(sample_weight, len(X))
-            fitted._check_learnable(X, weights, partial=False)
-
-            def learn(advance: Callable[[int], None]) -> tuple[NDArray[Any], Failures]:
-                pixels, statistics, failures = read_array(
-                    X,
-                    X.dtype,
-                    summarise=lambda chunk, rows, failures: statistics_of_present(
-                        chunk, rows_of(weights, rows), failures
-                    ),
-                    advance=advance,
-                )
-                fitted._learn_from(statistics, failures, len(X))
-                return pixels, failures
-
-            pixels, failures = follow_fit(fitted, learn, X, y, weights, n_items=len(X))
-            report(failures, len(X))
-        out = fitted._transform_array(pixels, n_jobs=X.n_jobs)
-        out[list(failures)] = 0
+            counted = fitted._fit(X, y, sample_weight, keep_pixels=True)
+        if counted is None or counted.pixels is None:
+            return fitted.transform(X)
+        n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
+        out = fitted._transform_array(counted.pixels, n_jobs)
+        out[list(counted.failures)] = 0
         return out
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
@@ -240,7 +211,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         affine = fitted._affine(X.shape[-1])
         assert affine is not None
         out = np.empty(X.shape, fitted._out_dtype(X))
-        for _ in _over_rows(X, lambda rows: affine.invert(X[rows], out[rows])):
+        for _ in map_rows(X, lambda rows: affine.invert(X[rows], out[rows])):
             pass
         return out
 
@@ -333,60 +304,42 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         return table.reshape(X.shape)  # type: ignore[no-any-return]
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: ArrayLike | None, *, partial: bool = False
-    ) -> None:
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        *,
+        partial: bool = False,
+        keep_pixels: bool = False,
+    ) -> _Counted | None:
+        """Fit, and tell what was counted; None where nothing is learned."""
         self._check_parameters()
         X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
         weights = check_weights(sample_weight, len(X))
-        if self._learns:
-            self._check_learnable(X, weights, partial=partial)
-        elif not self.per_image:
-            self._assign(self._attributes(None, self.n_features_in_, None))
+        if not self._learns:
+            if not self.per_image:
+                self._assign(self._attributes(None, self.n_features_in_, None))
+            follow_fit(self, lambda _: None, X, y, weights)
+            return None
+        self._check_learnable(X, weights, partial=partial)
 
-        def learn(advance: Callable[[int], None]) -> Failures:
-            return self._learn(X, weights, advance) if self._learns else {}
+        def learn(advance: Callable[[int], None]) -> _Counted:
+            count = _count_lazily if isinstance(X, LazyImages) else _count
+            counted = count(X, weights, advance, keep_pixels)
+            if counted.statistics is None:
+                report(counted.failures, len(X))
+                raise ValueError(
+                    "All images with a sample_weight above zero are unreadable, so there is "
+                    "nothing to learn from. Check X and sample_weight."
+                )
+            self._learn_from(counted.statistics, counted.pixels)
+            return counted
 
-        n_items = len(X) if self._learns else 0
-        failures = follow_fit(self, learn, X, y, weights, n_items=n_items)
-        report(failures, len(X), stacklevel=4)
+        counted = follow_fit(self, learn, X, y, weights, n_items=len(X))
+        report(counted.failures, len(X), stacklevel=4)
+        return counted
 
-    def _learn(
-        self,
-        X: LazyImages | Array,
-        weights: Weights,
-        advance: Callable[[int], None],
-    ) -> Failures:
-        failures: Failures = {}
-        statistics: Statistics | None = None
-        if isinstance(X, LazyImages):
-            columns = () if weights is None else (weights,)
-            statistics, failures = reduce_images(
-                X, _summarise_images, columns, description="fit", advance=advance
-            )
-            self._learn_from(statistics, failures, len(X))
-        else:
-            for rows, part in _over_rows(
-                X, lambda rows: statistics_of_present(X[rows], rows_of(weights, rows))
-            ):
-                statistics = plus(statistics, part)
-                advance(rows.stop - rows.start)
-            pixels = X if isinstance(X, np.ndarray) else None
-            self._learn_from(statistics, failures, len(X), pixels)
-        return failures
-
-    def _learn_from(
-        self,
-        statistics: Statistics | None,
-        failures: Failures,
-        n_images: int,
-        pixels: NDArray[Any] | None = None,
-    ) -> None:
-        if statistics is None:
-            report(failures, n_images)
-            raise ValueError(
-                "All images with a sample_weight above zero are unreadable, so there is "
-                "nothing to learn from. Check X and sample_weight."
-            )
+    def _learn_from(self, statistics: Statistics, pixels: NDArray[Any] | None = None) -> None:
         if hasattr(self, "statistics_"):
             statistics = self.statistics_ + statistics
         self._assign(
@@ -430,7 +383,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             for i in range(len(pixels)):
                 self._scale(None, pixels[i], scaled[i])
 
-        for _ in _over_rows(X, scale, n_jobs):
+        for _ in map_rows(X, scale, n_jobs=n_jobs):
             pass
         return out
 
@@ -443,30 +396,56 @@ def nonzero(spread: FloatArray) -> FloatArray:
     return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)
 
 
-def _over_rows(
-    X: Array, function: Callable[[slice], T], n_jobs: int | None = None
-) -> Iterator[tuple[slice, T]]:
-    """Yield `rows` and ``function(rows)`` for slices of an array, done in local threads."""
-    row_size = max(1, prod(X.shape[1:]))
-    results = map_chunks(
-        function,
-        len(X),
-        lambda rows: (rows,),
-        largest_chunk=max(1, _NUMBERS_PER_CHUNK // row_size),
-        multiple_of=X.n_images_per_chunk if isinstance(X, StoredImages) else 1,
-        n_jobs=n_jobs,
-        local=True,
-    )
-    with closing(results):
-        yield from results
+class _Counted(NamedTuple):
+    """What a fit made of X."""
+
+    statistics: Statistics | None  # None where no image has a weight and can be read
+    failures: Failures
+    pixels: NDArray[Any] | None  # all of X, where that is in memory
 
 
-def _summarise_images(
-    images: LazyImages,
-    rows: slice,
-    weights: Weights = None,
+def _count(
+    X: Array, weights: Weights, advance: Callable[[int], None], keep_pixels: bool
+) -> _Counted:
+    """Count an array."""
+    total: Statistics | None = None
+    for rows, part in map_rows(
+        X, lambda rows: statistics_of_present(X[rows], rows_of(weights, rows))
+    ):
+        total = plus(total, part)
+        advance(rows.stop - rows.start)
+    return _Counted(total, {}, X if isinstance(X, np.ndarray) else None)
+
+
+def _count_lazily(
+    X: LazyImages, weights: Weights, advance: Callable[[int], None], keep_pixels: bool
+) -> _Counted:
+    """Count images that are read, and keep none unless they are asked for."""
+    pixels: NDArray[Any] | None = None
+    if keep_pixels:
+        pixels, statistics, X._failures = read_array(
+            X._recipe,
+            X.dtype,
+            summarise=lambda chunk, rows, failures: statistics_of_present(
+                chunk, rows_of(weights, rows), failures
+            ),
+            advance=advance,
+        )
+    else:
+        statistics, X._failures = reduce_images(
+            X._recipe,
+            _count_one_by_one,
+            () if weights is None else (weights,),
+            description="fit",
+            advance=advance,
+        )
+    return _Counted(statistics, X._failures, pixels)
+
+
+def _count_one_by_one(
+    images: Recipe, rows: slice, weights: Weights = None
 ) -> tuple[Failures, Statistics | None]:
-    """Count images one by one, as they are decoded: no more than one is in memory."""
+    """Count images as they are decoded: no more than one is in memory."""
     total: Statistics | None = None
 
     def count(i: int, picture: Picture) -> None:

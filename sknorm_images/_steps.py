@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from sknorm_images._images import Failures, LazyImages
+from sknorm_images._failures import Failures
+from sknorm_images._images import LazyImages
 from sknorm_images._loading import JpegLoader
 from sknorm_images._resizing import Resizer
 from sknorm_images._scaling import ChannelScaler

@@ -424,7 +424,7 @@ def meddled_with(images: LazyImages, look: int, meddle: Callable[[], Any]) -> La
 
     class Meddled(LazyImages):
         def __getattribute__(self, name: str) -> Any:
-            if not name.startswith("_") and next(looks) == look:
+            if not name.startswith("__") and next(looks) == look:
                 meddle()
             return super().__getattribute__(name)
 

@@ -1,0 +1,271 @@
+"""Many images read in parallel: one by one, into one array, or reduced to one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sknorm_images._cancellation import check_cancelled
+from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._failures import READ_ERRORS, Failures, forget_frames
+from sknorm_images._parallel import IMAGES_PER_CHUNK, map_chunks
+from sknorm_images._recipes import Picture, Pixels, Recipe, as_pixels
+
+Task: TypeAlias = Callable[..., tuple[Failures, Any]]
+
+
+def _tell_nobody(n_images: int) -> None:
+    pass
+
+
+def reduce_images(
+    images: Recipe,
+    task: Task,
+    columns: tuple[NDArray[Any], ...] = (),
+    *,
+    local: bool = False,
+    chunk_size: int | None = None,
+    description: str = "",
+    advance: Callable[[int], None] = _tell_nobody,
+) -> tuple[Any, Failures]:
+    """Run `task` on chunks of images in parallel, and add up what it returns.
+
+    Parameters
+    ----------
+    images : Recipe
+        The images.
+    task : callable
+        Called as ``task(chunk, rows, *columns)`` with some of the images, the slice of all
+        that they are, and the same slice of each column. Returns the failures in the
+        chunk, as `read_each` does, and a value or None.
+    columns : tuple of ndarray, default=()
+        Arrays of one entry an image.
+    local : bool, default=False
+        Run in threads of this process, whatever joblib backend is configured.
+    chunk_size : int or None, default=None
+        Number of images in each chunk but the last; None takes what suits many workers.
+    description : str, default=""
+        What the progress bar is called.
+    advance : callable, default=None for every chunk
+        Called as ``advance(n)`` when n more images are done.
+
+    Returns
+    -------
+    total : object
+        The sum of the values, in order; None where there was none.
+    failures : dict of int to Exception
+        The images that cannot be read.
+
+    Raises
+    ------
+    ImageDecodeError, OSError
+        If an image cannot be read and `on_error` is ``"raise"``: the first one.
+    """
+    total = None
+    failures: Failures = {}
+    results = map_chunks(
+        task,
+        len(images),
+        lambda rows: (images.take(rows), rows, *(column[rows] for column in columns)),
+        largest_chunk=chunk_size or IMAGES_PER_CHUNK,
+        multiple_of=chunk_size or 1,
+        n_jobs=images.n_jobs,
+        local=local,
+        verbose=images.verbose,
+        description=description,
+    )
+    with closing(results):
+        for rows, (found, value) in results:
+            for i, error in found.items():
+                if isinstance(error, ImageDecodeError):
+                    error.position = rows.start + i
+                failures[rows.start + i] = error
+            if failures and images.on_error == "raise":
+                raise next(iter(failures.values()))
+            if value is not None:
+                total = value if total is None else total + value
+            advance(rows.stop - rows.start)
+    return total, failures
+
+
+def read_array(
+    images: Recipe,
+    dtype: DTypeLike,
+    write: Callable[[NDArray[Any], Pixels], None] = np.copyto,
+    summarise: Callable[[NDArray[Any], slice, Failures], Any] = lambda *_: None,
+    advance: Callable[[int], None] = _tell_nobody,
+) -> tuple[NDArray[Any], Any, Failures]:
+    """Make one array of all images, in local threads.
+
+    Parameters
+    ----------
+    images : Recipe
+        The images.
+    dtype : dtype
+        Of the array.
+    write : callable, default=numpy.copyto
+        Called as ``write(row, pixels)`` for every image; fills its row of the array.
+    summarise : callable, default=None for every chunk
+        Called as ``summarise(out[rows], rows, failures)`` when a chunk is complete.
+    advance : callable, default=None for every chunk
+        Called as ``advance(n)`` when n more images are done.
+
+    Returns
+    -------
+    out : ndarray of shape (n, height, width, n_channels)
+        The array. Rows of images that cannot be read are zeros.
+    total : object
+        The sum of what `summarise` returned.
+    failures : dict of int to Exception
+        The images that cannot be read.
+
+    Raises
+    ------
+    ValueError
+        If images differ in size.
+    ImageDecodeError, OSError
+        As `reduce_images` raises them.
+    """
+    shape, known = _common_shape(images)
+    out = np.empty(shape, dtype)
+
+    def fill_chunk(chunk: Recipe, rows: slice) -> tuple[Failures, Any]:
+        target = out[rows]
+
+        def receive(i: int, pixels: Pixels) -> None:
+            write(target[i], pixels)
+
+        first = known if rows.start == 0 else {}
+        failures = read_alike(chunk, rows.start, shape[1:], receive, first)
+        target[list(failures)] = 0
+        return failures, summarise(target, rows, failures)
+
+    total, failures = reduce_images(
+        images, fill_chunk, local=True, description="decode", advance=advance
+    )
+    return out, total, failures
+
+
+def common_shape(images: Recipe) -> tuple[int, ...]:
+    """Shape of the array of all images; without a Resizer, the first one tells."""
+    return _common_shape(images)[0]
+
+
+def _common_shape(images: Recipe) -> tuple[tuple[int, ...], dict[int, Pixels]]:
+    """Tell the shape, and which images had to be decoded for it."""
+    if images.resizings:
+        return images.shape, {}
+    if not len(images):
+        return (0, 0, 0, images.n_channels), {}
+    failures: Failures = {}
+    first = read_one(images, 0, failures)
+    return (len(images), *first.shape), {0: first}
+
+
+def read_alike(
+    images: Recipe,
+    start: int,
+    shape: tuple[int, ...],
+    receive: Callable[[int, Pixels], None],
+    known: Mapping[int, Picture] = MappingProxyType({}),
+) -> Failures:
+    """Decode images as `read_each` does, and see that they are of one shape.
+
+    Parameters
+    ----------
+    images : Recipe
+        Some of the images.
+    start : int
+        Which one of all the first of them is.
+    shape : tuple of int
+        ``(height, width, n_channels)`` of them all.
+    receive : callable
+        Called as ``receive(position, pixels)`` for every image that can be read.
+    known : mapping of int to Image or ndarray, default={}
+        As in `read_each`.
+
+    Returns
+    -------
+    dict of int to Exception
+        The images that cannot be read.
+
+    Raises
+    ------
+    ValueError
+        If an image is of another shape, or one that is to be left blank is of none.
+    """
+
+    def check(i: int, picture: Picture) -> None:
+        pixels = as_pixels(picture)
+        if pixels.shape != shape:
+            raise ValueError(
+                f"Image {start + i}, {images.name(i)!r}, is of shape {pixels.shape}, others "
+                f"are of shape {shape}, and one array takes one shape. Add a Resizer after "
+                "the JpegLoader."
+            )
+        receive(i, pixels)
+
+    failures = read_each(images, check, known)
+    if failures and images.on_error == "blank":
+        images.make_blank(next(iter(failures.values())))  # raises where its size is unknown
+    return failures
+
+
+def read_each(
+    images: Recipe,
+    receive: Callable[[int, Picture], None],
+    known: Mapping[int, Picture] = MappingProxyType({}),
+) -> Failures:
+    """Decode images in this thread, and hand each to ``receive(position, picture)``.
+
+    Under ``on_error="raise"`` it stops at the first image that cannot be read, and in a
+    chunk of `map_chunks` that is cancelled, between two images.
+
+    Parameters
+    ----------
+    images : Recipe
+        The images.
+    receive : callable
+        Called for every image that can be read: one from a file is still Pillow's.
+    known : mapping of int to Image or ndarray, default={}
+        Images that have been decoded before, by position.
+
+    Returns
+    -------
+    dict of int to Exception
+        The images that cannot be read.
+    """
+    failures: Failures = {}
+    contents = images.read_ahead(known)
+    for i in range(len(images)):
+        check_cancelled()
+        content = next(contents)
+        try:
+            if isinstance(content, Exception):
+                raise content
+            picture = known[i] if i in known else images.make(i, content)
+        except READ_ERRORS as error:
+            failures[i] = error
+            if images.on_error == "raise":
+                break
+            forget_frames(error)
+        else:
+            receive(i, picture)
+    return failures
+
+
+def read_one(images: Recipe, i: int, failures: Failures) -> Pixels:
+    """Decode one image; under ``on_error="blank"`` a bad one is noted and black."""
+    try:
+        pixels = as_pixels(images.make(i))
+        return pixels if pixels.flags.writeable else pixels.copy()
+    except READ_ERRORS as error:
+        if images.on_error == "raise":
+            raise
+        failures[i] = forget_frames(error)
+        return images.make_blank(error)

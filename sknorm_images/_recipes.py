@@ -1,0 +1,166 @@
+"""What images are made of, and one of them: a source, decoded and resized."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sknorm_images._decoding import Decoded, Decoding
+from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._failures import ReadError
+from sknorm_images._geometry import Resizing, upright
+from sknorm_images._reading import Source, describe, read_ahead
+from sknorm_images._remote import is_url
+from sknorm_images._versions import __version__
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How images are made of their sources; the parameters are those of `LazyImages`.
+
+    It is what travels to the workers that read some of them.
+    """
+
+    sources: Sequence[Source | Decoded]
+    n_channels: int
+    decoding: Decoding | None  # None where all sources are arrays
+    resizings: tuple[Resizing, ...]
+    on_error: str
+    n_jobs: int | None
+    verbose: int
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n, height, width, n_channels)`` once a Resizer fixed the size, else ``(n,)``."""
+        if not self.resizings:
+            return (len(self),)
+        last = self.resizings[-1]
+        return len(self), last.height, last.width, self.n_channels
+
+    def take(self, rows: slice | Sequence[int]) -> Recipe:
+        """Select some of the images."""
+        if isinstance(rows, slice):
+            return replace(self, sources=self.sources[rows])
+        return replace(self, sources=[self.sources[row] for row in rows])
+
+    def name(self, i: int) -> str:
+        """Name an image: its path, or a description of what has none."""
+        return describe(self.sources[i])
+
+    def read_ahead(self, known: Collection[int]) -> Iterator[bytes | Exception | None]:
+        """Read what sources are at URLs a few at a time, each few when their turn comes.
+
+        Parameters
+        ----------
+        known : collection of int
+            Images that need not be read.
+
+        Returns
+        -------
+        iterator of bytes, Exception or None
+            For each image its `content` for `make`, or what reading it raised.
+        """
+        if self.decoding is None:
+            return repeat(None)
+        sources = self.sources
+        if known:
+            sources = [b"" if i in known else source for i, source in enumerate(sources)]
+        return read_ahead(sources, self.decoding.max_bytes)
+
+    def make(self, i: int, content: bytes | None = None) -> Picture:
+        """Decode an image, and bring it to its size.
+
+        Parameters
+        ----------
+        i : int
+            The image.
+        content : bytes or None, default=None
+            The content of its file, where that is known already.
+
+        Returns
+        -------
+        Image or ndarray of shape (height, width, n_channels)
+            The image.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ImageDecodeError
+            If it is read but cannot be decoded.
+        """
+        source = self.sources[i]
+        first, *others = self.resizings or (None,)
+        picture: Picture
+        if self.decoding is None:
+            assert isinstance(source, np.ndarray)
+            picture = source if first is None else first.resize_array(source)
+        else:
+            try:
+                draft_size = first.draft_size if first else None
+                decoded = self.decoding.decode(source, draft_size, content)
+            except ImageDecodeError as error:
+                error.position = i
+                raise
+            if first is None:
+                picture = upright(decoded.image, decoded.orientation)
+            else:
+                picture = first.resize(decoded)
+        for resizing in others:
+            picture = resizing.resize_array(as_pixels(picture))
+        return picture
+
+    def make_blank(self, error: ReadError) -> Pixels:
+        """Make the black image that stands for one that cannot be read."""
+        if not self.resizings:
+            raise ValueError(
+                "on_error='blank' makes a black image of one that cannot be decoded, and "
+                "without a Resizer its size is unknown. Add one after the JpegLoader. "
+                f"{error}"
+            )
+        return np.zeros(self.shape[1:], np.uint8)
+
+    def fingerprint(self, shape: tuple[int, ...]) -> str:
+        """Hash what the images are made of: paths, or what is in memory, and all settings.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the array of them all, which without a Resizer is in the first file. Nothing
+            else that is in the files is read.
+
+        Returns
+        -------
+        str
+            The same in another process, in hexadecimal digits.
+        """
+        sources = [_absolute(source) for source in self.sources]
+        settings: tuple[Any, ...] = (self.n_channels, self.decoding, self.resizings)
+        return str(joblib.hash((__version__, sources, settings, shape)))
+
+
+def as_pixels(picture: Picture) -> Pixels:
+    """Make an array of shape (height, width, n_channels) of an image."""
+    pixels = np.asarray(picture)
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+def _absolute(source: Source | Decoded) -> Source | Decoded:
+    if is_url(source) or not isinstance(source, str | PathLike):
+        return source
+    return str(Path(describe(source)).absolute())
