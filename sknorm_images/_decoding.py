@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
-from sknorm_images._jpeg_markers import MOST_FILL, JpegStructure, most_segments, read_structure
+from sknorm_images._jpeg_markers import JpegStructure, read_structure
 from sknorm_images._reading import Source, describe, read
 from sknorm_images._signatures import JPEG, NOT_OPENED, identify
 
@@ -198,14 +198,7 @@ class Decoding:
             return None
         structure = read_structure(data, self.max_scans)
         self._guard_size(source, structure.width, structure.height)
-        if structure.n_scans > self.max_scans:
-            reason = f"it has more scans than max_scans={self.max_scans}"
-            raise ImageDecodeError(describe(source), reason)
-        if structure.n_segments > most_segments(self.max_scans):
-            reason = f"it has more than {most_segments(self.max_scans)} marker segments"
-            raise ImageDecodeError(describe(source), reason)
-        if structure.n_fill > MOST_FILL:
-            reason = f"it has more than {MOST_FILL} bytes between its marker segments"
+        if reason := structure.excess(self.max_scans):
             raise ImageDecodeError(describe(source), reason)
         return structure
 

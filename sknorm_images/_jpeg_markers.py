@@ -15,8 +15,7 @@ _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 # RST0-7 and SOI. A zero after 0xFF is stuffed into entropy-coded data; 0xFF also pads.
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 
-MOST_FILL = 2**16  # bytes between segments, which Pillow steps over one by one
-
+_MOST_FILL = 2**16  # bytes between segments, which Pillow steps over one by one
 _SEGMENTS_BESIDE_SCANS = 10_000  # a large ICC profile has some hundreds
 _SEGMENTS_A_SCAN = 10  # its tables
 
@@ -31,10 +30,15 @@ class JpegStructure(NamedTuple):
     n_fill: int  # bytes between segments, up to the first scan
     is_lossless: bool
 
-
-def most_segments(max_scans: int) -> int:
-    """How many segments a file may have that is not made to keep a decoder busy."""
-    return _SEGMENTS_BESIDE_SCANS + _SEGMENTS_A_SCAN * max_scans
+    def excess(self, max_scans: int) -> str | None:
+        """Say what there is too much of in a file that is made to keep a decoder busy."""
+        if self.n_scans > max_scans:
+            return f"it has more scans than max_scans={max_scans}"
+        if self.n_segments > _most_segments(max_scans):
+            return f"it has more than {_most_segments(max_scans)} marker segments"
+        if self.n_fill > _MOST_FILL:
+            return f"it has more than {_MOST_FILL} bytes between its marker segments"
+        return None
 
 
 def read_structure(data: bytes, max_scans: int) -> JpegStructure:
@@ -45,8 +49,7 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
     data : bytes
         Content of a JPEG file, however damaged.
     max_scans : int
-        Counting stops when there are more, or more segments than `most_segments`, or more
-        bytes between them than `MOST_FILL`.
+        Counting stops when there are more, or more of the other things that `excess` names.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
             break
         n_segments += 1
         n_fill += 0 if n_scans else fill
-        if n_segments > most_segments(max_scans) or n_fill > MOST_FILL:
+        if n_segments > _most_segments(max_scans) or n_fill > _MOST_FILL:
             break
         payload = data[start + 2 : start + 8]
         if marker in _FRAMES and not n_scans and len(payload) == 6:
@@ -76,6 +79,10 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
             if is_whole or n_scans > max_scans:
                 break
     return JpegStructure(width, height, n_scans, n_segments, n_fill, is_lossless)
+
+
+def _most_segments(max_scans: int) -> int:
+    return _SEGMENTS_BESIDE_SCANS + _SEGMENTS_A_SCAN * max_scans
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Self
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 from sklearn.base import BaseEstimator
 
-from sknorm_images._callbacks import follow_fit
 from sknorm_images._decoding import MODES, Decoding, warn_if_truncated_files_pass
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._images import LazyImages
@@ -19,7 +18,7 @@ from sknorm_images._parameters import (
     check_verbose,
 )
 from sknorm_images._sources import column_of, sources_of
-from sknorm_images._transformer import StatelessImageTransformer, snapshot
+from sknorm_images._transformer import StatelessImageTransformer
 
 # No format needs more for a pixel than four channels of 16 bits; profiles, thumbnails and
 # the like come on top.
@@ -100,26 +99,6 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the parameters and the kind of X; nothing is learned or read.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples,) or (n_samples, 1)
-            Paths, bytes, binary files or images; see `transform`.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        JpegLoader
-            Itself.
-        """
-        self._decoding()
-        column_of(X)
-        follow_fit(snapshot(self), lambda _: None, X, y)
-        return self
-
     def transform(self, X: Any) -> LazyImages:
         """Describe the images; decoding waits until they are read.
 
@@ -172,6 +151,10 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
+
+    def _check(self, X: Any) -> None:
+        self._decoding()
+        column_of(X)
 
     def _decoding(self) -> Decoding:
         """Check the parameters, and gather those that say how to decode."""

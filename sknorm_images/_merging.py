@@ -12,9 +12,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
-from sknorm_images._minmax_scaling import ChannelMinMaxScaler
 from sknorm_images._scaling import ChannelScaler
-from sknorm_images._statistics import MAX_HISTOGRAM_CHANNELS, ChannelHistogram, Statistics
+from sknorm_images._statistics import Statistics
 
 S = TypeVar("S", bound=ChannelScaler)
 
@@ -139,14 +138,7 @@ def _check_alike(first: ChannelScaler, other: ChannelScaler, i: int) -> None:
             "one comes from uint8 images, the other from another dtype. Fit all to images of "
             "one dtype."
         )
-    counted = kinds[0] is ChannelHistogram
-    if isinstance(first, ChannelMinMaxScaler) and first._robust and not counted:
-        raise ValueError(
-            f"quantile_range={first.quantile_range!r} was learned from all values of an array "
-            "at once, and percentiles of parts do not tell those of the whole. Fit to one "
-            f"array of everything, or to uint8 images of at most {MAX_HISTOGRAM_CHANNELS} "
-            "channels, whose grey levels are counted."
-        )
+    first._check_mergeable()
 
 
 def _check_same(name: str, first: Any, other: Any, i: int, remedy: str) -> None:

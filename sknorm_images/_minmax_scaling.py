@@ -159,6 +159,15 @@ class ChannelMinMaxScaler(ChannelScaler):
                 f"{MAX_HISTOGRAM_CHANNELS} channels."
             )
 
+    def _check_mergeable(self) -> None:
+        if self._robust and not isinstance(self.statistics_, ChannelHistogram):
+            raise ValueError(
+                f"quantile_range={self.quantile_range!r} was learned from all values of an "
+                "array at once, and percentiles of parts do not tell those of the whole. Fit "
+                "to one array of everything, or to uint8 images of at most "
+                f"{MAX_HISTOGRAM_CHANNELS} channels, whose grey levels are counted."
+            )
+
     def _attributes(
         self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None
     ) -> dict[str, Any]:

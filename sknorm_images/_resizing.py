@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sknorm_images._callbacks import follow_fit
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resizing
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import check_choice, check_number
-from sknorm_images._transformer import StatelessImageTransformer, snapshot
+from sknorm_images._transformer import StatelessImageTransformer
 
 
 class Resizer(StatelessImageTransformer, BaseEstimator):
@@ -79,31 +78,6 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         self.pad_value = pad_value
         self.engine = engine
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the parameters and the kind of X; nothing is learned or read.
-
-        Parameters
-        ----------
-        X : LazyImages, ndarray or list of ndarray
-            Images; see `transform`.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        Resizer
-            Itself.
-
-        Raises
-        ------
-        TypeError, ValueError, ImportError
-            As `transform` raises them.
-        """
-        self._resizing()
-        _as_images(X)
-        follow_fit(snapshot(self), lambda _: None, X, y)
-        return self
-
     def transform(self, X: Any) -> LazyImages:
         """Describe the resized images; the work waits until they are read.
 
@@ -128,6 +102,10 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         """
         resizing = self._resizing()
         return _as_images(X).resized(resizing)
+
+    def _check(self, X: Any) -> None:
+        self._resizing()
+        _as_images(X)
 
     def _resizing(self) -> Resizing:
         height, width = _height_width(self.size)

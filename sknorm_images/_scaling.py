@@ -270,6 +270,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     ) -> None:
         """Refuse data that the parameters cannot be learned from; by default, none."""
 
+    def _check_mergeable(self) -> None:
+        """Refuse a fitted scaler that cannot be merged with others; by default, none."""
+
     def _check_ready(self) -> None:
         self._check_parameters()
         if self._learns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from sknorm_images._callbacks import CallbackSupport
+from sknorm_images._callbacks import CallbackSupport, follow_fit
 from sknorm_images._versions import Versioned
 
 _DOCUMENTATION = "https://sknorm-images.readthedocs.io/en/stable"
@@ -84,7 +85,35 @@ class ImageTransformer(Transformer):
 
 
 class StatelessImageTransformer(ImageTransformer):
-    """An image transformer that has nothing to fit."""
+    """An image transformer that has nothing to fit, and only describes what it makes."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the parameters and the kind of X; nothing is learned or read.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ...)
+            As in `transform`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        estimator instance
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError, ImportError
+            As `transform` raises them.
+        """
+        self._check(X)
+        follow_fit(snapshot(self), lambda _: None, X, y)
+        return self
+
+    @abstractmethod
+    def _check(self, X: Any) -> None:
+        """Raise what `transform` would raise, as far as nothing has to be read for it."""
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn that it is always ready."""
