@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def select(key: Any, n_images: int) -> int | slice | list[int]:
@@ -30,7 +31,14 @@ def select(key: Any, n_images: int) -> int | slice | list[int]:
     key = _first_axis(key if isinstance(key, tuple) else (key,))
     if isinstance(key, slice):
         return key
-    positions = np.asarray(key)
+    positions = _positions(np.asarray(key), n_images)
+    if positions.ndim == 0:
+        return int(positions) % n_images
+    return [int(position) for position in positions]
+
+
+def _positions(positions: NDArray[Any], n_images: int) -> NDArray[Any]:
+    """Check positions, or make them of a mask."""
     if positions.ndim > 1:
         raise IndexError(
             f"An index of {positions.ndim} dimensions cannot select from {n_images} images, "
@@ -54,9 +62,7 @@ def select(key: Any, n_images: int) -> int | slice | list[int]:
             f"There is no image {positions[outside].flat[0]} among {n_images} images. Pass "
             f"positions from 0 to {n_images - 1}."
         )
-    if positions.ndim == 0:
-        return int(positions) % n_images
-    return [int(position) for position in positions]
+    return positions
 
 
 def _first_axis(key: tuple[Any, ...]) -> Any:

@@ -195,17 +195,12 @@ def list_url(url: str) -> list[Entry]:
     try:
         fs, root = _locate(url, {})
         fs.invalidate_cache()  # what was listed before may be outdated
-        base = root.rstrip("/")
-        found = [(name.rstrip("/"), is_folder) for name, is_folder in _find(fs, root)]
-        below = [item for item in found if item[0].startswith(f"{base}/" if base else "")]
-        if (base, False) in found:
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), url)
-        if base and not below:
-            fs.info(root)  # which raises where there is no such folder
+        below = _names_below(fs, root, url)
     except _PASSED:
         raise
     except Exception as error:
         raise _as_os_error(error, url) from error
+    base = root.rstrip("/")
     decoded = unquote if base.startswith(("http://", "https://")) else str
     entries = []
     for name, is_folder in below:
@@ -301,6 +296,18 @@ def _read(place: _Place, url: str, max_bytes: int) -> bytes:
     return bytes(fs.cat_file(path, start=0, end=max_bytes + 1))
 
 
+def _names_below(fs: Any, root: str, url: str) -> list[tuple[str, bool]]:
+    """List the names of all that is below a folder, and whether it is one, too."""
+    base = root.rstrip("/")
+    found = [(name.rstrip("/"), is_folder) for name, is_folder in _find(fs, root)]
+    below = [item for item in found if item[0].startswith(f"{base}/" if base else "")]
+    if (base, False) in found:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), url)
+    if base and not below:
+        fs.info(root)  # which raises where there is no such folder
+    return below
+
+
 def _find(fs: Any, root: str) -> Iterator[tuple[str, bool]]:
     """Yield the names of all that is below a folder, and whether it is one, too."""
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
@@ -347,15 +354,18 @@ def _as_os_error(error: Exception, url: str) -> OSError:
     """Make the exception that a local file would give, with the reason of the library."""
     kind = _kind_of(error)
     number = _NUMBERS.get(kind) or (isinstance(error, OSError) and error.errno) or errno.EIO
+    reason = _reason_of(error)
+    is_path = reason.strip("/") in url or re.fullmatch(r"\S*/\S*", reason)  # and no reason
+    if kind in _NUMBERS and is_path:
+        reason = os.strerror(number)
+    return kind(number, reason or type(error).__name__, url)
+
+
+def _reason_of(error: Exception) -> str:
     plain = getattr(error, "os_error", error)  # of aiohttp's, whose own tells of its classes
     if isinstance(plain, OSError) and plain.strerror and type(plain).__module__ in _PLAIN:
-        reason = plain.strerror  # without the path that is not the URL
-    else:
-        reason = " ".join(str(error.args[0] if error.args else error).split())
-    is_path = reason.strip("/") in url or re.fullmatch(r"\S*/\S*", reason)  # and no reason
-    if not reason or (kind in _NUMBERS and is_path):
-        reason = os.strerror(number) if kind in _NUMBERS else type(error).__name__
-    return kind(number, reason, url)
+        return plain.strerror  # without the path that is not the URL
+    return " ".join(str(error.args[0] if error.args else error).split())
 
 
 def _kind_of(error: Exception) -> type[OSError]:

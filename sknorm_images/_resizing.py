@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resizing
@@ -148,23 +149,7 @@ def _height_width(size: Any) -> tuple[int, int]:
 def _as_images(X: Any) -> LazyImages:
     if isinstance(X, LazyImages):
         return X
-    if isinstance(X, np.ndarray) and X.dtype != object:
-        if X.ndim != 4:
-            raise ValueError(
-                f"X is of shape {X.shape}, and images are (n, height, width, channels). Add "
-                "the missing axis: X[np.newaxis] for one image, X[..., np.newaxis] for one "
-                "channel."
-            )
-    elif not isinstance(X, list | tuple | np.ndarray) or not all(
-        isinstance(image, np.ndarray) for image in X
-    ):
-        raise TypeError(
-            f"X is a {type(X).__name__} that holds no images. Pass LazyImages, as JpegLoader "
-            "makes them from paths, or arrays of shape (height, width, channels)."
-        )
-    images = list(X)
-    if not images and np.ndim(X) != 4:
-        raise ValueError("X is empty, so its number of channels is unknown. Check X.")
+    images = _arrays_in(X)
     for i, image in enumerate(images):
         if image.ndim != 3 or not image.size or image.dtype != np.uint8:
             raise ValueError(
@@ -173,10 +158,32 @@ def _as_images(X: Any) -> LazyImages:
                 "to 255. Convert floats with np.rint(X).astype(np.uint8), times 255 if they "
                 "end at 1."
             )
-    if len({image.shape[-1] for image in images}) > 1:
-        counts = sorted({image.shape[-1] for image in images})
+    counts = sorted({image.shape[-1] for image in images})
+    if len(counts) > 1:
         raise ValueError(
             f"Images of X have {counts} channels, and one array takes one number of them. "
             "Convert them."
         )
-    return LazyImages(images, images[0].shape[-1] if images else X.shape[-1])
+    return LazyImages(images, counts[0] if counts else X.shape[-1])
+
+
+def _arrays_in(X: Any) -> list[NDArray[Any]]:
+    """List the arrays that a sequence holds, or that one array of images consists of."""
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        if X.ndim != 4:
+            raise ValueError(
+                f"X is of shape {X.shape}, and images are (n, height, width, channels). Add "
+                "the missing axis: X[np.newaxis] for one image, X[..., np.newaxis] for one "
+                "channel."
+            )
+        return list(X)
+    if not isinstance(X, list | tuple | np.ndarray) or not all(
+        isinstance(image, np.ndarray) for image in X
+    ):
+        raise TypeError(
+            f"X is a {type(X).__name__} that holds no images. Pass LazyImages, as JpegLoader "
+            "makes them from paths, or arrays of shape (height, width, channels)."
+        )
+    if not len(X):
+        raise ValueError("X is empty, so its number of channels is unknown. Check X.")
+    return list(X)
