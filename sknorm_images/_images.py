@@ -250,8 +250,9 @@ class LazyImages:
         ImageDecodeError, OSError
             If an image cannot be read and `on_error` is ``"raise"``: the first one.
         """
-        pixels, _, self._failures = read_array(self._recipe, self.dtype)
-        return pixels, self._failures
+        pixels, _, failures = read_array(self._recipe, self.dtype)
+        self._failures = failures
+        return pixels, failures
 
     def _describe(self) -> str:
         size = " x ".join(map(str, self.shape[1:])) or "differing sizes"

@@ -219,7 +219,8 @@ def _save_rows(
         ):
             pass
         return
-    _, images._failures = reduce_images(
+    _, failures = reduce_images(
         images._recipe, save, local=True, chunk_size=chunk_size, description="save"
     )
-    report(images._failures, len(images), stacklevel=5)
+    images._failures = failures
+    report(failures, len(images), stacklevel=5)

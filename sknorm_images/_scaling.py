@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,21 +13,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknorm_images._affine import Affine
-from sknorm_images._bulk_reading import read_array, read_each, reduce_images
+from sknorm_images._bulk_reading import read_array
 from sknorm_images._callbacks import follow_fit
-from sknorm_images._failures import Failures, report
+from sknorm_images._counting import Counted, count
+from sknorm_images._failures import report
 from sknorm_images._images import LazyImages
 from sknorm_images._parallel import map_rows
 from sknorm_images._parameters import FloatArray, check_choice
-from sknorm_images._recipes import Picture, Recipe
-from sknorm_images._sample_weights import Weights, check_weights, rows_of
-from sknorm_images._statistics import (
-    Statistics,
-    plus,
-    statistics_of,
-    statistics_of_picture,
-    statistics_of_present,
-)
+from sknorm_images._sample_weights import Weights, check_weights
+from sknorm_images._statistics import Statistics, statistics_of
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._transformer import ImageTransformer, committed, snapshot
 
@@ -133,10 +127,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         if not isinstance(X, LazyImages):
             return fitted._transform_array(X)
         affine = fitted._affine(X.n_channels)
-        out, _, X._failures = read_array(
+        out, _, failures = read_array(
             X._recipe, fitted.dtype, lambda row, pixels: fitted._scale(affine, pixels, row)
         )
-        report(X._failures, len(X))
+        X._failures = failures
+        report(failures, len(X))
         return out
 
     def fit_transform(
@@ -314,7 +309,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         *,
         partial: bool = False,
         keep_pixels: bool = False,
-    ) -> _Counted | None:
+    ) -> Counted | None:
         """Fit, and tell what was counted; None where nothing is learned."""
         self._check_parameters()
         X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
@@ -326,9 +321,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             return None
         self._check_learnable(X, weights, partial=partial)
 
-        def learn(advance: Callable[[int], None]) -> _Counted:
-            count = _count_lazily if isinstance(X, LazyImages) else _count
-            counted = count(X, weights, advance, keep_pixels)
+        def learn(advance: Callable[[int], None]) -> Counted:
+            counted = count(X, weights, advance, keep_pixels=keep_pixels)
             if counted.statistics is None:
                 report(counted.failures, len(X))
                 raise ValueError(
@@ -397,65 +391,3 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 def nonzero(spread: FloatArray) -> FloatArray:
     """Replace a spread of about zero by 1, as scikit-learn does for constant features."""
     return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)
-
-
-class _Counted(NamedTuple):
-    """What a fit made of X."""
-
-    statistics: Statistics | None  # None where no image has a weight and can be read
-    failures: Failures
-    pixels: NDArray[Any] | None  # all of X, where that is in memory
-
-
-def _count(
-    X: Array, weights: Weights, advance: Callable[[int], None], keep_pixels: bool
-) -> _Counted:
-    """Count an array."""
-    total: Statistics | None = None
-    for rows, part in map_rows(
-        X, lambda rows: statistics_of_present(X[rows], rows_of(weights, rows))
-    ):
-        total = plus(total, part)
-        advance(rows.stop - rows.start)
-    return _Counted(total, {}, X if isinstance(X, np.ndarray) else None)
-
-
-def _count_lazily(
-    X: LazyImages, weights: Weights, advance: Callable[[int], None], keep_pixels: bool
-) -> _Counted:
-    """Count images that are read, and keep none unless they are asked for."""
-    pixels: NDArray[Any] | None = None
-    if keep_pixels:
-        pixels, statistics, X._failures = read_array(
-            X._recipe,
-            X.dtype,
-            summarise=lambda chunk, rows, failures: statistics_of_present(
-                chunk, rows_of(weights, rows), failures
-            ),
-            advance=advance,
-        )
-    else:
-        statistics, X._failures = reduce_images(
-            X._recipe,
-            _count_one_by_one,
-            () if weights is None else (weights,),
-            description="fit",
-            advance=advance,
-        )
-    return _Counted(statistics, X._failures, pixels)
-
-
-def _count_one_by_one(
-    images: Recipe, rows: slice, weights: Weights = None
-) -> tuple[Failures, Statistics | None]:
-    """Count images as they are decoded: no more than one is in memory."""
-    total: Statistics | None = None
-
-    def count(i: int, picture: Picture) -> None:
-        nonlocal total
-        weight = None if weights is None else weights[i]
-        if weight != 0:
-            total = plus(total, statistics_of_picture(picture, weight))
-
-    failures = read_each(images, count)
-    return failures, total

@@ -44,6 +44,7 @@ LAYERS = [
     "_sources",
     "_transformer",
     "_stored",
+    "_counting",
     "_loading",
     "_resizing",
     "_scaling",
