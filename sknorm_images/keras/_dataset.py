@@ -544,7 +544,7 @@ def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
         images = StoredImages(images)
     for step in steps[:n_lazy]:
         images = step.transform(images)
-    if np.ndim(images) == 0:
+    if not images.shape:
         raise TypeError(
             f"X is a {type(X).__name__}, which holds no images. Pass paths, bytes, "
             "LazyImages or an array."
