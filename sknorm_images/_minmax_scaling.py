@@ -117,6 +117,10 @@ class ChannelMinMaxScaler(ChannelScaler):
         return not self.per_image and self.data_range is None
 
     @property
+    def _constants(self) -> list[ArrayLike]:
+        return [] if self.data_range is None else list(self.data_range)
+
+    @property
     def _robust(self) -> bool:
         return tuple(self.quantile_range) != _WHOLE_RANGE
 

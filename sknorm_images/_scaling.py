@@ -223,6 +223,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _learns(self) -> bool:
         """Whether anything is learned in `fit`, as far as the parameters say."""
 
+    @property
+    @abstractmethod
+    def _constants(self) -> list[ArrayLike]:
+        """Parameters given in place of what `fit` learns: a number, or one a channel."""
+
     @abstractmethod
     def _attributes(
         self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None

@@ -107,6 +107,10 @@ class ChannelStandardScaler(ChannelScaler):
             (self.with_mean and self.mean is None) or (self.with_std and self.std is None)
         )
 
+    @property
+    def _constants(self) -> list[ArrayLike]:
+        return [value for value in (self.mean, self.std) if value is not None]
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_choice("with_mean", self.with_mean, (True, False))

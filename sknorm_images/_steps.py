@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import Failures
 from sknorm_images._images import LazyImages
 from sknorm_images._loading import JpegLoader
@@ -56,7 +58,9 @@ def describe_images(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     return X, steps
 
 
-def transform_images(steps: Sequence[Any], images: Any) -> tuple[Any, Failures]:
+def transform_images(
+    steps: Sequence[Any], images: Any, rows: Sequence[int] | NDArray[np.intp] | None = None
+) -> tuple[Any, Failures]:
     """Do with images what a pipeline does, and tell which are blank rather than warn.
 
     Parameters
@@ -65,20 +69,41 @@ def transform_images(steps: Sequence[Any], images: Any) -> tuple[Any, Failures]:
         As `describe_images` lists them.
     images : LazyImages or array-like
         Some of the images.
+    rows : sequence of int or None, default=None
+        Their positions in X, for errors to name; None means that these are all images.
 
     Returns
     -------
     X : array-like
         What the pipeline gives. It may hold blank images alone.
     failures : dict of int to Exception
-        The images that a loader with ``on_error="blank"`` cannot read.
+        By position in `images`, those that a loader with ``on_error="blank"`` cannot read.
+
+    Raises
+    ------
+    ImageDecodeError, OSError
+        If an image cannot be read, unless the loader has ``on_error="blank"``.
     """
-    X: Any = images
     failures: Failures = {}
-    if isinstance(images, LazyImages) and images.on_error == "blank":
-        X, failures = images.read()
-    for i, step in enumerate(steps):
-        X = step.transform(X)
-        if not i and failures and isinstance(step, ChannelScaler):
-            X[list(failures)] = 0  # as a scaler does with LazyImages
-    return X if steps else np.asarray(X), failures
+    try:
+        if isinstance(images, LazyImages) and images.on_error == "blank":
+            images, failures = images.read()
+        X: Any = images
+        for step in steps:
+            scales_images = X is images and isinstance(step, ChannelScaler)
+            X = step.transform(X)
+            if failures and scales_images:
+                X[list(failures)] = 0  # as a scaler does with LazyImages
+    except ImageDecodeError as error:
+        _locate(error, rows)
+        raise
+    for failure in failures.values():
+        _locate(failure, rows)
+    return np.asarray(X) if isinstance(X, LazyImages) else X, failures
+
+
+def _locate(error: Exception, rows: Sequence[int] | NDArray[np.intp] | None) -> None:
+    """Let an error that names a position among some images name that in X."""
+    if rows is None or not isinstance(error, ImageDecodeError) or error.position is None:
+        return
+    error.position = int(rows[error.position])

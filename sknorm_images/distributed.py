@@ -23,22 +23,11 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sknorm_images import (
-    ChannelMinMaxScaler,
-    ChannelStandardScaler,
-    ImageDecodeError,
-    ImageDecodeWarning,
-    ImageFlattener,
-    JpegLoader,
-    LazyImages,
-    Resizer,
-)
+from sknorm_images import ImageDecodeWarning, JpegLoader, LazyImages, Resizer
 from sknorm_images._parameters import check_number
-from sknorm_images._steps import flat_steps
+from sknorm_images._steps import describe_images, flat_steps, transform_images
 
 __all__ = ["to_dask_array"]
-
-_READERS = (ChannelStandardScaler, ChannelMinMaxScaler, ImageFlattener)  # of LazyImages
 
 
 def to_dask_array(
@@ -106,21 +95,23 @@ def to_dask_array(
     >>> array[500:502].compute().shape  # decodes one block
     (2, 32, 48, 3)
     """
-    loader, steps = _checked(pipeline)
-    images = loader.transform(X).configured()
+    _check_pipeline(pipeline)
+    images, steps = describe_images(pipeline, X)
     if not len(images):
         raise ValueError("X is empty, so there is nothing to transform. Check X.")
     sizes = _sizes(chunks, len(images))
-    example = _example(loader, steps)
+    example = _example(pipeline)
+    images = images.configured()
     blocks = np.empty(len(sizes), object)
     for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes, strict=True)):
-        blocks[i] = _Block(stop - size, images[stop - size : stop])
+        rows = range(stop - size, stop)
+        blocks[i] = _Block(rows, images[rows.start : rows.stop])
     # One block of images is one element, and dask cuts up an array at once: so each task
     # carries its own paths, and no more. The steps are a task by themselves.
     array: da.Array = da.map_blocks(
         _transform,
         da.from_array(blocks, chunks=1, name=False),
-        delayed(steps, traverse=False),
+        delayed(deepcopy(steps), traverse=False),
         chunks=(sizes, *((length,) for length in example.shape[1:])),
         new_axis=list(range(1, example.ndim)),
         meta=example[:0],
@@ -130,56 +121,22 @@ def to_dask_array(
 
 @dataclass(frozen=True)
 class _Block:
-    start: int  # position in X of the first image
+    rows: range  # the positions of the images in X
     images: LazyImages
 
 
 def _transform(blocks: NDArray[np.object_], steps: list[Any]) -> NDArray[Any]:
-    """Compute one block; `blocks` holds just that."""
+    """Compute one block, in this thread; `blocks` holds just that."""
     block: _Block = blocks[0]
-    try:
-        pixels, failures = _apply(steps, block.images)
-    except ImageDecodeError as error:
-        _locate(error, block.start)
-        raise
-    if failures:
-        for failure in failures.values():
-            _locate(failure, block.start)
-        found = {block.start + i: error for i, error in failures.items()}
-        warnings.warn(ImageDecodeWarning(found, len(block.images)), stacklevel=1)
-    return pixels
-
-
-def _apply(steps: list[Any], images: LazyImages) -> tuple[NDArray[Any], dict[int, Exception]]:
-    """Do what the pipeline does, in this thread; tell which images are blank."""
-    failures: dict[int, Exception] = {}
-    X: Any = images
     with parallel_config(backend="sequential"):
-        for step in steps:
-            if not (_is_blank(X) and isinstance(step, _READERS)):
-                X = step.transform(X)
-                continue
-            # A block may hold blank images alone, and transform refuses that.
-            pixels, failures = X.read()
-            X = step.transform(pixels)
-            X[list(failures)] = 0
-        if _is_blank(X):
-            X, failures = X.read()
-        return np.asarray(X), failures
+        X, failures = transform_images(steps, block.images, block.rows)
+    if failures:
+        found = {block.rows[i]: error for i, error in failures.items()}
+        warnings.warn(ImageDecodeWarning(found, len(block.rows)), stacklevel=1)
+    return np.asarray(X)
 
 
-def _is_blank(X: Any) -> bool:
-    return isinstance(X, LazyImages) and X.on_error == "blank"
-
-
-def _locate(error: Exception, start: int) -> None:
-    """Make the position in a block that an error names one in X."""
-    if isinstance(error, ImageDecodeError) and error.position is not None:
-        error.position += start
-
-
-def _checked(pipeline: Any) -> tuple[JpegLoader, list[Any]]:
-    """Take a pipeline apart: a loader, and copies of the steps behind it."""
+def _check_pipeline(pipeline: Any) -> None:
     if not isinstance(pipeline, Pipeline):
         raise TypeError(
             f"pipeline is a {type(pipeline).__name__}, and files need a Pipeline that begins "
@@ -197,24 +154,22 @@ def _checked(pipeline: Any) -> tuple[JpegLoader, list[Any]]:
             "transform. Pass the steps before it, such as pipeline[:-1]."
         )
     check_is_fitted(pipeline)
-    return loader, deepcopy(flat_steps(pipeline)[1:])
 
 
-def _example(loader: JpegLoader, steps: list[Any]) -> NDArray[Any]:
+def _example(pipeline: Pipeline) -> NDArray[Any]:
     """Transform two small images of differing sizes, to learn shape and dtype."""
     shapes = (8, 12, 3), (12, 8, 3)
-    images = loader.transform([np.zeros(shape, np.uint8) for shape in shapes]).configured()
+    images, steps = describe_images(pipeline, [np.zeros(shape, np.uint8) for shape in shapes])
     try:
-        example, _ = _apply(steps, images)
+        return _transform(np.array([_Block(range(2), images.configured())], object), steps)
     except ValueError as error:
-        if not any(isinstance(step, Resizer) for step in steps):
+        if not any(isinstance(step, Resizer) for step in flat_steps(pipeline)):
             raise ValueError(
                 "pipeline has no Resizer after its JpegLoader, so images of differing sizes "
                 "have no common shape. Add one, as make_image_pipeline does."
             ) from error
         error.add_note("Images 0 and 1 stand for those of X here, to learn their shape.")
         raise
-    return example
 
 
 def _sizes(chunks: int | tuple[int, ...] | list[int], n_images: int) -> tuple[int, ...]:

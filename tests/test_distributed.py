@@ -29,6 +29,7 @@ from sknorm_images import (
     Resizer,
     make_image_pipeline,
 )
+from tests.another_scaler import ChannelMaxScaler
 from tests.noted_paths import noted, readings
 
 dask = pytest.importorskip("dask")
@@ -56,6 +57,7 @@ PIPELINES = {
     "scaled later": make_pipeline(
         JpegLoader(), Resizer(16), FunctionTransformer(), ChannelStandardScaler()
     ),
+    "another scaler": make_pipeline(JpegLoader(), Resizer(16), ChannelMaxScaler()),
     "nested": make_pipeline(JpegLoader(), make_pipeline(Resizer(16), ChannelMinMaxScaler())),
 }
 each_pipeline = pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES.keys())

@@ -71,6 +71,9 @@ KERAS = [
     "keras._look_ahead",
     "keras._targets",
     "keras._augmentation",
+    "keras._class_balance",
+    "keras._batches",
+    "keras._refusals",
     "keras._dataset",
     "keras._normalization",
     "keras.__init__",
@@ -178,8 +181,8 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
     [
         (
             "keras",
-            {"keras._augmentation", "keras._dataset", "keras._normalization"}
-            | {"keras.__init__", "demo"},
+            {"keras._augmentation", "keras._batches", "keras._dataset"}
+            | {"keras._normalization", "keras._refusals", "keras.__init__", "demo"},
         ),
         ("cykooz_resizer", {"_simd"}),
         ("zarr", {"_zarr_stores"}),

@@ -40,7 +40,10 @@ def _takes(function: Callable[..., Any], n_arguments: int) -> bool:
 
 
 def augmented(
-    augment: Augment, x: NDArray[Any], y: Any, generator: np.random.Generator
+    augment: Augment,
+    x: NDArray[Any],
+    y: Any,
+    new_generator: Callable[[], np.random.Generator],
 ) -> tuple[NDArray[Any], Any]:
     """Call `augment` on one batch, and check what it returns.
 
@@ -52,8 +55,8 @@ def augmented(
         Images.
     y : ndarray, dict of str to ndarray, or None
         Targets.
-    generator : numpy.random.Generator
-        Passed on if `augment` requires three arguments.
+    new_generator : callable
+        Makes the random generator that is passed if `augment` requires three arguments.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def augmented(
     ValueError
         If it returned another number of images or targets.
     """
-    result = augment(x, y) if _takes(augment, 2) else augment(x, y, generator)
+    result = augment(x, y) if _takes(augment, 2) else augment(x, y, new_generator())
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise TypeError(
             f"augment returned {type(result).__name__}, and a batch is images and targets. "

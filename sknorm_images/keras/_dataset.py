@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 import secrets
 import warnings
-from typing import Any, NamedTuple, TypeAlias
+from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 from joblib import cpu_count, effective_n_jobs, parallel_config
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import make_pipeline
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import check_is_fitted
 
-from sknorm_images import (
-    ImageDecodeError,
-    ImageDecodeWarning,
-    JpegLoader,
-    LazyImages,
-    Resizer,
-)
+from sknorm_images import ImageDecodeWarning, LazyImages
 from sknorm_images._parameters import check_choice, check_n_jobs, check_number
-from sknorm_images._sample_weights import check_weights
-from sknorm_images._steps import flat_steps
-from sknorm_images._stored import StoredImages, is_stored_in_chunks
-from sknorm_images.keras._augmentation import Augment, augmented, check_augment
+from sknorm_images.keras._augmentation import Augment, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
+from sknorm_images.keras._batches import Batch, Batches, describe_samples
+from sknorm_images.keras._class_balance import classes_to_draw_evenly, loss_weights
 from sknorm_images.keras._look_ahead import LookAhead
-from sknorm_images.keras._targets import class_numbers, encode_targets
-
-Failures: TypeAlias = dict[int, ImageDecodeError | OSError]
+from sknorm_images.keras._refusals import read_only, refuse_option, refuse_to_predict
+from sknorm_images.keras._targets import encode_targets
 
 _BYTES_AHEAD = 2**30  # what batches made ahead may take, however many cores there are
 _BATCHES_AHEAD = 2  # for each thread: the one it makes, and one that waits
-
-
-class _Batch(NamedTuple):
-    parts: Any
-    failures: Failures
-
-    @property
-    def n_bytes(self) -> int:
-        arrays = [part for part in keras.tree.flatten(self.parts) if part is not None]
-        return sum(int(array.nbytes) for array in arrays)
 
 
 class PipelineDataset(keras.utils.PyDataset):
@@ -183,14 +162,8 @@ class PipelineDataset(keras.utils.PyDataset):
         **keras_options: Any,
     ) -> None:
         for name in keras_options:
-            raise TypeError(_refusal(name))
+            refuse_option(name)
         super().__init__()
-        check_is_fitted(pipeline)
-        if not hasattr(pipeline, "transform"):
-            raise TypeError(
-                f"pipeline is a {type(pipeline).__name__} that does not transform. Pass the "
-                "steps before the last one, such as pipeline[:-1]."
-            )
         check_number("batch_size", batch_size, low=1, integral=True)
         for name, value in (
             ("shuffle", shuffle),
@@ -202,31 +175,32 @@ class PipelineDataset(keras.utils.PyDataset):
             check_number("seed", seed, low=0, integral=True)
         check_n_jobs(n_jobs)
         check_augment(augment)
-        self._images, self._transformer = _split(pipeline, X)
-        n_samples = self._images.shape[0]
-        if not n_samples:
-            raise ValueError("X is empty, so there is nothing to make batches of. Check X.")
-        self._targets = encode_targets(y, label_mode, classes, n_samples)
-        self._weights = _weights(sample_weight, y, n_samples)
-        if self._weights is not None and not self._targets.are_there:
+        images, steps = describe_samples(pipeline, X)
+        n_samples = images.shape[0]
+        targets = encode_targets(y, label_mode, classes, n_samples)
+        weights = loss_weights(sample_weight, y, n_samples)
+        if weights is not None and not targets.are_there:
             raise ValueError(
                 "sample_weight weighs the loss of targets, and there are none. Pass y and a "
                 "label_mode, or leave sample_weight out."
             )
+        drawn_evenly = None
+        if oversample:
+            drawn_evenly = classes_to_draw_evenly(y, n_samples, shuffle, sample_weight)
+        self._batches = Batches(images, steps, targets, weights, augment)
         self._order = BatchOrder(
             n_samples,
             int(batch_size),
             bool(shuffle),
             secrets.randbits(64) if seed is None else int(seed),
             bool(drop_remainder),
-            _classes_to_even_out(y, n_samples, shuffle, sample_weight) if oversample else None,
+            drawn_evenly,
         )
         if not len(self):
             raise ValueError(
                 f"batch_size={batch_size} is more than the {n_samples} images of X, and "
                 "drop_remainder=True leaves no batch. Pass a smaller batch_size."
             )
-        self._augment = augment
         self._n_threads: int = min(effective_n_jobs(n_jobs), cpu_count())
         self._batch_bytes = 0
         self._look_ahead = self._new_look_ahead()
@@ -270,11 +244,8 @@ class PipelineDataset(keras.utils.PyDataset):
     def on_epoch_begin(self) -> None:
         """Look ahead anew, and refuse to predict in an order that nobody could undo."""
         self._in_order = True
-        if self._order.shuffle and _is_predicting():
-            raise ValueError(
-                "The dataset has shuffle=True, so its predictions would be in another order "
-                "than X. Make one for predict, with shuffle=False."
-            )
+        if self._order.shuffle:
+            refuse_to_predict()
 
     def on_epoch_end(self) -> None:
         """Take the order of the next epoch, if this one was served in full.
@@ -346,17 +317,18 @@ class PipelineDataset(keras.utils.PyDataset):
             If X holds no files.
         """
         rows = self.rows(batch_index, epoch)
-        if not isinstance(self._images, LazyImages):
+        images = self._batches.images
+        if not isinstance(images, LazyImages):
             raise TypeError(
-                f"X is a {type(self._images).__name__}, whose images have no file names. Call "
+                f"X is a {type(images).__name__}, whose images have no file names. Call "
                 "rows(batch_index) for their positions."
             )
-        return self._images[rows].filenames
+        return images[rows].filenames
 
     @property
     def classes_(self) -> NDArray[Any] | None:
         """Labels in the order of their numbers; None where labels pass through."""
-        return self._targets.classes
+        return self._batches.targets.classes
 
     @property
     def batch_size(self) -> int:
@@ -378,11 +350,9 @@ class PipelineDataset(keras.utils.PyDataset):
         check_number("epoch", epoch, low=0, integral=True)
         self._begin(int(epoch))
 
-    workers = property(lambda self: 1, lambda self, _: _refuse("workers"))
-    use_multiprocessing = property(
-        lambda self: False, lambda self, _: _refuse("use_multiprocessing")
-    )
-    max_queue_size = property(lambda self: 1, lambda self, _: _refuse("max_queue_size"))
+    workers = read_only("workers")
+    use_multiprocessing = read_only("use_multiprocessing")
+    max_queue_size = read_only("max_queue_size")
 
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self) | {"_failures": dict(self._failures)}  # other threads add to it
@@ -393,7 +363,7 @@ class PipelineDataset(keras.utils.PyDataset):
         self.__dict__.update(state)
         self._look_ahead = self._new_look_ahead()
 
-    def _new_look_ahead(self) -> LookAhead[_Batch]:
+    def _new_look_ahead(self) -> LookAhead[Batch]:
         return LookAhead(self._make_batch, len(self), self._n_threads)
 
     def _n_ahead(self) -> int:
@@ -408,7 +378,7 @@ class PipelineDataset(keras.utils.PyDataset):
         self._previous = -1
         self._in_order = True
         self._served = np.zeros(len(self), bool)
-        self._failures: Failures = {}
+        self._failures: dict[int, Exception] = {}
         self._look_ahead.forget()
 
     def _check_index(self, index: int) -> None:
@@ -418,139 +388,6 @@ class PipelineDataset(keras.utils.PyDataset):
                 f"{len(self) - 1}."
             )
 
-    def _make_batch(self, index: int) -> _Batch:
+    def _make_batch(self, index: int) -> Batch:
         rows = self._samples[self._order.rows(index)]
-        try:
-            x, blanks = self._transform(rows)
-        except ImageDecodeError as unreadable:
-            _locate(unreadable, rows)
-            raise
-        weights = None if self._weights is None else self._weights[rows]
-        if blanks is not None:
-            weights = np.ones(len(x), np.float32) if weights is None else weights
-            weights[list(blanks)] = 0
-        y = self._targets.of(rows, x)
-        if self._augment is not None:
-            generator = self._order.augmenter(self._epoch, index)
-            x, y = augmented(self._augment, x, x.copy() if y is x else y, generator)
-        if blanks:  # a weight of 0 does not make up for what augment may do to zeros
-            x = _zeroed(x, list(blanks))
-            y = _zeroed(y, list(blanks)) if self._targets.label_mode == "input" else y
-        failures = {int(rows[i]): error for i, error in (blanks or {}).items()}
-        for error in failures.values():
-            _locate(error, rows)
-        if not self._targets.are_there:
-            return _Batch(x, failures)
-        return _Batch((x, y) if weights is None else (x, y, weights), failures)
-
-    def _transform(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], Failures | None]:
-        images = self._images
-        images = images.iloc[rows] if hasattr(images, "iloc") else images[rows]
-        blanks = None
-        if isinstance(images, LazyImages) and images.on_error == "blank":
-            images, blanks = images.read()
-        if self._transformer is not None:
-            images = self._transformer.transform(images)
-        x = np.asarray(images)
-        return _zeroed(x, list(blanks)) if blanks else x, blanks
-
-
-def _refusal(name: str) -> str:
-    if name not in ("workers", "use_multiprocessing", "max_queue_size"):
-        return f"PipelineDataset() got an unexpected keyword argument {name!r}"
-    return (
-        f"{name} is for Keras' own workers, which on JAX serve some batches of the first pass "
-        "twice and others never, so they are not used. Pass n_jobs, the number of threads "
-        "that decode batches ahead."
-    )
-
-
-def _refuse(name: str) -> None:
-    raise AttributeError(_refusal(name))
-
-
-def _weights(
-    sample_weight: ArrayLike | str | None, y: Any, n_samples: int
-) -> NDArray[np.float32] | None:
-    if not isinstance(sample_weight, str):
-        weights = check_weights(sample_weight, n_samples)
-        return None if weights is None else weights.astype(np.float32)
-    check_choice("sample_weight", sample_weight, ("balanced",))
-    numbers = class_numbers(y, n_samples, "sample_weight='balanced'")
-    weights = compute_class_weight("balanced", classes=np.unique(numbers), y=numbers)
-    return np.asarray(weights[numbers], np.float32)
-
-
-def _classes_to_even_out(
-    y: Any, n_samples: int, shuffle: bool, sample_weight: object
-) -> NDArray[np.intp]:
-    if not shuffle:
-        raise ValueError(
-            "oversample=True draws images at random every epoch, and shuffle=False keeps "
-            "their order. Pass shuffle=True, or oversample=False."
-        )
-    if isinstance(sample_weight, str):
-        raise ValueError(
-            "oversample=True and sample_weight='balanced' both even out the classes, so small "
-            "ones would count twice. Pass one of them."
-        )
-    return class_numbers(y, n_samples, "oversample=True")
-
-
-def _zeroed(images: NDArray[Any], rows: list[int]) -> NDArray[Any]:
-    images = np.require(images, requirements="W")
-    images[rows] = 0
-    return images
-
-
-def _locate(error: Exception, rows: NDArray[np.intp]) -> None:
-    """Make the position in a batch that an error names one in X."""
-    if isinstance(error, ImageDecodeError) and error.position is not None:
-        error.position = int(rows[error.position])
-
-
-def _is_predicting() -> bool:
-    """Tell whether the call comes from ``model.predict``, which Keras does not let on.
-
-    A model with a `predict` of its own that does not call Keras' goes unnoticed.
-    """
-    predict, fit, evaluate = (
-        inspect.unwrap(method).__code__
-        for method in (keras.Model.predict, keras.Model.fit, keras.Model.evaluate)
-    )
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code not in (fit, evaluate):
-        if frame.f_code is predict:
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _split(pipeline: Any, X: Any) -> tuple[Any, Any]:
-    """Run the lazy first steps on all of X once, and keep the rest for the batches."""
-    steps = flat_steps(pipeline)
-    n_lazy = 0
-    while n_lazy < len(steps) and isinstance(steps[n_lazy], JpegLoader | Resizer):
-        n_lazy += 1
-    if any(
-        isinstance(step, JpegLoader) and step.on_error == "blank" for step in steps[n_lazy:]
-    ):
-        raise ValueError(
-            "The JpegLoader has on_error='blank', and another step comes before it, so nobody "
-            "can tell which images are blank and weigh nothing. Apply that step to X first."
-        )
-    images = X if hasattr(X, "shape") or n_lazy else np.asarray(X)
-    if not n_lazy and is_stored_in_chunks(images):
-        images = StoredImages(images)
-    for step in steps[:n_lazy]:
-        images = step.transform(images)
-    if np.ndim(images) == 0:
-        raise TypeError(
-            f"X is a {type(X).__name__}, which holds no images. Pass paths, bytes, "
-            "LazyImages or an array."
-        )
-    if isinstance(images, LazyImages):
-        images = images.configured()  # as the dataset says, and without a bar a batch
-    if not n_lazy:
-        return images, pipeline
-    return images, make_pipeline(*steps[n_lazy:]) if n_lazy < len(steps) else None
+        return self._batches.make(rows, partial(self._order.augmenter, self._epoch, index))

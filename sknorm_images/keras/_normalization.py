@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
+from sklearn.base import BaseEstimator
 
-from sknorm_images import ChannelMinMaxScaler, ChannelStandardScaler
+from sknorm_images import ChannelMinMaxScaler
+from sknorm_images._scaling import ChannelScaler
 
 
-def normalization_layer(scaler: Any) -> Any:  # to pyright, pipeline[-1] is a Pipeline
+def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
     """Make a Keras layer that does what a fitted scaler does.
 
     Put it in front of a model, feed the model ``PipelineDataset(pipeline[:-1], …)``, and
@@ -49,7 +49,7 @@ def normalization_layer(scaler: Any) -> Any:  # to pyright, pipeline[-1] is a Pi
     >>> bool(np.allclose(layer(photos), scaler.transform(photos), atol=1e-5))
     True
     """
-    if not isinstance(scaler, ChannelStandardScaler | ChannelMinMaxScaler):
+    if not isinstance(scaler, ChannelScaler):
         raise TypeError(
             f"scaler is a {type(scaler).__name__}, which has no layer of its own. Pass a "
             "ChannelStandardScaler or a ChannelMinMaxScaler, such as pipeline[-1]."
@@ -64,7 +64,7 @@ def normalization_layer(scaler: Any) -> Any:  # to pyright, pipeline[-1] is a Pi
             "Keras' image_data_format is 'channels_first', and the scaler's channels come "
             "last. Call keras.config.set_image_data_format('channels_last')."
         )
-    if isinstance(scaler, ChannelMinMaxScaler) and scaler.clip:
+    if getattr(scaler, "clip", False):
         raise ValueError(
             "clip=True cuts values off, and keras.layers.Rescaling does not. Fit a scaler "
             "with clip=False, or scale in the pipeline: PipelineDataset(pipeline, ...)."
@@ -84,12 +84,8 @@ def normalization_layer(scaler: Any) -> Any:  # to pyright, pipeline[-1] is a Pi
     )
 
 
-def _n_channels(scaler: ChannelStandardScaler | ChannelMinMaxScaler) -> int:
+def _n_channels(scaler: ChannelScaler) -> int:
     """Tell the channels seen in `fit`, or those of the constants: 1 if they are for all."""
     if hasattr(scaler, "n_features_in_"):
         return int(scaler.n_features_in_)
-    if isinstance(scaler, ChannelMinMaxScaler):
-        constants = [*(() if scaler.data_range is None else scaler.data_range)]
-    else:
-        constants = [value for value in (scaler.mean, scaler.std) if value is not None]
-    return max(map(np.size, constants), default=1)
+    return max(map(np.size, scaler._constants), default=1)

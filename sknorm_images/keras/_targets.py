@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sknorm_images._parameters import check_choice
 
-LABEL_MODES = ("auto", "int", "categorical", "binary", "input", None)
 _ENCODED = ("int", "categorical", "binary")
+LABEL_MODES = ("auto", *_ENCODED, "input", None)
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,14 @@ class Targets:
     classes: NDArray[Any] | None = None
 
     @property
+    def are_images(self) -> bool:
+        """Whether the targets are made of the images, and blank where those are."""
+        return self.label_mode == "input"
+
+    @property
     def are_there(self) -> bool:
         """Whether a batch has targets, beside its images."""
-        return self.values is not None or self.label_mode == "input"
+        return self.values is not None or self.are_images
 
     def of(self, rows: NDArray[np.intp], x: NDArray[Any]) -> Any:
         """Make the targets of one batch.
@@ -54,7 +59,7 @@ class Targets:
         ndarray, dict of str to ndarray, or None
             The targets.
         """
-        if self.label_mode == "input":
+        if self.are_images:
             return x
         if self.values is None:
             return None

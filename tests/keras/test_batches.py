@@ -217,6 +217,20 @@ def test_an_array_on_disk_is_read_batch_by_batch(n_jobs):
     assert {tuple(rows) for rows in on_disk.taken} == set(map(tuple, order))
 
 
+class InChunks(OnDisk):
+    """The same of a store that keeps rows in chunks, as that of zarr does."""
+
+    chunks = (5, 1, 1, 1)
+
+
+def test_an_array_in_chunks_is_read_image_by_image():
+    in_chunks = InChunks(row_numbers(40))
+    dataset = PipelineDataset(unchanged(), in_chunks, batch_size=4, shuffle=True, seed=0)
+    assert in_chunks.taken == []
+    dataset[0]
+    assert in_chunks.taken == dataset.rows(0).tolist()
+
+
 def test_a_memmap_goes_through_a_fitted_scaler(pixels, tmp_path):
     path = tmp_path / "pixels.npy"
     np.save(path, pixels)

@@ -156,6 +156,7 @@ def training(paths: list[str], y: list[int]) -> None:
     assert_type(len(dataset), int)
     np.asarray(dataset[0][0])
     normalization_layer(pipeline[-1])
+    normalization_layer("standard")  # pyright: ignore[reportArgumentType] - mypy sees Any
     PipelineDataset(pipeline, paths, label_mode=None, sample_weight="balanced")
     PipelineDataset(pipeline, paths, batch_size="all")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 

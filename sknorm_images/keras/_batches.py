@@ -1,0 +1,169 @@
+"""One batch: images as a pipeline makes them, with their targets and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sknorm_images import JpegLoader, LazyImages
+from sknorm_images._steps import describe_images, transform_images
+from sknorm_images._stored import StoredImages, is_stored_in_chunks
+from sknorm_images.keras._augmentation import Augment, augmented
+from sknorm_images.keras._targets import Targets
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What Keras is given, and the images that are blank in it, by position in X."""
+
+    parts: Any
+    failures: Mapping[int, Exception]
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory the batch takes."""
+        return sum(int(part.nbytes) for part in keras.tree.flatten(self.parts))
+
+
+@dataclass(frozen=True)
+class Batches:
+    """All that batches are made of.
+
+    Parameters
+    ----------
+    images : LazyImages or array-like of shape (n_samples, ...)
+        As `describe_samples` returns them.
+    steps : list of transformers
+        What is done to the images of a batch.
+    targets : Targets
+        The targets of all samples.
+    weights : ndarray of shape (n_samples,), dtype float32, or None
+        What the loss of each image counts.
+    augment : callable or None
+        As `check_augment` lets through.
+    """
+
+    images: Any
+    steps: list[Any]
+    targets: Targets
+    weights: NDArray[np.float32] | None
+    augment: Augment | None
+
+    def make(
+        self, rows: NDArray[np.intp], new_generator: Callable[[], np.random.Generator]
+    ) -> Batch:
+        """Make one batch.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (batch_size,), dtype intp
+            Positions of its samples.
+        new_generator : callable
+            Makes the random generator for `augment`, where that needs one.
+
+        Returns
+        -------
+        Batch
+            The images, (images, targets), or (images, targets, weights).
+
+        Raises
+        ------
+        ImageDecodeError, OSError
+            If an image cannot be read, unless the loader has ``on_error="blank"``.
+        """
+        images = self.images
+        images = images.iloc[rows] if hasattr(images, "iloc") else images[rows]
+        transformed, failures = transform_images(self.steps, images, rows)
+        blank = list(failures)
+        x = _zeroed(np.asarray(transformed), blank)
+        y = self.targets.of(rows, x)
+        if self.augment is not None:
+            y = x.copy() if y is x else y
+            x, y = augmented(self.augment, x, y, new_generator)
+            x = _zeroed(x, blank)  # a weight of 0 does not make up for what augment may do
+            y = _zeroed(y, blank) if self.targets.are_images else y
+        failed = {int(rows[i]): error for i, error in failures.items()}
+        if not self.targets.are_there:
+            return Batch(x, failed)
+        weights = self._weights_of(rows, blank)
+        return Batch((x, y) if weights is None else (x, y, weights), failed)
+
+    def _weights_of(
+        self, rows: NDArray[np.intp], blank: list[int]
+    ) -> NDArray[np.float32] | None:
+        if self.weights is not None:
+            weights = self.weights[rows]
+        elif isinstance(self.images, LazyImages) and self.images.on_error == "blank":
+            weights = np.ones(len(rows), np.float32)
+        else:
+            return None
+        weights[blank] = 0
+        return weights
+
+
+def describe_samples(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
+    """Run the steps that read no file on all of X, and leave the others for the batches.
+
+    Parameters
+    ----------
+    pipeline : Pipeline or transformer
+        What transforms X.
+    X : array-like of shape (n_samples, ...)
+        What it transforms.
+
+    Returns
+    -------
+    images : LazyImages or array-like of shape (n_samples, ...)
+        Read where they are indexed.
+    steps : list of transformers
+        The steps that are left.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the pipeline is not fitted.
+    TypeError
+        If it does not transform, or X holds no images.
+    ValueError
+        If X is empty, or blank images would go unnoticed.
+    """
+    check_is_fitted(pipeline)
+    if not hasattr(pipeline, "transform"):
+        raise TypeError(
+            f"pipeline is a {type(pipeline).__name__} that does not transform. Pass the "
+            "steps before the last one, such as pipeline[:-1]."
+        )
+    images, steps = describe_images(pipeline, X)
+    if any(isinstance(step, JpegLoader) and step.on_error == "blank" for step in steps):
+        raise ValueError(
+            "The JpegLoader has on_error='blank', and another step comes before it, so nobody "
+            "can tell which images are blank and weigh nothing. Apply that step to X first."
+        )
+    if isinstance(images, LazyImages):
+        images = images.configured()  # as the dataset says, and without a bar a batch
+    elif not hasattr(images, "shape"):
+        images = np.asarray(images)
+    elif is_stored_in_chunks(images):
+        images = StoredImages(images)
+    if not images.shape:
+        raise TypeError(
+            f"X is a {type(X).__name__}, which holds no images. Pass paths, bytes, "
+            "LazyImages or an array."
+        )
+    if not images.shape[0]:
+        raise ValueError("X is empty, so there is nothing to make batches of. Check X.")
+    return images, steps
+
+
+def _zeroed(images: NDArray[Any], rows: list[int]) -> NDArray[Any]:
+    if not rows:
+        return images
+    images = np.require(images, requirements="W")
+    images[rows] = 0
+    return images

@@ -1,0 +1,60 @@
+"""What Keras would do with a dataset, and no dataset of ordered batches can allow."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, NoReturn
+
+import keras
+
+_KERAS_WORKERS = {"workers": 1, "use_multiprocessing": False, "max_queue_size": 1}
+
+
+def refuse_option(name: str) -> NoReturn:
+    """Raise TypeError for an argument of Keras' own workers, or one that nobody knows."""
+    if name in _KERAS_WORKERS:
+        raise TypeError(_no_workers(name))
+    raise TypeError(f"PipelineDataset() got an unexpected keyword argument {name!r}")
+
+
+def read_only(name: str) -> property:
+    """Make an attribute of Keras' own workers, which says that there are none."""
+
+    def refuse(dataset: Any, value: object) -> NoReturn:
+        raise AttributeError(_no_workers(name))
+
+    return property(lambda dataset: _KERAS_WORKERS[name], refuse)
+
+
+def refuse_to_predict() -> None:
+    """Raise ValueError if it is ``model.predict`` that begins with a shuffled dataset."""
+    if _is_predicting():
+        raise ValueError(
+            "The dataset has shuffle=True, so its predictions would be in another order "
+            "than X. Make one for predict, with shuffle=False."
+        )
+
+
+def _no_workers(name: str) -> str:
+    return (
+        f"{name} is for Keras' own workers, which on JAX serve some batches of the first pass "
+        "twice and others never, so they are not used. Pass n_jobs, the number of threads "
+        "that decode batches ahead."
+    )
+
+
+def _is_predicting() -> bool:
+    """Tell whether the call comes from ``model.predict``, which Keras does not let on.
+
+    A model with a `predict` of its own that does not call Keras' goes unnoticed.
+    """
+    predict, fit, evaluate = (
+        inspect.unwrap(method).__code__
+        for method in (keras.Model.predict, keras.Model.fit, keras.Model.evaluate)
+    )
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code not in (fit, evaluate):
+        if frame.f_code is predict:
+            return True
+        frame = frame.f_back
+    return False
