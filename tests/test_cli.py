@@ -267,7 +267,7 @@ def test_fit_hands_every_option_to_its_step(folder, tmp_path, call):
         assert saved[step].get_params() == expected[step].get_params()
     levels = np.asarray(expected[:2].transform(load_image_folder(folder).filenames)).ravel()
     low, high = np.percentile(levels, (5, 95))
-    assert table_rows(finished.out)["grey"][1:3] == [low, high]
+    assert table_rows(finished.out)["grey"][:2] == [low, high]
 
 
 def test_fit_takes_the_fast_engine_too(folder, tmp_path, call):
