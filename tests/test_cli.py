@@ -351,7 +351,7 @@ def test_arguments_that_are_missing_or_unknown_are_refused(arguments, words, cal
 def test_without_a_command_it_says_which_there_are(call):
     finished = call()
     assert (finished.status, finished.err) == (0, "")
-    for command in ("fit", "transform", "check", "show", "report", "demo"):
+    for command in COMMANDS:
         assert re.search(rf"^│ {command} ", finished.out, re.M)
 
 
@@ -513,6 +513,25 @@ def test_images_left_blank_are_zeros_of_weight_0(with_broken, tmp_path, call, mo
         assert np.array_equal(saved["images"], expected)
         assert saved["sample_weight"].tolist() == [1, 0, 1, 1, 1, 1, 1, 1, 0, 0]
         assert not saved["images"][[1, 8, 9]].any()
+
+
+def test_images_of_which_none_can_be_read_are_refused(tmp_path, call):
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        (tmp_path / "photos" / f"{i}.jpg").write_bytes(b"nothing")
+    scaler = ChannelStandardScaler(mean=120, std=60)
+    joblib.dump(make_image_pipeline(8, scaler, on_error="blank"), tmp_path / "p")
+    output = tmp_path / "out.npz"
+    finished = call("transform", tmp_path / "photos", "-p", tmp_path / "p", "-o", output)
+    assert finished.status == 2
+    assert "none of the 3 images can be read. Check the" in finished.err.splitlines()[-1]
+    assert not output.exists()
+
+
+def test_a_pipeline_without_a_scaler_has_nothing_to_report(folder, tmp_path, call):
+    joblib.dump(make_image_pipeline(8)[:-1], tmp_path / "p")
+    finished = call("report", folder, "-p", tmp_path / "p", "-o", tmp_path / "out.html")
+    assert_refused(finished, "no statistics to report. Pass one that has")
 
 
 def test_steps_behind_the_scaler_are_done_too(with_broken, tmp_path, call):

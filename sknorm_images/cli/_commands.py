@@ -62,6 +62,7 @@ Force = Annotated[bool, _flag("Overwrite the output if it exists.", "--force")]
 Jobs = Annotated[int, _option("N", "Images decoded at once; -1: all cores.", "--jobs", "-j")]
 Pair = tuple[float, float]
 *_OTHERS, _LAST = INTERPOLATIONS
+_DTYPES = ("float16", "float32", "float64")
 
 
 def _print_version(wanted: bool) -> None:
@@ -145,7 +146,7 @@ def transform(
     output: Output,
     dtype: Annotated[
         str | None,
-        _option("float16|float32|float64", "Of the images; else what the pipeline gives."),
+        _choice(_DTYPES, "Of the images; else what the pipeline gives."),
     ] = None,
     jobs: Jobs = -1,
     force: Force = False,
@@ -155,7 +156,7 @@ def transform(
     It holds images, filenames, sample_weight (0 for images that a pipeline with
     on_error="blank" left blank, else 1) and, for a folder of classes, labels and class_names.
     """
-    if dtype not in (None, "float16", "float32", "float64"):
+    if dtype not in (None, *_DTYPES):
         raise ValueError(
             f"--dtype {dtype} cannot hold scaled values. Pass float16, float32 or float64."
         )
