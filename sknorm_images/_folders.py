@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
@@ -113,21 +113,22 @@ def load_image_folder(
             )
     endings = tuple(ending.lower() for ending in extensions)
     folder = list_folder(directory, endings)
-    if class_names is None and not folder.folders:
+    sub_folders = list(folder.folders)
+    if class_names is None and not sub_folders:
         if not folder.files:
             raise ValueError(_empty(folder.path, endings))
-        return _answer([folder.join(name) for name in folder.files], None, None, return_X_y)
+        return _answer(list(folder.files.values()), None, None, return_X_y)
     if folder.files and class_names is None:
         raise ValueError(
-            f"{folder.path!r} holds image files, such as {folder.files[0]!r}, beside the "
-            f"sub-folders {folder.folders}, so their class is unknown. Move them into a "
+            f"{folder.path!r} holds image files, such as {next(iter(folder.files))!r}, beside "
+            f"the sub-folders {sub_folders}, so their class is unknown. Move them into a "
             "sub-folder."
         )
-    names = folder.folders if class_names is None else list(class_names)
-    if missing := [name for name in names if name not in folder.folders]:
+    names = sub_folders if class_names is None else list(class_names)
+    if missing := [name for name in names if name not in sub_folders]:
         raise ValueError(
             f"class_names has {missing}, and {folder.path!r} holds the sub-folders "
-            f"{folder.folders}. Pass names of sub-folders."
+            f"{sub_folders}. Pass names of sub-folders."
         )
     if not names or len(set(names)) < len(names):
         raise ValueError(f"class_names={names} is empty or repeats a name. Pass each once.")
@@ -136,7 +137,7 @@ def load_image_folder(
     for number, name in enumerate(names):
         found = folder.files_below(name)
         if not found:
-            raise ValueError(_empty(folder.join(name), endings))
+            raise ValueError(_empty(folder.folders[name], endings))
         filenames += found
         target += [number] * len(found)
     return _answer(filenames, np.array(target, np.int64), names, return_X_y)
@@ -146,14 +147,13 @@ class Folder(NamedTuple):
     """What a folder holds, at a path or at a URL, without what is hidden; all is sorted."""
 
     path: str
-    files: list[str]  # names of its image files
-    folders: list[str]  # names of its sub-folders
-    join: Callable[[str], str]  # a name to a path
+    files: dict[str, str]  # its image files: paths by name
+    folders: dict[str, str]  # its sub-folders: paths by name
     files_below: Callable[[str], list[str]]  # a sub-folder to the image files at any depth
 
     def all_files(self) -> list[str]:
         """List the image files in the folder at any depth, as sorted paths are."""
-        here = [(name, [self.join(name)]) for name in self.files]
+        here = [(name, [path]) for name, path in self.files.items()]
         here += [(name, self.files_below(name)) for name in self.folders]
         return [path for _, paths in sorted(here) for path in paths]
 
@@ -193,54 +193,48 @@ def list_folder(
 
 
 def _list_local(root: Path, endings: tuple[str, ...]) -> Folder:
-    entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    files = [entry.name for entry in entries if not entry.is_dir()]
+    entries = sorted(entry for entry in root.iterdir() if not _is_hidden(entry.name))
+    folders = {entry.name: str(entry) for entry in entries if entry.is_dir()}
+    files = {
+        entry.name: str(entry)
+        for entry in entries
+        if entry.name not in folders and _is_image(entry.name, endings)
+    }
 
     def files_below(name: str) -> list[str]:
         found: list[Path] = []
         for parent, subfolders, names in os.walk(root / name, onerror=_raise):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            found += [Path(parent, name) for name in _images_among(names, endings)]
+            subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
+            found += [Path(parent, name) for name in names if _is_image(name, endings)]
         return [str(path) for path in sorted(found)]
 
-    return Folder(
-        str(root),
-        _images_among(files, endings),
-        folders,
-        lambda name: str(root / name),
-        files_below,
-    )
+    return Folder(str(root), files, folders, files_below)
 
 
 def _list_remote(url: str, endings: tuple[str, ...]) -> Folder:
     files: dict[str, str] = {}
     below: dict[str, list[str]] = {}
-    for parts, is_folder, name in sorted(list_url(url)):
-        if parts[0].startswith("."):
+    for parts, is_folder, path in sorted(list_url(url)):
+        if _is_hidden(parts[0]):
             continue
         if is_folder or len(parts) > 1:  # a class may hold nothing but hidden files
             below.setdefault(parts[0], [])
-        is_hidden = any(part.startswith(".") for part in parts)
-        if is_folder or is_hidden or not _images_among(parts[-1:], endings):
+        if is_folder or any(map(_is_hidden, parts)) or not _is_image(parts[-1], endings):
             continue
         if len(parts) == 1:
-            files[parts[0]] = name
+            files[parts[0]] = path
         else:
-            below[parts[0]].append(name)
-    return Folder(
-        url,
-        list(files),
-        list(below),
-        lambda name: files.get(name) or join_url(url, name),
-        below.__getitem__,
-    )
+            below[parts[0]].append(path)
+    folders = {name: join_url(url, name) for name in below}
+    return Folder(url, files, folders, below.__getitem__)
 
 
-def _images_among(names: Iterable[str], endings: tuple[str, ...]) -> list[str]:
-    return [
-        name for name in names if not name.startswith(".") and name.lower().endswith(endings)
-    ]
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _is_image(name: str, endings: tuple[str, ...]) -> bool:
+    return name.lower().endswith(endings) and not _is_hidden(name)
 
 
 def _raise(error: OSError) -> None:

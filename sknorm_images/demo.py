@@ -19,6 +19,7 @@ from sklearn.datasets import load_sample_images
 from sklearn.model_selection import train_test_split
 
 from sknorm_images import load_image_folder, make_image_pipeline
+from sknorm_images._channels import channel_names
 
 _FILES_PER_CLASS = 150
 _FEWEST_FILES = 4
@@ -83,8 +84,8 @@ def _train_and_compare(photos: Any, workspace: Path) -> int:
     seconds = time.perf_counter() - start
     scaler = pipeline[-1]
     print(f"fitted on {scaler.n_samples_seen_} training files in {seconds:.2f} s")
-    colors = ("red", "green", "blue")
-    for name, mean, std in zip(colors, scaler.mean_, scaler.scale_, strict=True):
+    channels = channel_names(scaler.n_features_in_)
+    for name, mean, std in zip(channels, scaler.mean_, scaler.scale_, strict=True):
         print(f"  {name:5}  mean {mean:7.3f}  std {std:7.3f}  (grey levels)")
 
     import keras
@@ -138,13 +139,8 @@ def predict_files(workspace: Path, files: list[str]) -> NDArray[np.float32]:
     return np.asarray(model.predict(pipeline.transform(files), verbose=0))
 
 
-def choose_backend() -> str:
-    """Name the Keras backend: what ``KERAS_BACKEND`` says, else the first one installed.
-
-    Returns
-    -------
-    str
-        The name, which is now in ``KERAS_BACKEND`` for this process and its children.
+def choose_backend() -> None:
+    """Set ``KERAS_BACKEND``, also for child processes: to the first one installed, if unset.
 
     Raises
     ------
@@ -163,7 +159,6 @@ def choose_backend() -> str:
             f"KERAS_BACKEND={backend} is not installed, unlike {', '.join(installed)}. "
             f"Install it, or set KERAS_BACKEND={installed[0]}."
         )
-    return backend
 
 
 def make_photo_folder(folder: Path) -> None:

@@ -166,13 +166,13 @@ def test_the_first_backend_installed_is_chosen(missing, chosen, monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND")
     for name in missing:
         monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
-    assert choose_backend() == chosen
+    choose_backend()
     assert os.environ["KERAS_BACKEND"] == chosen
 
 
 def test_the_environment_variable_goes_first(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    assert choose_backend() == "tensorflow"
+    choose_backend()
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
 
 
@@ -202,14 +202,11 @@ def fails(
     return status, line
 
 
-def test_a_missing_folder_is_one_line_and_status_2(tmp_path):
-    missing = tmp_path / "no such folder"
-    process = finish(start("demo", "--data", str(missing)))
-    assert process.status == 2
-    [line] = process.err.splitlines()
-    assert line.startswith("python -m sknorm_images demo: ")
-    assert str(missing) in line
-    assert process.out == ""
+def test_a_missing_folder_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
+    missing = str(tmp_path / "no such folder")
+    status, line = fails(["demo", "--data", missing], monkeypatch, capsys)
+    assert status == 2
+    assert missing in line
 
 
 def test_an_empty_folder_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
@@ -260,9 +257,3 @@ def test_a_file_that_is_no_jpeg_is_one_line_and_status_2(
     status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
     assert status == 2
     assert ".jpg" in line
-
-
-def test_the_version_is_that_of_the_distribution(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["sknorm_images", "--version"])
-    assert main() == 0
-    assert capsys.readouterr().out.strip() == version("sknorm-images")

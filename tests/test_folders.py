@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
 
 import numpy as np
@@ -80,20 +79,8 @@ def test_it_agrees_with_load_files_on_some_of_the_classes(tmp_path):
     np.testing.assert_array_equal(photos.target, reference.target)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_order_is_sorted_whatever_the_order_of_creation(tmp_path, seed):
-    names = NAMES.copy()
-    random.Random(seed).shuffle(names)
-
-    photos = load_image_folder(make(tmp_path, *names))
-
-    assert relative(photos.filenames, tmp_path) == sorted(NAMES)
-    np.testing.assert_array_equal(photos.target, [0, 0, 0, 1, 1, 2, 2])
-
-
-def test_the_order_does_not_depend_on_the_file_system(tmp_path, monkeypatch):
+def test_the_order_is_sorted_whatever_the_file_system(tmp_path, monkeypatch):
     make(tmp_path, *NAMES)
-    expected = load_image_folder(tmp_path)
     iterdir, walk = Path.iterdir, os.walk
 
     def backwards(*args, **kwargs):
@@ -105,8 +92,9 @@ def test_the_order_does_not_depend_on_the_file_system(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "walk", backwards)
     photos = load_image_folder(tmp_path)
 
-    assert photos.filenames.tolist() == expected.filenames.tolist()
-    assert photos.target_names == expected.target_names
+    assert relative(photos.filenames, tmp_path) == sorted(NAMES)
+    np.testing.assert_array_equal(photos.target, [0, 0, 0, 1, 1, 2, 2])
+    assert photos.target_names == ["ant", "cat", "dog"]
 
 
 def test_files_lie_as_deep_in_their_class_as_they_like(tmp_path):
@@ -368,12 +356,12 @@ def test_a_file_in_place_of_a_directory_is_an_os_error_with_its_path(tmp_path):
 def test_one_extension_outside_a_tuple_is_refused(tmp_path):
     make(tmp_path, "cat/1.jpg", "cat/2.png")
 
-    with pytest.raises((TypeError, ValueError), match="extensions"):
+    with pytest.raises(TypeError, match=r"extensions='\.jpg' is one string, .* Pass"):
         load_image_folder(tmp_path, extensions=".jpg")
 
 
 def test_one_class_name_outside_a_list_is_refused(tmp_path):
     make(tmp_path, "a/1.jpg", "b/1.jpg")
 
-    with pytest.raises((TypeError, ValueError), match="class_names"):
+    with pytest.raises(TypeError, match=r"class_names='ab' is one string, .* Pass"):
         load_image_folder(tmp_path, class_names="ab")

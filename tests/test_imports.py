@@ -19,6 +19,7 @@ PACKAGE = Path(sknorm_images.__file__).parent
 LAYERS = [
     "_exceptions",
     "_channels",
+    "_npy",
     "_versions",
     "_parameters",
     "_sample_weights",
@@ -89,9 +90,11 @@ PROGRAMS = [
     "demo",
     "cli._files",
     "cli._terminal",
+    "cli._tables",
     "cli._batches",
     "cli._report",
     "cli._commands",
+    "cli._program",
     "cli.__init__",
     "__main__",
 ]
@@ -170,7 +173,8 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
     below = PROGRAMS[: PROGRAMS.index(module)]
     assert own_modules(module) <= {
         *("__init__", "keras.__init__", "plotting.__init__"),
-        *("_folders", "_geometry", "_remote", "_thumbnails", "_whole_files"),
+        *("_decoding", "_folders", "_geometry", "_npy", "_remote", "_thumbnails"),
+        "_whole_files",
         *SHARED,
         *below,
     }
@@ -196,8 +200,11 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
         ("dask", {*DISTRIBUTED}),
         ("distributed", set()),
         ("ray", set()),
-        ("typer", {"cli._terminal", "cli._commands", "cli.__init__"}),
-        ("rich", {"cli._terminal", "cli.__init__"}),
+        (
+            "typer",
+            {"cli._terminal", "cli._tables", "cli._commands", "cli._program", "cli.__init__"},
+        ),
+        ("rich", {"cli._tables", "cli.__init__"}),
         ("jinja2", {"cli._report", "cli.__init__"}),
     ],
 )

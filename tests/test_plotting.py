@@ -35,6 +35,7 @@ from sknorm_images import (
 )
 from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
 from tests.conftest import encode
+from tests.fourth_scaler import ChannelMedianScaler
 
 SIZE = (32, 48)  # that of the fixture `pixels`
 
@@ -125,6 +126,7 @@ def test_the_band_of_a_min_max_scaler_is_the_range_or_the_percentiles(pixels, q)
         ChannelMinMaxScaler((-1, 1)),
         ChannelMinMaxScaler(quantile_range=(5, 95), clip=True),
         ChannelMinMaxScaler(data_range=(0, 255)),
+        ChannelMedianScaler(dtype="float64"),
     ],
     ids=str,
 )
@@ -165,12 +167,14 @@ def test_constants_that_need_no_fit_are_marked(pixels):
     assert not hasattr(known, "mean_")
 
 
-def test_without_a_scaler_the_histogram_s_own_mean_is_marked(pixels):
+def test_without_a_mean_of_a_scaler_the_histogram_s_own_is_marked(pixels):
     display = ChannelHistogramDisplay(ChannelHistogram.of(pixels)).plot()
     assert display.scaled_axes_.tolist() == [None] * 3
-    for i, panel in enumerate(display.axes_):
-        assert lines(panel) == pytest.approx([pixels[..., i].mean()])
-        assert panel.get_title(loc="left").split()[1] == "mean"
+    fourth = ChannelHistogramDisplay.from_estimator(ChannelMedianScaler().fit(pixels))
+    for panels in (display.axes_, fourth.axes_):
+        for i, panel in enumerate(panels):
+            assert lines(panel) == pytest.approx([pixels[..., i].mean()])
+            assert panel.get_title(loc="left").split()[1] == "mean"
 
 
 @pytest.mark.parametrize(
@@ -338,6 +342,7 @@ def test_with_axes_of_one_s_own_pyplot_is_not_loaded():
         ChannelStandardScaler(),
         ChannelMinMaxScaler((-1, 1), quantile_range=(20, 80)),
         ChannelMinMaxScaler(data_range=(0, 255)),
+        ChannelMedianScaler(),
         "passthrough",
     ],
     ids=str,

@@ -24,7 +24,9 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from sknorm_images.__main__ import main
+from sknorm_images._decoding import MODES
 from tests.conftest import encode
+from tests.fourth_scaler import ChannelMedianScaler
 
 MARKUP = "<img src=x onerror=alert(1)> & \"'.jpg"
 BROKEN = {MARKUP: b"none", "cut.jpg": None, "{{ 7 * 7 }}.jpg": b""}
@@ -240,13 +242,14 @@ def test_samples_are_shown_as_read_scaled_and_back(page, levels, pipeline):
         (make_image_pipeline(24, "minmax", color_mode="grayscale"), 3, 2),
         (make_image_pipeline(24, ChannelStandardScaler(per_image="image")), 2, 1),
         (make_image_pipeline(24, ChannelMinMaxScaler(data_range=(0, 255))), 3, 1),
+        (make_image_pipeline(24, ChannelMedianScaler()), 3, 2),
         (
             Pipeline([*make_image_pipeline(24).steps, ("rows", ImageFlattener())]),
             3,
             2,
         ),
     ],
-    ids=["grey", "per image", "constants", "flattened"],
+    ids=["grey", "per image", "constants", "fourth scaler", "flattened"],
 )
 def test_pipelines_of_other_kinds_are_reported(
     pipeline, n_views, n_histograms, files, folder, tmp_path, monkeypatch
@@ -258,6 +261,16 @@ def test_pipelines_of_other_kinds_are_reported(
     assert len(page.images["The images of this folder"]) == 1
     scaled = page.images["The images of this folder, scaled"]
     assert len(scaled) == (not pipeline["scale"].per_image)  # else there is no one map
+
+
+def test_images_of_four_channels_are_reported(files, folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(MODES, "cmyk", "CMYK")
+    pipeline = make_image_pipeline(24, color_mode="cmyk").fit(files)
+    page = Page(write_report(folder, pipeline, tmp_path / "r.html", monkeypatch))
+    named = [text for text in page.text["Statistics"] if text.startswith("channel")]
+    assert named == [f"channel {i}" for i in range(4)]
+    assert len(page.images["Samples"]) == 3 * 6
+    assert len(page.images["The images of this folder, scaled"]) == 1
 
 
 def test_turned_photos_have_the_aspect_ratio_that_a_person_sees(
@@ -278,17 +291,17 @@ def test_turned_photos_have_the_aspect_ratio_that_a_person_sees(
     assert picture_of(page.images["Oddest aspect ratio"][0]["src"]).shape == (100, 150, 3)
 
 
-def test_the_page_stays_small_when_thousands_of_files_are_broken(
+def test_the_page_stays_small_when_many_files_are_broken(
     photos, pipeline, tmp_path, monkeypatch
 ):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "good.jpg").write_bytes(encode(photos[0].crop((0, 0, 60, 40))))
-    for i in range(1500):
+    for i in range(213):
         (folder / f"{i}.jpg").write_bytes(b"")
     page = Page(write_report(folder, pipeline, tmp_path / "r.html", monkeypatch))
     assert page.text["Broken files"].count("the file is empty") == 200
-    assert "And 1300 more, which" in page.text["Broken files"]
+    assert "And 13 more, which" in page.text["Broken files"]
 
 
 def test_a_folder_of_broken_files_alone_is_refused(pipeline, tmp_path, monkeypatch, capsys):

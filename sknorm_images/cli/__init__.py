@@ -10,6 +10,6 @@ except ImportError as error:
         'Run: python -m pip install "sknorm-images[cli]"'
     ) from error
 
-from sknorm_images.cli._commands import run
+from sknorm_images.cli._program import run
 
 __all__ = ["run"]

@@ -7,29 +7,21 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from sknorm_images import (
-    ChannelMinMaxScaler,
-    ChannelStandardScaler,
-    ImageDecodeError,
-    JpegLoader,
-    LazyImages,
-    Resizer,
-)
+from sknorm_images import ImageDecodeError, JpegLoader, LazyImages
+from sknorm_images._steps import describe_images, flat_steps, transform_images
 from sknorm_images.cli._terminal import complain_of
 
-SCALERS = (ChannelStandardScaler, ChannelMinMaxScaler)
 _IMAGES_PER_BATCH = 256  # so that the progress bar moves a few times a second
 _BYTES_PER_BATCH = 2**24  # of uint8: 111 images of 224 x 224 in color, 64 MiB as float32
 
 
-def split(
+def images_of(
     pipeline: Pipeline, files: Sequence[str], n_jobs: int
 ) -> tuple[LazyImages, list[Any]]:
-    """Take a pipeline apart where images are read.
+    """Describe the images of files as a pipeline reads them.
 
     Parameters
     ----------
@@ -52,7 +44,7 @@ def split(
     ValueError
         If the pipeline is of another kind.
     """
-    steps = [step for _, step in pipeline.steps if step not in (None, "passthrough")]
+    steps = flat_steps(pipeline)
     if not steps or not isinstance(steps[0], JpegLoader):
         raise ValueError(
             f"the pipeline begins with {type(steps[0]).__name__ if steps else 'nothing'}, and "
@@ -63,21 +55,19 @@ def split(
             f"the pipeline ends with {type(steps[-1]).__name__}, which does not transform. "
             "Save the part before it, pipeline[:-1]."
         )
-    images = steps.pop(0).transform(files).configured(n_jobs=n_jobs)
-    while steps and isinstance(steps[0], Resizer):
-        images = steps.pop(0).transform(images)
+    images, steps = describe_images(pipeline, files)
     if images.ndim == 1:
         raise ValueError(
             "the pipeline has no Resizer after its JpegLoader, and one array takes images of "
             "one size. Make it with `sknorm-images fit` or make_image_pipeline."
         )
-    return images, steps
+    return images.configured(n_jobs=n_jobs), steps
 
 
-def read_batches(
-    images: LazyImages, description: str
-) -> Iterator[tuple[slice, NDArray[np.uint8], list[int]]]:
-    """Decode images in bounded memory, with a progress bar.
+def transform_batches(
+    images: LazyImages, steps: Sequence[Any], description: str
+) -> Iterator[tuple[slice, Any, list[int]]]:
+    """Transform images in bounded memory, with a progress bar.
 
     Under ``on_error="blank"``, each that cannot be read is named on stderr.
 
@@ -85,6 +75,8 @@ def read_batches(
     ----------
     images : LazyImages
         Of one size.
+    steps : sequence of transformers
+        What is done with them; nothing gives their pixels.
     description : str
         What the progress bar is called.
 
@@ -92,10 +84,10 @@ def read_batches(
     ------
     rows : slice
         Which images the batch holds.
-    pixels : ndarray of shape (n, height, width, n_channels), dtype uint8
-        The images.
+    X : array-like
+        What the steps make of them.
     failed : list of int
-        Which rows of `pixels` are black because the image cannot be read.
+        Which rows of `X` stand for images that cannot be read.
 
     Raises
     ------
@@ -106,46 +98,21 @@ def read_batches(
     """
     n_images, *shape = images.shape
     fitting = _BYTES_PER_BATCH // int(np.prod(shape))
-    step = max(4 * cpu_count(), min(fitting, _IMAGES_PER_BATCH))
+    n_at_once = max(4 * cpu_count(), min(fitting, _IMAGES_PER_BATCH))
     n_failed = 0
     bar = tqdm(total=n_images, desc=description, unit="image", disable=None)  # on terminals
     with bar:
-        for start in range(0, n_images, step):
-            rows = slice(start, min(start + step, n_images))
+        for start in range(0, n_images, n_at_once):
+            rows = slice(start, min(start + n_at_once, n_images))
             try:
-                pixels, failures = images[rows].read()
+                X, failures = transform_images(steps, images[rows])
             except ImageDecodeError as error:
                 error.position = start + (error.position or 0)  # it was that in the batch
                 raise
             for failure in failures.values():
                 complain_of(failure)
             n_failed += len(failures)
-            yield rows, pixels, list(failures)
-            bar.update(len(pixels))
+            yield rows, X, list(failures)
+            bar.update(rows.stop - rows.start)
     if n_failed == n_images:
         raise ValueError(f"none of the {n_images} images can be read. Check the folder.")
-
-
-def apply(steps: Sequence[Any], pixels: NDArray[np.uint8], failed: list[int]) -> Any:
-    """Do what a pipeline does with images that were read.
-
-    Parameters
-    ----------
-    steps : sequence of transformers
-        As `split` returns them.
-    pixels : ndarray
-        As `read_batches` yields it.
-    failed : list of int
-        As `read_batches` yields it.
-
-    Returns
-    -------
-    array-like
-        What the pipeline would give.
-    """
-    out: Any = pixels
-    for i, step in enumerate(steps):
-        out = step.transform(out)
-        if i == 0 and failed and isinstance(step, SCALERS):
-            out[failed] = 0  # what a scaler makes of an image that cannot be read
-    return out

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
-import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +14,6 @@ import joblib
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from sklearn.utils import Bunch, get_tags
 
 from sknorm_images import (
     ChannelMinMaxScaler,
@@ -25,20 +22,16 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
+from sknorm_images._decoding import MODES
+from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
+from sknorm_images._scaling import ChannelScaler
+from sknorm_images._steps import flat_steps
 from sknorm_images._whole_files import whole_file
-from sknorm_images.cli._batches import SCALERS, apply, read_batches, split
+from sknorm_images.cli._batches import images_of, transform_batches
 from sknorm_images.cli._files import image_files, load_pipeline, write_npz
-from sknorm_images.cli._terminal import (
-    channel_names,
-    complain,
-    readable_warnings,
-    show_table,
-)
+from sknorm_images.cli._tables import show_findings, show_statistics, show_steps
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 def _option(metavar: str, text: str, *names: str) -> Any:
@@ -47,6 +40,10 @@ def _option(metavar: str, text: str, *names: str) -> Any:
 
 def _flag(text: str, name: str) -> Any:
     return typer.Option(name, help=text, metavar="")
+
+
+def _choice(names: Collection[str], text: str) -> Any:
+    return _option("|".join(names), text)
 
 
 def _folder(text: str) -> Any:
@@ -64,36 +61,8 @@ Output = Annotated[Path, _option("FILE", "Written whole or not at all.", "--outp
 Force = Annotated[bool, _flag("Overwrite the output if it exists.", "--force")]
 Jobs = Annotated[int, _option("N", "Images decoded at once; -1: all cores.", "--jobs", "-j")]
 Pair = tuple[float, float]
-
-
-def run() -> int:
-    """Run the command that ``sys.argv`` names; return the exit status."""
-    is_module = Path(sys.argv[0]).name == "__main__.py"
-    program = "python -m sknorm_images" if is_module else "sknorm-images"
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
-    # Ended by a batch scheduler, too, it leaves no part of a file behind.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    arguments = sys.argv[1:] or ["--help"]
-    command = f"{program} {arguments[0]}"
-    try:
-        with readable_warnings():
-            status = app(arguments, prog_name=program, standalone_mode=False)
-    except typer.TyperException as error:
-        complain(
-            f"{error.format_message().rstrip('.')}. `{program} --help` says more.", command
-        )
-        return 2
-    except MemoryError:
-        complain(
-            "there is not enough memory. Fit with a smaller --size, or pass fewer --jobs.",
-            command,
-        )
-        return 2
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        complain(error, command)
-        return 2
-    return status or 0
+*_OTHERS, _LAST = INTERPOLATIONS
+_DTYPES = ("float16", "float32", "float64")
 
 
 def _print_version(wanted: bool) -> None:
@@ -121,14 +90,17 @@ def fit(
     scaler: Annotated[
         str, _option("standard|minmax", "Zero mean and unit variance, or a range.")
     ] = "standard",
-    color_mode: Annotated[str, _option("rgb|grayscale", "What every image becomes.")] = "rgb",
+    color_mode: Annotated[str, _choice(MODES, "What every image becomes.")] = "rgb",
     interpolation: Annotated[
-        str, _option("NAME", "nearest, box, bilinear, hamming, bicubic or lanczos.")
+        str, _option("NAME", f"{', '.join(_OTHERS)} or {_LAST}.")
     ] = "bilinear",
     aspect_ratio: Annotated[
-        str, _option("ignore|crop|pad", "Stretch, fill and cut off, or fit and fill up.")
+        str,
+        _choice(
+            ASPECT_RATIOS, "ignore: stretch; crop: fill and cut off; pad: fit and fill up."
+        ),
     ] = "ignore",
-    engine: Annotated[str, _option("pillow|simd", "The library that resizes.")] = "pillow",
+    engine: Annotated[str, _choice(ENGINES, "The library that resizes.")] = "pillow",
     on_error: Annotated[
         str, _option("raise|blank", "Stop at a broken file, or leave it out; later on, too.")
     ] = "raise",
@@ -164,7 +136,7 @@ def fit(
         pipeline.fit(load_image_folder(directory).filenames)
         pipeline.set_params(load__n_jobs=None, load__verbose=0)  # matters of this machine
         joblib.dump(pipeline, file)
-    _show_statistics(pipeline[-1])
+    show_statistics(pipeline[-1])
 
 
 @app.command(epilog="Example: sknorm-images transform photos -p pipeline.joblib -o train.npz")
@@ -174,7 +146,7 @@ def transform(
     output: Output,
     dtype: Annotated[
         str | None,
-        _option("float16|float32|float64", "Of the images; else what the pipeline gives."),
+        _choice(_DTYPES, "Of the images; else what the pipeline gives."),
     ] = None,
     jobs: Jobs = -1,
     force: Force = False,
@@ -184,19 +156,19 @@ def transform(
     It holds images, filenames, sample_weight (0 for images that a pipeline with
     on_error="blank" left blank, else 1) and, for a folder of classes, labels and class_names.
     """
-    if dtype not in (None, "float16", "float32", "float64"):
+    if dtype not in (None, *_DTYPES):
         raise ValueError(
             f"--dtype {dtype} cannot hold scaled values. Pass float16, float32 or float64."
         )
     loaded = load_pipeline(pipeline)
     photos = load_image_folder(directory)
-    images, steps = split(loaded, photos.filenames, jobs)
+    images, steps = images_of(loaded, photos.filenames, jobs)
     weights = np.ones(len(images), np.float32)
 
     def blocks() -> Iterator[NDArray[Any]]:
-        for rows, pixels, failed in read_batches(images, "transform"):
+        for rows, X, failed in transform_batches(images, steps, "transform"):
             weights[rows][failed] = 0
-            yield _cast(apply(steps, pixels, failed), dtype)
+            yield _cast(X, dtype)
 
     others = {"filenames": photos.filenames.astype(np.str_), "sample_weight": weights}
     if photos.target is not None:
@@ -227,7 +199,7 @@ def check(
     elif as_csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows([tuple(found), *rows])
     else:
-        _show_findings(found)
+        show_findings(found)
     if not found.readable.all() or (found.duplicate_of >= 0).any():
         raise typer.Exit(1)
 
@@ -240,14 +212,10 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT)]) -> N
     let run programs on your machine.
     """
     pipeline = load_pipeline(file)
-    show_table(
-        str(file),
-        ("step", "parameters"),
-        [(name, " ".join(repr(step).split())) for name, step in pipeline.steps],
-    )
-    for _, step in pipeline.steps:
-        if isinstance(step, SCALERS):
-            _show_statistics(step)
+    show_steps(str(file), pipeline)
+    for step in flat_steps(pipeline):
+        if isinstance(step, ChannelScaler):
+            show_statistics(step)
 
 
 @app.command(epilog="Example: sknorm-images report photos -p pipeline.joblib -o report.html")
@@ -304,35 +272,3 @@ def _cast(block: Any, dtype: str | None) -> NDArray[Any]:
             "--dtype float32 or float64."
         )
     return cast
-
-
-def _show_findings(found: Bunch) -> None:
-    names = found.filename
-    broken, twice = np.flatnonzero(~found.readable), np.flatnonzero(found.duplicate_of >= 0)
-    rows = [(names[i], found.reason[i]) for i in broken]
-    rows += [(names[i], f"same content as {names[found.duplicate_of[i]]}") for i in twice]
-    if rows:
-        show_table("Problems", ("file", "what is wrong"), rows)
-    typer.echo(f"{len(names)} files: {len(broken)} broken, {len(twice)} there twice")
-
-
-def _show_statistics(scaler: Any) -> None:
-    """Show what a scaler learned, or was told."""
-    attributes = ("mean_", "var_", "scale_", "data_min_", "data_max_", "data_range_", "min_")
-    known = {name: getattr(scaler, name, None) for name in attributes}
-    columns = {name: values for name, values in known.items() if values is not None}
-    name = type(scaler).__name__
-    if not columns:
-        learns = get_tags(scaler).requires_fit
-        typer.echo(f"{name} is not fitted" if learns else f"{name} learns nothing")
-        return
-    n_images = getattr(scaler, "n_samples_seen_", None)
-    told = "set to constants" if n_images is None else f"fitted on {n_images} images"
-    channels = channel_names(scaler.n_features_in_)
-    rows = zip(channels, *(values.tolist() for values in columns.values()), strict=True)
-    show_table(
-        f"{name}, {told}",
-        ("channel", *columns),
-        rows,
-        numbers=True,
-    )

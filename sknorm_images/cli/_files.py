@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from sknorm_images._folders import EXTENSIONS, list_folder
+from sknorm_images._npy import write_header
 from sknorm_images._remote import is_url
 
 
@@ -104,14 +105,9 @@ def write_npz(
         Further arrays, which are read when the blocks are through.
     """
     first = next(blocks)
-    header = {
-        "descr": npy.dtype_to_descr(first.dtype),
-        "fortran_order": False,
-        "shape": (n_rows, *first.shape[1:]),
-    }
     with ZipFile(file, "w") as archive:
         with archive.open("images.npy", "w", force_zip64=True) as member:
-            npy.write_array_header_1_0(member, header)
+            write_header(member, (n_rows, *first.shape[1:]), first.dtype)
             for block in chain([first], blocks):
                 member.write(np.ascontiguousarray(block).data)
         for name, array in others.items():

@@ -6,10 +6,12 @@ import base64
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from typing import Any
 
 import jinja2
 import numpy as np
+from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,10 +26,13 @@ from sknorm_images import (
     __version__,
     check_images,
 )
+from sknorm_images._channels import channel_names
 from sknorm_images._remote import is_url
+from sknorm_images._scaling import ChannelScaler
+from sknorm_images._steps import flat_steps
 from sknorm_images._thumbnails import thumbnail_uri
-from sknorm_images.cli._batches import SCALERS, read_batches, split
-from sknorm_images.cli._terminal import channel_names, printable
+from sknorm_images.cli._batches import images_of, transform_batches
+from sknorm_images.cli._terminal import printable
 from sknorm_images.plotting import ChannelHistogramDisplay
 
 _SAMPLES = 6
@@ -70,30 +75,31 @@ def make_report(
     ValueError
         If the pipeline is of another kind, or no file can be read.
     """
-    _, steps = split(pipeline, files[:1], n_jobs)
+    images, steps = images_of(pipeline, files, n_jobs)
     scaler = steps[0] if steps else None
-    if not isinstance(scaler, SCALERS):
+    if not isinstance(scaler, ChannelScaler):
         raise ValueError(
             "the pipeline has no ChannelStandardScaler or ChannelMinMaxScaler after its "
             "Resizer, so there are no statistics to report. Pass one that has."
         )
-    loader = pipeline[0]
+    loader = flat_steps(pipeline)[0]
     found = check_images(files, loader=loader, n_jobs=n_jobs, verbose=verbose)
-    good = Bunch(**{name: column[found.readable] for name, column in found.items()})
-    if not len(good.filename):
+    if not found.readable.any():
         raise ValueError(f"none of the {len(files)} files can be read: {found.reason[0]}")
-    images, _ = split(pipeline, good.filename.tolist(), n_jobs)
+    images = images[found.readable]
+    paths = images.filenames
+    unscaled = loader.transform(files)[found.readable]
     histogram, numbers = _measure(images)
-    width, height = _upright_size(good, loader)
-    numbers["aspect ratio"] = width / height
+    sizes = _upright_sizes(found, loader)[found.readable]
+    numbers["aspect ratio"] = sizes[:, 1] / sizes[:, 0]
 
     def name(path: str) -> str:
         return printable(path if is_url(path) else os.path.relpath(path, directory))
 
     def thumbnail(i: int) -> str:
-        scale = min(1, _SIDE / max(width[i], height[i]))
-        size = tuple(max(1, round(side * scale)) for side in (height[i], width[i]))
-        return _jpeg(Resizer(size).transform(loader.transform([good.filename[i]]))[0])
+        scale = min(1, _SIDE / max(sizes[i]))
+        size = tuple(max(1, round(side * scale)) for side in sizes[i])
+        return _jpeg(Resizer(size).transform(unscaled[[i]])[0])
 
     broken = np.flatnonzero(~found.readable)
     template = jinja2.Environment(
@@ -115,16 +121,13 @@ def make_report(
         histograms=list(_histograms(scaler, histogram)),
         scaled=None if scaler.per_image else _scaled_histogram(scaler, histogram),
         samples=[
-            (name(images.filenames[i]), _views(images[[i]].read()[0], scaler))
+            (name(paths[i]), _views(images[[i]].read()[0], scaler))
             for i in _evenly(len(images), _SAMPLES)
         ],
         outliers=[
             (
                 title,
-                [
-                    (name(good.filename[i]), f"{numbers[of][i]:.3g}", thumbnail(i))
-                    for i in rows
-                ],
+                [(name(paths[i]), f"{numbers[of][i]:.3g}", thumbnail(i)) for i in rows],
                 of,
             )
             for title, of, rows in _outliers(numbers)
@@ -135,24 +138,24 @@ def make_report(
 
 def _measure(images: LazyImages) -> tuple[ChannelHistogram, dict[str, NDArray[np.float64]]]:
     """Count the grey levels of all images, and take the brightness and contrast of each."""
-    total = None
+    total = ChannelHistogram(np.zeros((images.n_channels, 256), np.int64), 0)
     brightness, contrast = np.full((2, len(images)), np.nan)
-    for rows, pixels, failed in read_batches(images, "measure"):
+    for rows, pixels, failed in transform_batches(images, [], "measure"):
         for i in sorted(set(range(len(pixels))) - set(failed)):
             histogram = ChannelHistogram.of(pixels[i : i + 1])
-            total = histogram if total is None else total + histogram
-            mean = histogram.mean.mean()
-            squares = (histogram.var + histogram.mean**2).mean()
-            brightness[rows.start + i] = mean
-            contrast[rows.start + i] = np.sqrt(max(0, squares - mean**2))
-    assert total is not None  # read_batches refuses images of which none can be read
+            total += histogram
+            whole = ChannelHistogram(histogram.counts.sum(axis=0, keepdims=True), 1)
+            brightness[rows.start + i] = whole.mean[0]
+            contrast[rows.start + i] = np.sqrt(whole.var[0])
     return total, {"mean": brightness, "standard deviation": contrast}
 
 
-def _upright_size(found: Bunch, loader: JpegLoader) -> tuple[NDArray[Any], NDArray[Any]]:
+def _upright_sizes(found: Bunch, loader: JpegLoader) -> NDArray[np.int64]:
+    """List the (height, width) of each file as the loader turns it."""
+    sizes = np.stack([found.height, found.width], axis=1)
     turned = (found.orientation >= 5) & loader.exif_orientation
-    width = np.where(turned, found.height, found.width)
-    return width, np.where(turned, found.width, found.height)
+    sizes[turned] = sizes[turned, ::-1]
+    return sizes
 
 
 def _statistics(fitted: Any, here: ChannelHistogram) -> Iterator[tuple[str, list[Any]]]:
@@ -190,10 +193,11 @@ def _scaled_histogram(scaler: Any, here: ChannelHistogram) -> str:
     figure = Figure(figsize=(7.2, 2.6), layout="constrained")
     ax = figure.subplots()
     edges = np.linspace(scaled.min(), scaled.max(), 65)
-    styles = ("-", "--", ":")  # told apart without color, too
-    for i, name in enumerate(channel_names(n_channels)):  # one, or red, green and blue
+    styles = cycle(("-", "--", ":"))  # told apart without color, too
+    for i, (name, style) in enumerate(zip(channel_names(n_channels), styles, strict=False)):
         counts, _ = np.histogram(scaled[:, i], edges, weights=here.counts[i])
-        ax.stairs(counts, edges, label=name, color=name, linestyle=styles[i])
+        color = name if is_color_like(name) else f"C{i}"
+        ax.stairs(counts, edges, label=name, color=color, linestyle=style)
     ax.set(xlabel="scaled value", ylabel="pixels")
     ax.legend()
     return _svg_uri(figure)
@@ -220,8 +224,9 @@ def _views(pixels: NDArray[np.uint8], scaler: Any) -> list[tuple[str, str]]:
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> str:
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    return thumbnail_uri(image, (_SIDE, _SIDE))
+    # Of other channels than grey or red, green and blue, what a picture has room for.
+    shown = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., 0]
+    return thumbnail_uri(Image.fromarray(shown), (_SIDE, _SIDE))
 
 
 def _evenly(n: int, n_wanted: int) -> list[int]:

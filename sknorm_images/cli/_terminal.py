@@ -1,21 +1,15 @@
-"""What a person sees: tables on stdout; warnings and errors on stderr, beside progress."""
+"""Warnings and errors: a line each on stderr, beside progress."""
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sknorm_images import ImageDecodeError, ImageDecodeWarning
-
-_WIDTH_OF_FILES = 1000  # where stdout is no terminal, a row of a table is a line
 
 
 def printable(text: object) -> str:
@@ -49,23 +43,3 @@ def readable_warnings() -> Iterator[None]:
         warnings.simplefilter("always", ImageDecodeWarning)  # not once for equal ones
         warnings.showwarning = show
         yield
-
-
-def show_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: bool = False
-) -> None:
-    """Write a table to stdout, cutting nothing off; `numbers` follow the first column."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for i, name in enumerate(columns):
-        table.add_column(name, overflow="fold", justify="right" if numbers and i else "left")
-    for row in rows:
-        cells = (f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    typer.echo(printable(title))
-    Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES).print(table)
-
-
-def channel_names(n_channels: int) -> list[str]:
-    """Name the channels of an image."""
-    known = {1: ["grey"], 3: ["red", "green", "blue"]}
-    return known.get(n_channels) or [str(i) for i in range(n_channels)]

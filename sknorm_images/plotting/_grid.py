@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 
 from sknorm_images import LazyImages
 from sknorm_images._parameters import check_number
-from sknorm_images.plotting._panels import (
-    Scaler,
-    check_invertible,
-    panels_in,
-    steps_of,
-)
+from sknorm_images._scaling import ChannelScaler
+from sknorm_images._steps import flat_steps
+from sknorm_images.plotting._panels import PanelDisplay, check_invertible
 
 
-class ImageGridDisplay:
+class ImageGridDisplay(PanelDisplay):
     """Grid of images as a person sees them, with the names of their files.
 
     `from_estimator` draws what a pipeline makes of paths, and `from_images` draws images
@@ -106,19 +103,19 @@ class ImageGridDisplay:
         ImageDecodeError, OSError
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
-        *before, last = steps_of(estimator)
+        *before, last = flat_steps(estimator) or [None]
         if not hasattr(last, "transform"):
             raise TypeError(
                 f"estimator ends in {type(last).__name__}, which makes no images. Pass the "
                 "part of a pipeline that ends in a scaler, such as pipeline[:3]."
             )
-        if isinstance(last, Scaler):
+        if isinstance(last, ChannelScaler):
             check_invertible(last)
         X = _first(X, n_images)
         for step in before:
             X = step.transform(X)
         made = last.transform(X)
-        if not isinstance(last, Scaler):
+        if not isinstance(last, ChannelScaler):
             return cls.from_images(made, n_images=n_images, ax=ax)
         images = [_grey_levels(image, last) for image in made]
         failures = X.failures if isinstance(X, LazyImages) else {}  # as transform found them
@@ -145,27 +142,23 @@ class ImageGridDisplay:
         scaler : ChannelStandardScaler, ChannelMinMaxScaler or None, default=None
             What made the floats; its `inverse_transform` brings them back to grey levels.
         n_images : int, default=12
-            Number of images to draw. Of LazyImages, no others are read.
+            As in `from_estimator`.
         ax : matplotlib Axes or None, default=None
             As in `plot`.
 
         Returns
         -------
         ImageGridDisplay
-            Drawn. Images that a loader with ``on_error="blank"`` cannot read are black, and
-            their captions say so.
+            Drawn, as by `from_estimator`.
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the scaler is not fitted.
         TypeError
             If `images` or `scaler` is something else.
         ValueError
-            If images are of another shape or dtype, the scaler has `per_image` set, which
-            leaves no way back, or `n_images` or `ax` cannot be used.
-        ImageDecodeError, OSError
-            If an image cannot be read, unless the loader has ``on_error="blank"``.
+            If images are of another shape or dtype, and where `from_estimator` raises it.
+        sklearn.exceptions.NotFittedError, ImageDecodeError, OSError
+            As `from_estimator` raises them.
         """
         images = _first(images, n_images)
         if not isinstance(images, LazyImages):
@@ -182,26 +175,7 @@ class ImageGridDisplay:
             pixels = [images[i] for i in range(len(images))]
         return cls(pixels, _captions(images, len(pixels), failures)).plot(ax=ax)
 
-    def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw the grid, row by row.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Axes of a grid, as ``plt.subplots`` makes them. The panels take their place, and
-            they are switched off. None makes a figure.
-
-        Returns
-        -------
-        ImageGridDisplay
-            Itself, with the attributes set.
-
-        Raises
-        ------
-        ValueError
-            If there are no images, or of another shape or dtype, or another number of
-            captions, or `ax` cannot be used.
-        """
+    def _draw(self, ax: Axes | None) -> None:
         images = [np.asarray(image) for image in self.images]
         captions = [""] * len(images) if self.captions is None else self.captions
         _check_images(images, captions)
@@ -210,12 +184,9 @@ class ImageGridDisplay:
         width = max(1.8, 4.8 / n_cols)  # inches
         usual = np.median([image.shape[0] / image.shape[1] for image in images])
         size = (width * n_cols, (width * float(usual.clip(0.5, 2)) + 0.3) * n_rows)
-        self.ax_, panels = panels_in(ax, (n_rows, n_cols), len(images), size, gap=0.3)
-        self.figure_: Any = self.ax_.figure  # a SubFigure saves nothing, a Figure does
-        self.axes_ = np.array(panels, object)
+        panels = self._make_panels(ax, (n_rows, n_cols), len(images), size, gap=0.3)
         for panel, image, caption in zip(panels, images, captions, strict=True):
             _draw_image(panel, image, caption)
-        return self
 
 
 def _first(X: Any, n: int) -> Any:
@@ -257,7 +228,7 @@ def _check_images(images: Sequence[NDArray[Any]], captions: Sequence[str]) -> No
             )
 
 
-def _grey_levels(image: Any, scaler: Scaler) -> NDArray[np.uint8]:
+def _grey_levels(image: Any, scaler: ChannelScaler) -> NDArray[np.uint8]:
     """Bring one scaled image back."""
     image = np.asarray(image)
     if image.dtype.kind != "f":

@@ -6,25 +6,23 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from sknorm_images import ChannelHistogram, ChannelMinMaxScaler
-from sknorm_images.plotting._panels import (
-    Scaler,
-    check_invertible,
-    panels_in,
-    steps_of,
-)
+from sknorm_images import ChannelHistogram, ChannelMinMaxScaler, ChannelStandardScaler
+from sknorm_images._channels import channel_names
+from sknorm_images._scaling import ChannelScaler
+from sknorm_images._steps import flat_steps
+from sknorm_images.plotting._panels import PanelDisplay, check_invertible
 
 _MAX_PANELS = 16  # one below the other; more fit on no screen
-_RGB = (("red", "tab:red"), ("green", "tab:green"), ("blue", "tab:blue"))
 
 
-class ChannelHistogramDisplay:
+class ChannelHistogramDisplay(PanelDisplay):
     """Histogram of each channel, and how a scaler maps its grey levels.
 
     There is one panel a channel. Its bars count the pixels of each grey level. A line is at
@@ -110,8 +108,8 @@ class ChannelHistogramDisplay:
             If the scaler learned no histogram, or one of too many channels, or `ax` cannot
             be used.
         """
-        scaler = steps_of(estimator)[-1]
-        if not isinstance(scaler, Scaler):
+        *_, scaler = flat_steps(estimator) or [None]
+        if not isinstance(scaler, ChannelScaler):
             raise TypeError(
                 f"estimator ends in {type(scaler).__name__}, which learns no histogram. Pass "
                 "a ChannelStandardScaler or a ChannelMinMaxScaler, or the part of a pipeline "
@@ -131,30 +129,7 @@ class ChannelHistogramDisplay:
             )
         return cls(scaler.statistics_, scaler).plot(ax=ax)
 
-    def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw the panels, one below the other.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Axes of a grid, as ``plt.subplots`` makes them. The panels take their place, and
-            they are switched off. None makes a figure.
-
-        Returns
-        -------
-        ChannelHistogramDisplay
-            Itself, with the attributes set.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the scaler is not fitted.
-        TypeError
-            If `histogram` or `scaler` is something else.
-        ValueError
-            If nothing was counted, or there are too many channels, the scaler has another
-            number of channels or has `per_image` set, or `ax` cannot be used.
-        """
+    def _draw(self, ax: Axes | None) -> None:
         histogram, scaler = self.histogram, self.scaler
         n_channels = _check_histogram(histogram)
         ends: Any = [None] * n_channels
@@ -165,12 +140,10 @@ class ChannelHistogramDisplay:
             ends = scaler.inverse_transform(zeros_and_ones).T
         marks = _marks(histogram, scaler)
         size = (6.4, 0.6 + 1.9 * n_channels)
-        self.ax_, panels = panels_in(ax, (n_channels, 1), n_channels, size, gap=1.0)
-        self.figure_: Any = self.ax_.figure  # a SubFigure saves nothing, a Figure does
-        self.axes_ = np.array(panels, object)
+        panels = self._make_panels(ax, (n_channels, 1), n_channels, size, gap=1.0)
         scaled: list[Any] = [None] * n_channels
-        for i, panel in enumerate(panels):
-            name, color = _name_and_color(i, n_channels)
+        for i, (panel, name) in enumerate(zip(panels, channel_names(n_channels), strict=True)):
+            color = f"tab:{name}" if is_color_like(f"tab:{name}") else "tab:gray"
             _draw_histogram(panel, histogram.counts[i], color, marks[i])
             panel.set_title(f"{name}: {marks[i].text}", loc="left", fontsize="medium")
             if i:
@@ -180,7 +153,6 @@ class ChannelHistogramDisplay:
                 scaled[i] = _add_scaled_axis(panel, *ends[i])
         panels[-1].set_xlabel("grey level (0 to 255)")
         self.scaled_axes_ = np.array(scaled, object)
-        return self
 
 
 class _Marks(NamedTuple):
@@ -210,7 +182,7 @@ def _check_histogram(histogram: Any) -> int:
     return n_channels
 
 
-def _marks(histogram: ChannelHistogram, scaler: Scaler | None) -> list[_Marks]:
+def _marks(histogram: ChannelHistogram, scaler: Any) -> list[_Marks]:
     if scaler is not None and not get_tags(scaler).requires_fit:
         # A fit to anything brings constants to one a channel.
         scaler = clone(scaler).fit(np.zeros((1, len(histogram.counts))))
@@ -222,8 +194,8 @@ def _marks(histogram: ChannelHistogram, scaler: Scaler | None) -> list[_Marks]:
             for a, b in zip(scaler.data_min_, scaler.data_max_, strict=True)
         ]
     mean, var, whose = histogram.mean, histogram.var, ""
-    if scaler is not None:
-        # A scaler that does without one of them need not know it.
+    if isinstance(scaler, ChannelStandardScaler):
+        # It need not know one of them if it does without that.
         mean = mean if scaler.mean_ is None else scaler.mean_
         var = var if scaler.var_ is None else scaler.var_
         whose = "scaler's "
@@ -232,12 +204,6 @@ def _marks(histogram: ChannelHistogram, scaler: Scaler | None) -> list[_Marks]:
         _Marks(m, m - s, m + s, words.format(m, s))
         for m, s in zip(mean, np.sqrt(var), strict=True)
     ]
-
-
-def _name_and_color(channel: int, n_channels: int) -> tuple[str, str]:
-    if n_channels == 3:
-        return _RGB[channel]
-    return ("grey" if n_channels == 1 else f"channel {channel}"), "tab:gray"
 
 
 def _draw_histogram(panel: Axes, counts: NDArray[Any], color: str, marks: _Marks) -> None:

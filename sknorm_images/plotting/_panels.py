@@ -1,52 +1,85 @@
-"""What the displays share: the panels that they draw in, and the scaler of a pipeline."""
+"""What the displays share: the panels that they draw in, and the scaler that they ask."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from abc import ABCMeta, abstractmethod
+from typing import Any, Self
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecFromSubplotSpec
-from sklearn.pipeline import Pipeline
 
-from sknorm_images import ChannelMinMaxScaler, ChannelStandardScaler
-
-Scaler: TypeAlias = ChannelStandardScaler | ChannelMinMaxScaler
+from sknorm_images._scaling import ChannelScaler
 
 
-def steps_of(estimator: Any) -> list[Any]:
-    """Take a pipeline apart, and one that it ends in; anything else is one step."""
-    if not isinstance(estimator, Pipeline):
-        return [estimator]
-    steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
-    return [*steps[:-1], *steps_of(steps[-1])] if steps else [None]
+class PanelDisplay(metaclass=ABCMeta):
+    """Base of the displays: panels that take the place of some axes."""
 
+    def plot(self, *, ax: Axes | None = None) -> Self:
+        """Draw the panels.
 
-def panels_in(
-    ax: Axes | None, shape: tuple[int, int], n: int, size: tuple[float, float], gap: float
-) -> tuple[Axes, list[Axes]]:
-    """Put panels in the place of `ax`; a new figure is of that size, in inches."""
-    if ax is None:
-        import matplotlib.pyplot as plt  # only here: with axes of one's own, it is not needed
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Axes of a grid, as ``plt.subplots`` makes them. The panels take their place, and
+            they are switched off. None makes a figure.
 
-        _, ax = plt.subplots(figsize=size, layout="constrained")
-    spec = ax.get_subplotspec()
-    if spec is None or not ax.axison:
-        why = "are in no grid" if spec is None else "are switched off, as by another display"
-        raise ValueError(
-            f"The axes ax {why}, so panels cannot take their place. Pass new ones, as "
-            "plt.subplots makes them."
-        )
-    ax.set_axis_off()
-    figure = ax.figure
-    # A layout engine makes room for titles itself.
-    hspace = None if figure.get_layout_engine() else gap
-    grid = GridSpecFromSubplotSpec(*shape, spec, hspace=hspace)
-    return ax, [figure.add_subplot(grid[i]) for i in range(n)]
+        Returns
+        -------
+        display instance
+            Itself, with the attributes set.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is a scaler, and it is not fitted.
+        TypeError, ValueError
+            If what the display holds cannot be drawn, or `ax` cannot be used.
+        """
+        self._draw(ax)
+        return self
+
+    @abstractmethod
+    def _draw(self, ax: Axes | None) -> None:
+        """Check what is to be drawn, then draw it in panels."""
+
+    def _make_panels(
+        self,
+        ax: Axes | None,
+        shape: tuple[int, int],
+        n: int,
+        size: tuple[float, float],
+        gap: float,
+    ) -> list[Axes]:
+        """Put panels in the place of `ax`; a new figure is of that size, in inches."""
+        if ax is None:
+            import matplotlib.pyplot as plt  # only here: for axes of one's own, not needed
+
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        spec = ax.get_subplotspec()
+        if spec is None or not ax.axison:
+            why = (
+                "are in no grid" if spec is None else "are switched off, as by another display"
+            )
+            raise ValueError(
+                f"The axes ax {why}, so panels cannot take their place. Pass new ones, as "
+                "plt.subplots makes them."
+            )
+        ax.set_axis_off()
+        figure = ax.figure
+        # A layout engine makes room for titles itself.
+        hspace = None if figure.get_layout_engine() else gap
+        grid = GridSpecFromSubplotSpec(*shape, spec, hspace=hspace)
+        panels = [figure.add_subplot(grid[i]) for i in range(n)]
+        self.ax_ = ax
+        self.figure_: Any = figure  # a SubFigure saves nothing, a Figure does
+        self.axes_ = np.array(panels, object)
+        return panels
 
 
 def check_invertible(scaler: Any) -> None:
     """Raise unless `scaler` has one map for all images, and so a way back."""
-    if not isinstance(scaler, Scaler):
+    if not isinstance(scaler, ChannelScaler):
         raise TypeError(
             f"scaler is a {type(scaler).__name__}. Pass a ChannelStandardScaler or a "
             "ChannelMinMaxScaler, such as pipeline[-1]."

@@ -1,0 +1,70 @@
+"""What a command found, as tables on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch, get_tags
+
+from sknorm_images._channels import channel_names
+from sknorm_images._scaling import ChannelScaler
+from sknorm_images.cli._terminal import printable
+
+_WIDTH_OF_FILES = 1000  # where stdout is no terminal, a row of a table is a line
+
+
+def show_steps(title: str, pipeline: Pipeline) -> None:
+    """Show the steps of a pipeline, and the parameters that are not the defaults."""
+    rows = [(name, " ".join(repr(step).split())) for name, step in pipeline.steps]
+    _show_table(title, ("step", "parameters"), rows)
+
+
+def show_statistics(scaler: ChannelScaler) -> None:
+    """Show what a scaler learned, or was told, of each channel."""
+    name = type(scaler).__name__
+    columns = {
+        attribute: value.tolist()
+        for attribute, value in vars(scaler).items()
+        if attribute.endswith("_") and isinstance(value, np.ndarray) and value.dtype != object
+    }
+    if not columns:
+        learns = get_tags(scaler).requires_fit
+        typer.echo(f"{name} is not fitted" if learns else f"{name} learns nothing")
+        return
+    n_images = getattr(scaler, "n_samples_seen_", None)
+    told = "set to constants" if n_images is None else f"fitted on {n_images} images"
+    channels = channel_names(scaler.n_features_in_)
+    rows = zip(channels, *columns.values(), strict=True)
+    _show_table(f"{name}, {told}", ("channel", *columns), rows, numbers=True)
+
+
+def show_findings(found: Bunch) -> None:
+    """Show what `check_images` found that is wrong, and how much of it there is."""
+    names = found.filename
+    broken, twice = np.flatnonzero(~found.readable), np.flatnonzero(found.duplicate_of >= 0)
+    rows = [(names[i], found.reason[i]) for i in broken]
+    rows += [(names[i], f"same content as {names[found.duplicate_of[i]]}") for i in twice]
+    if rows:
+        _show_table("Problems", ("file", "what is wrong"), rows)
+    typer.echo(f"{len(names)} files: {len(broken)} broken, {len(twice)} there twice")
+
+
+def _show_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: bool = False
+) -> None:
+    """Write a table, cutting nothing off; `numbers` follow the first column."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for i, name in enumerate(columns):
+        table.add_column(name, overflow="fold", justify="right" if numbers and i else "left")
+    for row in rows:
+        cells = (f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    typer.echo(printable(title))
+    Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES).print(table)

@@ -1,0 +1,35 @@
+"""A scaler that the package does not have, as somebody would add one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sknorm_images import ChannelHistogram
+from sknorm_images._affine import Affine
+from sknorm_images._scaling import ChannelScaler
+
+
+class ChannelMedianScaler(ChannelScaler):
+    """Subtract the median of each channel, and divide by the range of its middle half."""
+
+    def __init__(self, *, per_image: bool | str = False, dtype: Any = "float32") -> None:
+        self.per_image = per_image
+        self.dtype = dtype
+
+    @property
+    def _learns(self) -> bool:
+        return not self.per_image
+
+    def _attributes(
+        self, statistics: Any, n_channels: int, pixels: NDArray[Any] | None
+    ) -> dict[str, Any]:
+        assert isinstance(statistics, ChannelHistogram)
+        low, center, high = (statistics.percentile(q) for q in (25, 50, 75))
+        return {"center_": center, "scale_": high - low}
+
+    def _affine_from(self, attributes: Mapping[str, Any], n_channels: int) -> Affine:
+        return Affine(attributes["center_"], 1 / attributes["scale_"], np.zeros(n_channels))
