@@ -19,9 +19,9 @@ from sknorm_images._transformer import Transformer, committed, snapshot
 class ImageFlattener(Transformer, BaseEstimator):
     """Turn each image into one row of features, for estimators that take tables.
 
-    ``(n, height, width, n_channels)`` becomes ``(n, height * width * n_channels)``, with
-    the channel varying fastest, as :meth:`numpy.ndarray.reshape` orders it. All pixels are
-    in memory from here on.
+    ``(n_samples, height, width, n_channels)`` becomes
+    ``(n_samples, height * width * n_channels)``, with the channel varying fastest, as
+    :meth:`numpy.ndarray.reshape` orders it. All pixels are in memory from here on.
 
     Attributes
     ----------
@@ -65,6 +65,8 @@ class ImageFlattener(Transformer, BaseEstimator):
         ------
         ValueError
             If X holds no images, or they have no common shape.
+        ImageDecodeError, OSError
+            If the first image has to tell the shape, and cannot be read.
         """
         if isinstance(X, LazyImages):
             shape = common_shape(X)
@@ -93,8 +95,12 @@ class ImageFlattener(Transformer, BaseEstimator):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         ValueError
             If the images are of another shape than in `fit`.
+        ImageDecodeError, OSError
+            If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
         fitted = snapshot(self)
         check_is_fitted(fitted)
@@ -124,6 +130,8 @@ class ImageFlattener(Transformer, BaseEstimator):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         ValueError
             If the number of features is another than in `fit`.
         """
@@ -144,6 +152,11 @@ class ImageFlattener(Transformer, BaseEstimator):
         -------
         ndarray of shape (`n_features_in_`,), dtype object
             The names; those of the columns, where X was a data frame.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         """
         check_is_fitted(self)
         if hasattr(self, "feature_names_in_"):
