@@ -33,7 +33,7 @@ def run_demo(data: str | None = None) -> int:
     Parameters
     ----------
     data : str or None, default=None
-        A folder of class folders; None makes one of scikit-learn's two photos.
+        A folder with one sub-folder a class; None makes one of scikit-learn's two photos.
 
     Returns
     -------
