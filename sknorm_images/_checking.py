@@ -64,8 +64,8 @@ def check_images(
         "decode" decodes every image at full size, and so finds truncated files. "header"
         looks only at what a decoder would be told first, which takes a fraction of the time.
     n_jobs : int or None, default=None
-        Number of files that are looked at at once; -1 means all processors, None means 1
-        unless in a :func:`joblib.parallel_config` context.
+        Number of files that are looked at at once; -1 means all cores, None means 1 unless
+        in a :func:`joblib.parallel_config` context.
     verbose : int, default=0
         Above 0, a progress bar is shown.
 
@@ -77,7 +77,7 @@ def check_images(
         filename : object (str)
             The path as it was passed; for bytes, how many they are.
         readable : bool
-            Whether the file can be decoded, as far as `verify` looked.
+            Whether the file can be read and decoded, as far as `verify` looked.
         reason : object (str)
             Why not; empty for readable files.
         format, mode : object (str)
@@ -107,7 +107,13 @@ def check_images(
         If the machine or the network fails, and not the file: too many open files, a broken
         disk, a server that does not answer.
     ImportError
-        If the library for a URL is not installed.
+        If fsspec, or the library that it reads a URL with, is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If the process has set ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES``, so that truncated
+        files pass as images.
 
     See Also
     --------

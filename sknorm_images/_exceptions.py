@@ -69,6 +69,18 @@ class ImageDecodeWarning(UserWarning):
         As above.
     n_images : int
         As above.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sknorm_images import ImageDecodeWarning, make_image_pipeline
+    >>> pipeline = make_image_pipeline((32, 48), on_error="blank")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", ImageDecodeWarning)
+    ...     _ = pipeline.fit([np.zeros((64, 96, 3), np.uint8), "missing.jpg"])
+    >>> caught[0].message.failures
+    {1: FileNotFoundError(2, 'No such file or directory')}
     """
 
     def __init__(self, failures: Mapping[int, Exception], n_images: int) -> None:

@@ -20,9 +20,9 @@ from sknorm_images._transformer import Transformer, committed, snapshot
 class ImageFlattener(Transformer, BaseEstimator):
     """Turn each image into one row of features, for estimators that take tables.
 
-    ``(n, height, width, n_channels)`` becomes ``(n, height * width * n_channels)``, with
-    the channel varying fastest, as :meth:`numpy.ndarray.reshape` orders it. All pixels are
-    in memory from here on.
+    ``(n_samples, height, width, n_channels)`` becomes
+    ``(n_samples, height * width * n_channels)``, with the channel varying fastest, as
+    :meth:`numpy.ndarray.reshape` orders it. All pixels are in memory from here on.
 
     Attributes
     ----------
@@ -66,6 +66,8 @@ class ImageFlattener(Transformer, BaseEstimator):
         ------
         ValueError
             If X holds no images, or they have no common shape.
+        ImageDecodeError, OSError
+            If the first image has to tell the shape, and cannot be read.
         """
         if isinstance(X, LazyImages):
             shape = common_shape(X._recipe)
@@ -94,8 +96,12 @@ class ImageFlattener(Transformer, BaseEstimator):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         ValueError
             If the images are of another shape than in `fit`.
+        ImageDecodeError, OSError
+            If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
         fitted = snapshot(self)
         check_is_fitted(fitted)
@@ -125,6 +131,8 @@ class ImageFlattener(Transformer, BaseEstimator):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         ValueError
             If the number of features is another than in `fit`.
         """
@@ -145,6 +153,11 @@ class ImageFlattener(Transformer, BaseEstimator):
         -------
         ndarray of shape (`n_features_in_`,), dtype object
             The names; those of the columns, where X was a data frame.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         """
         check_is_fitted(self)
         if hasattr(self, "feature_names_in_"):

@@ -83,13 +83,18 @@ def load_image_folder(
     OSError
         If the folder does not exist or cannot be read.
     ImportError
-        If the library for a URL is not installed.
+        If fsspec, or the library that it reads a URL with, is not installed.
     TypeError
         If `class_names` or `extensions` is a lone string.
     ValueError
         If there are no image files, or none in one of the classes; if there are image files
         beside the sub-folders, and `class_names` does not say which to take; or if it names
-        no folder, or one that is not there.
+        no folder, or one that is not there; or if a URL has an unknown protocol.
+
+    See Also
+    --------
+    check_images : Tells which of the files can be decoded.
+    JpegLoader : Takes the paths.
 
     Examples
     --------

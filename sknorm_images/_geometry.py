@@ -76,7 +76,7 @@ class Resizing:
         return self._pad(upright(image, orientation))
 
     def resize_array(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize an (h, w, c) array of any number of channels."""
+        """Resize an array (height, width, n_channels) of any number of channels."""
         if image.shape[-1] != 3:
             channels = [self._resize_picture(channel) for channel in np.moveaxis(image, -1, 0)]
             return np.stack(channels, axis=-1)

@@ -37,7 +37,8 @@ def make_image_pipeline(
         transformer of images.
     color_mode : {"rgb", "grayscale"}, default="rgb"
         For `JpegLoader`.
-    interpolation : str, default="bilinear"
+    interpolation : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, \
+            default="bilinear"
         For `Resizer`.
     aspect_ratio : {"ignore", "crop", "pad"}, default="ignore"
         For `Resizer`.
@@ -59,7 +60,11 @@ def make_image_pipeline(
     Raises
     ------
     ValueError
-        If `scaler` is another string.
+        If `scaler` is another string. Other parameters are checked by `fit` and `transform`.
+
+    See Also
+    --------
+    ImageFlattener : What comes next, for estimators that take tables.
 
     Examples
     --------

@@ -17,7 +17,7 @@ _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\](?![/\\])")  # what pathl
 _CACHES = ("simplecache", "filecache", "blockcache", "cached")  # their path is the next one's
 _WITHOUT_FOLDERS = {"s3", "gs", "abfs", "oss"}  # stores that list all names in one go
 
-# What is fetched of a file in one request, and beside others; few photographs are larger.
+# What is fetched of a file in one request, and beside others; few photos are larger.
 _FIRST_BYTES = 2**24
 
 _BY_STATUS: dict[int, type[OSError]] = {

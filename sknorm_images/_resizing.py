@@ -84,13 +84,14 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
 
         Parameters
         ----------
-        X : LazyImages, ndarray of shape (n, h, w, c) or list of ndarray of shape (h, w, c)
-            Images; arrays are of dtype uint8, with grey levels from 0 to 255.
+        X : LazyImages, ndarray or list of ndarray
+            Images; arrays are uint8, of shape (n_samples, height, width, n_channels), or each
+            of shape (height, width, n_channels), with grey levels from 0 to 255.
 
         Returns
         -------
         LazyImages
-            Of shape (n, height, width, c), uint8.
+            Of shape (n_samples, height, width, n_channels), uint8.
 
         Raises
         ------

@@ -42,7 +42,7 @@ def sources_of(X: Any) -> list[Source | Decoded]:
         As `column_of` raises them, and if an item is neither of these, or a URL of unknown
         protocol.
     ImportError
-        If the library for a URL is not installed.
+        If fsspec, or the library that it reads a URL with, is not installed.
     """
     sources = [_source(item, i) for i, item in enumerate(column_of(X))]
     check_protocols(sources)
@@ -83,8 +83,9 @@ def column_of(X: Any) -> list[Any]:
 
     Parameters
     ----------
-    X : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, h, w, c)
-        A list, an array, or a pandas or polars column.
+    X : array-like of shape (n_samples,) or (n_samples, 1)
+        A list, an array, or a pandas or Polars column; or images in one array of shape
+        (n_samples, height, width, n_channels).
 
     Returns
     -------

@@ -22,7 +22,7 @@ class ChannelStandardScaler(ChannelScaler):
     images they are computed from integer counts and rounded once, so they are the same to
     the last bit for every order of the images, chunk size, number of workers and joblib
     backend. (A float32 running sum, as ``X.mean()`` takes it, stalls at 2**32 instead, which
-    1,000 photographs of 224 x 224 reach.)
+    1,000 photos of 224 x 224 reach.)
 
     Parameters
     ----------

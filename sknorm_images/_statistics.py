@@ -99,6 +99,11 @@ class ChannelHistogram(_ChannelStatistics):
         -------
         ChannelHistogram
             The counts.
+
+        Raises
+        ------
+        ValueError
+            If weights are so large that counts would no longer be exact.
         """
         n_channels = images.shape[-1]
         n_pixels = _pixels_per_image(images)
@@ -210,6 +215,14 @@ class ChannelSums(_ChannelStatistics):
         Lowest and highest grey level.
     n_samples : int
         Number of images with a weight above zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknorm_images import ChannelStandardScaler
+    >>> images = np.full((2, 4, 4, 100), 7, np.uint8)
+    >>> ChannelStandardScaler().fit(images).statistics_
+    <ChannelSums: 2 images of 100 channels>
     """
 
     weight: int | float
@@ -221,7 +234,7 @@ class ChannelSums(_ChannelStatistics):
 
     @classmethod
     def of(cls, images: NDArray[np.uint8], weights: NDArray[Any] | None = None) -> Self:
-        """Add up the grey levels of images; parameters as in `ChannelHistogram.of`.
+        """Add up the grey levels of images.
 
         Parameters
         ----------
@@ -234,6 +247,11 @@ class ChannelSums(_ChannelStatistics):
         -------
         ChannelSums
             The sums.
+
+        Raises
+        ------
+        ValueError
+            If weights are so large that sums would no longer be exact.
         """
         n_pixels = _pixels_per_image(images)
         pixels = images.reshape(-1, images.shape[-1])
@@ -295,6 +313,15 @@ class ChannelMoments(_ChannelStatistics):
         Number of images with a weight above zero.
     n_values : int
         Number of their pixels, in each channel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknorm_images import ChannelMoments
+    >>> low, high = np.zeros((1, 2, 2, 1)), np.ones((1, 2, 2, 1))
+    >>> both = ChannelMoments.of(low) + ChannelMoments.of(high)
+    >>> both.n_samples, both.mean, both.var
+    (2, array([0.5]), array([0.25]))
     """
 
     weight: float

@@ -59,7 +59,7 @@ class PartialStore:
                 shape=shape,
                 dtype=dtype,
                 chunks=(chunk_size, *shape[1:]),
-                compressors=None,  # of photographs, it saves a fifth and halves the speed
+                compressors=None,  # of photos, it saves a fifth and halves the speed
                 zarr_format=3,
                 overwrite=True,
             )

@@ -1,4 +1,4 @@
-"""The main job on real photographs: fit, train, save, load elsewhere, predict the same."""
+"""The main job on real photos: fit, train, save, load elsewhere, predict the same."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_demo(data: str | None = None) -> int:
     Parameters
     ----------
     data : str or None, default=None
-        A folder of class folders; None makes one of scikit-learn's two photographs.
+        A folder with one sub-folder a class; None makes one of scikit-learn's two photos.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def choose_backend() -> None:
 
 
 def make_photo_folder(folder: Path) -> None:
-    """Cut JPEG files of differing sizes and qualities out of scikit-learn's photographs.
+    """Cut JPEG files of differing sizes and qualities out of scikit-learn's photos.
 
     Parameters
     ----------

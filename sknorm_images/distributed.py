@@ -1,4 +1,4 @@
-"""What a fitted pipeline makes of files, as a dask array that is computed by blocks."""
+"""What a fitted pipeline makes of files, as a Dask array that is computed by blocks."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = ["to_dask_array"]
 def to_dask_array(
     pipeline: Pipeline, X: Any, *, chunks: int | tuple[int, ...] | list[int] = 256
 ) -> da.Array:
-    """Describe ``pipeline.transform(X)`` as a dask array, which reads files when computed.
+    """Describe ``pipeline.transform(X)`` as a Dask array, which reads files when computed.
 
     So ``.to_zarr(...)``, ``.mean(axis=0)`` or a slice work on more images than fit into
-    memory, with threads of this machine or on a cluster (under whatever scheduler dask has
+    memory, with threads of this machine or on a cluster (under whatever scheduler Dask has
     then). Shape and dtype are known at once, and no file is touched.
 
     Parameters
@@ -45,8 +45,8 @@ def to_dask_array(
         Fitted, and beginning with a `JpegLoader`, such as `make_image_pipeline` makes it.
         ``pipeline[:-1]`` gives uint8 pixels. It is copied: a later `fit` changes nothing.
     X : array-like of shape (n_samples,) or (n_samples, 1)
-        What the loader takes: paths, bytes, binary files or images. On a cluster, paths mean
-        what they mean on its workers.
+        What the loader takes: paths, URLs, bytes, binary files or images. On a cluster,
+        paths mean what they mean on its workers.
     chunks : int, or tuple or list of ints, default=256
         Number of images in each block; or one number a block, which add up to those of X.
 
@@ -64,12 +64,18 @@ def to_dask_array(
     ValueError
         If X is empty, images of differing sizes have no common shape, since there is no
         `Resizer`, or `chunks` do not add up.
+    ImportError
+        If fsspec, or the library that it reads a URL with, is not installed.
     sklearn.exceptions.NotFittedError
         If the pipeline is not fitted.
 
+    See Also
+    --------
+    save_images : Writes what the first steps make to this machine's disk.
+
     Notes
     -----
-    One thread computes a block, whatever `n_jobs` the loader has, and dask computes several at
+    One thread computes a block, whatever `n_jobs` the loader has, and Dask computes several at
     once. A block takes the memory of what the pipeline returns for it; with
     ``on_error="blank"``, that of its uint8 pixels besides.
 
@@ -106,7 +112,7 @@ def to_dask_array(
     for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes, strict=True)):
         rows = range(stop - size, stop)
         blocks[i] = _Block(rows, images[rows.start : rows.stop])
-    # One block of images is one element, and dask cuts up an array at once: so each task
+    # One block of images is one element, and Dask cuts up an array at once: so each task
     # carries its own paths, and no more. The steps are a task by themselves.
     array: da.Array = da.map_blocks(
         _transform,

@@ -1,10 +1,10 @@
 """
-A class with few photographs
+A class with few photos
 ============================
 
-With 6 photographs of flowers among 100 of temples, a model learns to say "temple". Two
+With 6 photos of flowers among 100 of temples, a model learns to say "temple". Two
 remedies of `~sknorm_images.keras.PipelineDataset` are one argument each: the loss of rare
-classes counts more, or their photographs are drawn more often.
+classes counts more, or their photos are drawn more often.
 """
 
 # %%
@@ -95,7 +95,7 @@ for i, name in enumerate(photos.target_names):
     bars = ax.bar(places + 0.4 * (i - 0.5), heights, 0.38, label=name)
     ax.bar_label(bars, fmt="%.2f")
 ax.set_xticks(places, results)
-ax.set(ylabel="recall on new photographs", ylim=(0, 1.35))
+ax.set(ylabel="recall on new photos", ylim=(0, 1.35))
 ax.legend(loc="upper right", ncols=2)
 plt.show()
 

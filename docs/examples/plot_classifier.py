@@ -8,10 +8,10 @@ fold's own training files.
 """
 
 # %%
-# The photographs
+# The photos
 # ---------------
 #
-# 300 JPEG files of differing sizes and qualities, cut out of the two photographs that
+# 300 JPEG files of differing sizes and qualities, cut out of the two photos that
 # scikit-learn ships. With a folder of your own, `~sknorm_images.load_image_folder` is all you
 # need.
 

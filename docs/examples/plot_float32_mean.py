@@ -2,13 +2,13 @@
 How wrong is the float32 mean?
 ==============================
 
-``X.mean(axis=(0, 1, 2))`` on a float32 stack of photographs adds up in float32. From some 900
-images of 224 x 224 on, every further one makes it darker, and nothing warns of it.
+``X.mean(axis=(0, 1, 2))`` on a float32 stack of photos adds up in float32. From 800 to
+900 images of 224 x 224 on, every further one makes it darker, and nothing warns of it.
 `~sknorm_images.ChannelStandardScaler` counts grey levels in integers, and rounds once.
 """
 
 # %%
-# The two photographs that scikit-learn ships, repeated up to 4,000 images of 224 x 224.
+# The two photos that scikit-learn ships, repeated up to 4,000 images of 224 x 224.
 # ``numpy.broadcast_to`` repeats them without gigabytes of memory; a stack that is really there
 # gives the same numbers.
 

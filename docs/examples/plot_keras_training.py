@@ -75,7 +75,7 @@ axes[0].legend()
 plt.show()
 
 # %%
-# Which photographs it is least sure of
+# Which photos it is least sure of
 # -------------------------------------
 #
 # Predictions come in the order of the files.

@@ -3,15 +3,15 @@ Percentiles against outliers
 ============================
 
 A range from the darkest to the brightest pixel is set by two pixels. A few stamps, borders or
-dead pixels are enough to squeeze all photographs into a part of it. Percentiles are not
+dead pixels are enough to squeeze all photos into a part of it. Percentiles are not
 impressed.
 """
 
 # %%
-# Photographs in fog
+# Photos in fog
 # ------------------
 #
-# Pieces of scikit-learn's photograph of a temple, as if taken in fog: between grey levels 90
+# Pieces of scikit-learn's photo of a temple, as if taken in fog: between grey levels 90
 # and 170. Three files of the 60 carry a black border and a white stamp.
 
 import io
@@ -62,13 +62,13 @@ ChannelHistogramDisplay.from_estimator(plain)
 plt.show()
 
 # %%
-# One percent off at either end, and the band is where the photographs are:
+# One percent off at either end, and the band is where the photos are:
 
 ChannelHistogramDisplay.from_estimator(robust)
 plt.show()
 
 # %%
-# The same photographs, scaled by both
+# The same photos, scaled by both
 # ------------------------------------
 
 # sphinx_gallery_thumbnail_number = 3

@@ -2,12 +2,12 @@
 Filters and aspect ratios
 =========================
 
-What `~sknorm_images.Resizer` makes of one photograph: by filter, and by what becomes of its
+What `~sknorm_images.Resizer` makes of one photo: by filter, and by what becomes of its
 aspect ratio.
 """
 
 # %%
-# A photograph, as the bytes of a JPEG file.
+# A photo, as the bytes of a JPEG file.
 
 import io
 
@@ -38,7 +38,7 @@ plt.show()
 # Aspect ratio
 # ------------
 #
-# To a square, the photograph can be stretched, cut, or fitted in. Padding counts as pixels in
+# To a square, the photo can be stretched, cut, or fitted in. Padding counts as pixels in
 # the statistics of a scaler.
 
 names = ["ignore", "crop", "pad"]

@@ -2,7 +2,7 @@
 Statistics of one folder, applied to another
 ============================================
 
-A scaler is fitted on the photographs that a model is trained with. Later ones are scaled by
+A scaler is fitted on the photos that a model is trained with. Later ones are scaled by
 the same numbers, whatever they look like themselves; and for a pretrained model, by the
 constants that it was trained with. This example looks at what comes out.
 """
@@ -11,7 +11,7 @@ constants that it was trained with. This example looks at what comes out.
 # Two folders
 # -----------
 #
-# One holds pieces of a photograph of a temple, the other pieces of one of a flower.
+# One holds pieces of a photo of a temple, the other pieces of one of a flower.
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,6 +89,6 @@ plt.show()
 
 # %%
 # All three are right, each for its own model. What is never right is to fit the scaler anew on
-# the photographs that a model is to judge.
+# the photos that a model is to judge.
 
 workspace.cleanup()
