@@ -117,7 +117,7 @@ def read_array(
 
     Returns
     -------
-    out : ndarray of shape (n, height, width, n_channels)
+    out : ndarray of shape (n_samples, height, width, n_channels)
         The array. Rows of images that cannot be read are zeros.
     total : object
         The sum of what `summarise` returned.

@@ -93,7 +93,7 @@ class ImageDecodeWarning(UserWarning):
             for error in self.failures.values()
         )
         super().__init__(
-            f"{len(failures)} of {n_images} images cannot be decoded. They are left blank, "
+            f"{len(failures)} of {n_images} images cannot be read. They are left blank, "
             f"and out of the statistics of this call: {reasons}"
         )
 

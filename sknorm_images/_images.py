@@ -45,7 +45,7 @@ class LazyImages:
     resizings : tuple of Resizing, default=()
         The sizes that images are brought to, one after another.
     on_error : {"raise", "blank"}, default="raise"
-        What becomes of images that cannot be decoded.
+        What becomes of images that cannot be read.
     n_jobs : int or None, default=None
         Number of images that are decoded at once.
     verbose : int, default=0
@@ -108,7 +108,7 @@ class LazyImages:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """``(n, height, width, n_channels)`` once a Resizer fixed the size, else ``(n,)``."""
+        """``(n_samples, height, width, n_channels)``; without a Resizer, ``(n_samples,)``."""
         return self._recipe.shape
 
     @property
@@ -137,6 +137,25 @@ class LazyImages:
     def __getitem__(
         self, key: int | slice | Sequence[int] | NDArray[Any] | tuple[Any, ...]
     ) -> Pixels | Self:
+        """Decode one image, or select some.
+
+        Parameters
+        ----------
+        key : int, slice, array-like of int or bool, or (rows, ...)
+            Which ones, as NumPy reads the first axis of an array.
+
+        Returns
+        -------
+        ndarray of shape (height, width, n_channels), dtype uint8, or LazyImages
+            The image; or those that are selected, and not decoded yet.
+
+        Raises
+        ------
+        IndexError
+            If there is no such image.
+        ImageDecodeError, OSError
+            If the image cannot be read, unless `on_error` is ``"blank"``.
+        """
         rows = select(key, len(self))
         if not isinstance(rows, int):
             return self._with(self._recipe.take(rows))
@@ -169,7 +188,7 @@ class LazyImages:
 
     @property
     def filenames(self) -> list[str]:
-        """The path of each image as it was passed; what has none is described."""
+        """The path or URL of each image as it was passed; what has none is described."""
         return [self._recipe.name(i) for i in range(len(self))]
 
     @property
@@ -179,7 +198,7 @@ class LazyImages:
 
     @property
     def on_error(self) -> str:
-        """What becomes of images that cannot be decoded: "raise" or "blank"."""
+        """What becomes of images that cannot be read: "raise" or "blank"."""
         return self._recipe.on_error
 
     @property
@@ -237,7 +256,7 @@ class LazyImages:
 
         Returns
         -------
-        pixels : ndarray of shape (n, height, width, n_channels), dtype uint8
+        pixels : ndarray of shape (n_samples, height, width, n_channels), dtype uint8
             The images. Those that cannot be read are black.
         failures : dict of int to Exception
             Positions of the images that cannot be read under ``on_error="blank"``, and why.

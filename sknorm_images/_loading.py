@@ -57,7 +57,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         plain pixels), and warns once a call with an `ImageDecodeWarning` that lists all.
     n_jobs : int or None, default=None
         Number of images that are decoded at once by whoever reads them; -1 means all
-        processors, None means 1 unless in a :func:`joblib.parallel_config` context.
+        cores, None means 1 unless in a :func:`joblib.parallel_config` context.
     verbose : int, default=0
         Above 0, whoever reads the images shows a progress bar.
 
@@ -109,8 +109,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             files (bytes), binary file objects, which are read at once, or images in memory:
             Pillow's, which are loaded at once and keep their pixels, or uint8 arrays of shape
             (height, width) or (height, width, 1, 3 or 4), which are not copied. A list, an
-            array, or a pandas or polars column; images may be in one array of shape
-            (n_samples, height, width, channels).
+            array, or a pandas or Polars column; images may be in one array of shape
+            (n_samples, height, width, n_channels).
 
         Returns
         -------
@@ -120,10 +120,12 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         Raises
         ------
         TypeError
-            If X, or something in it, is neither of these.
+            If X, or something in it, is none of these.
         ValueError
             If X has another shape, an array in it is no image, a URL in it has an unknown
             protocol, or a parameter is out of its range.
+        ImageDecodeError
+            If the EXIF of an image of Pillow is damaged, and warnings are errors.
         ImportError
             If fsspec, or the library that it reads a URL with, is not installed.
 

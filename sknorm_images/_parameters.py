@@ -34,7 +34,8 @@ def check_number(
     if isinstance(value, bool) or not isinstance(value, kind):
         expected = "an integer" if integral else "a number"
         raise TypeError(
-            f"{name}={value!r} is of type {type(value).__name__}. Pass {expected}."
+            f"{name}={value!r} is of type {type(value).__name__}, and not {expected}. Pass "
+            f"{expected}."
         )
     number = float(value)
     if not (isfinite(number) and low <= number <= high):

@@ -46,7 +46,7 @@ class Recipe:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """``(n, height, width, n_channels)`` once a Resizer fixed the size, else ``(n,)``."""
+        """``(n_samples, height, width, n_channels)``; without a Resizer, ``(n_samples,)``."""
         if not self.resizings:
             return (len(self),)
         last = self.resizings[-1]
@@ -129,7 +129,7 @@ class Recipe:
         """Make the black image that stands for one that cannot be read."""
         if not self.resizings:
             raise ValueError(
-                "on_error='blank' makes a black image of one that cannot be decoded, and "
+                "on_error='blank' makes a black image of one that cannot be read, and "
                 "without a Resizer its size is unknown. Add one after the JpegLoader. "
                 f"{error}"
             )

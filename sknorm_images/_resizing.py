@@ -163,7 +163,7 @@ def _as_images(X: Any) -> LazyImages:
     if len(counts) > 1:
         raise ValueError(
             f"Images of X have {counts} channels, and one array takes one number of them. "
-            "Convert them."
+            "Convert them all to one, as JpegLoader does with files."
         )
     return LazyImages(images, counts[0] if counts else X.shape[-1])
 

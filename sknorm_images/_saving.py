@@ -73,17 +73,22 @@ def save_images(
         in size, or none can be read.
     TypeError
         If `path` is no path.
-    ImageDecodeError
+    ImageDecodeError, OSError
         If an image cannot be read, unless the loader has ``on_error="blank"``: then it is
         black, and ``images.failures`` lists it. The array does not tell: give those images
         a `sample_weight` of 0 in whatever reads it.
+
+    See Also
+    --------
+    LazyImages : What is saved.
+    sknorm_images.distributed.to_dask_array : Writes from a cluster.
 
     Notes
     -----
     A Zarr store is written to a hidden folder beside `path`. If the run is interrupted,
     killed, or fails, what is complete stays there, and the same call goes on with it; so it
     does after files that failed are repaired. It is the same call if the LazyImages have the
-    same paths, the same settings of color, decoding and size, and the same `chunk_size`;
+    same paths, the same settings of colour, decoding and size, and the same `chunk_size`;
     `on_error` and `n_jobs` may differ, and what is in the files is not compared. Other
     arrays, and ``.npy`` files, are begun anew.
 
@@ -121,7 +126,8 @@ def save_images(
 def _checked_path(path: Any) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(
-            f"path is a {type(path).__name__}, and no path. Call save_images(images, path)."
+            f"path is a {type(path).__name__}, which names no file. Pass a str or a PathLike "
+            "that ends in .npy or .zarr."
         )
     name = os.fspath(path)
     if is_url(name) or was_url(name):
@@ -141,7 +147,7 @@ def _check_saveable(images: LazyImages | Array) -> None:
     if not images.shape or not len(images) or images.dtype.kind not in "buif":
         raise ValueError(
             f"images is of shape {images.shape} and dtype {images.dtype}, which holds no "
-            "images. Pass numbers of shape (n_samples, height, width, n_channels), or what a "
+            "images. Pass numbers of shape (n, height, width, channels), or what a "
             "pipeline makes of paths: pipeline[:-1].transform(paths)."
         )
 

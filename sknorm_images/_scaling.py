@@ -193,7 +193,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         sklearn.exceptions.NotFittedError
             If there is something to learn, and `fit` has not been called.
         ValueError
-            If `per_image` is set: the statistics of each image are not kept.
+            If `per_image` is set: the statistics of each image are not kept. If X holds NaN,
+            infinity, or another number of channels than in `fit`.
         """
         fitted = snapshot(self)
         fitted._check_ready()
@@ -331,8 +332,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             if counted.statistics is None:
                 report(counted.failures, len(X))
                 raise ValueError(
-                    "All images with a sample_weight above zero are unreadable, so there is "
-                    "nothing to learn from. Check X and sample_weight."
+                    "None of the images with a sample_weight above zero can be read, so there "
+                    "is nothing to learn from. Check X and sample_weight."
                 )
             self._learn_from(counted.statistics, counted.pixels)
             return counted

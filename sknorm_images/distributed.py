@@ -13,7 +13,7 @@ try:
     from dask.delayed import delayed
 except ImportError as error:
     raise ImportError(
-        f"sknorm_images.distributed needs dask, and importing it fails: {error}. "
+        f"sknorm_images.distributed needs Dask, and importing it fails: {error}. "
         'Run: python -m pip install "sknorm-images[distributed]"'
     ) from error
 

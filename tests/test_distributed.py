@@ -264,7 +264,11 @@ def test_a_lone_path_is_refused_as_the_loader_does(pipeline, files):
     ("chunks", "kind", "message"),
     [
         (0, ValueError, "chunks=0 is out of range. Pass a number of at least 1"),
-        ("auto", TypeError, "chunks='auto' is of type str. Pass an integer"),
+        (
+            "auto",
+            TypeError,
+            "chunks='auto' is of type str, and not an integer. Pass an integer",
+        ),
         ((20, 4.0), TypeError, "chunks=4.0 is of type float"),
         ((20, 5), ValueError, r"chunks=\(20, 5\) add up to 25 images, and X has 24. Pass n"),
     ],

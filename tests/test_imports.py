@@ -263,7 +263,7 @@ def test_the_pictures_without_matplotlib_say_what_to_install():
     )
     assert process.returncode == 1
     last = process.stderr.splitlines()[-1]
-    assert last.startswith("ImportError: sknorm_images.plotting needs matplotlib")
+    assert last.startswith("ImportError: sknorm_images.plotting needs Matplotlib")
     assert last.endswith('Run: python -m pip install "sknorm-images[plot]"')
 
 
@@ -271,7 +271,7 @@ def test_the_adapter_to_dask_without_it_says_what_to_install():
     process = run("import sys\nsys.modules['dask'] = None\nimport sknorm_images.distributed")
     assert process.returncode == 1
     last = process.stderr.splitlines()[-1]
-    assert last.startswith("ImportError: sknorm_images.distributed needs dask")
+    assert last.startswith("ImportError: sknorm_images.distributed needs Dask")
     assert last.endswith('Run: python -m pip install "sknorm-images[distributed]"')
 
 

@@ -110,7 +110,7 @@ def test_images_that_cannot_be_read_are_black_and_listed(name, copies, pixels, t
     copies[3].write_bytes(b"no photo")
     copies[20].unlink()
     images = lazy(copies, 2, on_error="blank")
-    with pytest.warns(ImageDecodeWarning, match="2 of 24 images cannot be decoded"):
+    with pytest.warns(ImageDecodeWarning, match="2 of 24 images cannot be read"):
         saved = save_images(images, tmp_path / name, chunk_size=4)
     expected = pixels.copy()
     expected[[3, 20]] = 0

@@ -8,7 +8,7 @@ try:
     import matplotlib as _matplotlib  # noqa: F401 - the modules below need it
 except ImportError as error:
     raise ImportError(
-        f"sknorm_images.plotting needs matplotlib, and importing it fails: {error}. "
+        f"sknorm_images.plotting needs Matplotlib, and importing it fails: {error}. "
         'Run: python -m pip install "sknorm-images[plot]"'
     ) from error
 
