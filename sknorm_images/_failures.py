@@ -10,6 +10,8 @@ from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 ReadError: TypeAlias = ImageDecodeError | OSError
 Failures: TypeAlias = dict[int, ReadError]  # by position
 
+ON_ERROR = ("raise", "blank")  # what becomes of them
+
 # What is the matter with one file, as opposed to a full disk or too many open files.
 READ_ERRORS = (
     ImageDecodeError,

@@ -136,7 +136,10 @@ def load_image_folder(
             f"{sub_folders}. Pass names of sub-folders."
         )
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"class_names={names} is empty or repeats a name. Pass each once.")
+        raise ValueError(
+            f"class_names={names} is empty or repeats a name, so classes would be missing, or "
+            "there twice. Pass each once."
+        )
     filenames: list[str] = []
     target: list[int] = []
     for number, name in enumerate(names):

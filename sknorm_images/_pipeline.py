@@ -11,7 +11,7 @@ from sknorm_images._minmax_scaling import ChannelMinMaxScaler
 from sknorm_images._resizing import Resizer
 from sknorm_images._standard_scaling import ChannelStandardScaler
 
-_SCALERS = {"standard": ChannelStandardScaler, "minmax": ChannelMinMaxScaler}
+SCALERS = {"standard": ChannelStandardScaler, "minmax": ChannelMinMaxScaler}
 
 
 def make_image_pipeline(
@@ -74,11 +74,10 @@ def make_image_pipeline(
     ['load', 'resize', 'scale']
     """
     if isinstance(scaler, str):
-        if scaler not in _SCALERS:
-            raise ValueError(
-                f"scaler={scaler!r} is not known. Pass 'standard', 'minmax' or a transformer."
-            )
-        scaler = _SCALERS[scaler]()
+        if scaler not in SCALERS:
+            known = ", ".join(map(repr, SCALERS))
+            raise ValueError(f"scaler={scaler!r} is not known. Pass {known} or a transformer.")
+        scaler = SCALERS[scaler]()
     loader = JpegLoader(
         color_mode=color_mode, on_error=on_error, n_jobs=n_jobs, verbose=verbose
     )

@@ -13,12 +13,12 @@ from threading import Lock
 from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from sknorm_images._bulk_reading import Task, common_shape, read_alike, reduce_images
 from sknorm_images._failures import Failures, report
 from sknorm_images._images import LazyImages
+from sknorm_images._npy import write_header
 from sknorm_images._parallel import map_rows
 from sknorm_images._parameters import check_choice, check_number
 from sknorm_images._recipes import Pixels, Recipe
@@ -126,8 +126,8 @@ def save_images(
 def _checked_path(path: Any) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(
-            f"path is a {type(path).__name__}, which names no file. Pass a str or a PathLike "
-            "that ends in .npy or .zarr."
+            f"path is a {type(path).__name__}, which names no file. Call "
+            "save_images(images, path), with a path that ends in .npy or .zarr."
         )
     name = os.fspath(path)
     if is_url(name) or was_url(name):
@@ -155,12 +155,7 @@ def _check_saveable(images: LazyImages | Array) -> None:
 def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> None:
     """Write rows to their places in a file, in any order."""
     shape = _shape_of(images)
-    header = {
-        "descr": npy.dtype_to_descr(images.dtype),
-        "fortran_order": False,
-        "shape": shape,
-    }
-    npy.write_array_header_1_0(file, header)
+    write_header(file, shape, images.dtype)
     start, n_bytes = file.tell(), images.dtype.itemsize * prod(shape[1:])
     total, free = n_bytes * len(images), shutil.disk_usage(path.resolve().parent).free
     if free < total:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Self
 
@@ -225,9 +225,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Whether anything is learned in `fit`, as far as the parameters say."""
 
     @property
-    @abstractmethod
-    def _constants(self) -> list[ArrayLike]:
+    def _constants(self) -> Sequence[ArrayLike]:
         """Parameters given in place of what `fit` learns: a number, or one a channel."""
+        return ()
 
     @abstractmethod
     def _attributes(

@@ -190,7 +190,14 @@ def test_the_help_says_which_side_of_the_size_is_first(call):
 
 @pytest.mark.parametrize(
     "option",
-    ["--scaler", "--color-mode", "--interpolation", "--aspect-ratio", "--engine"],
+    [
+        "--scaler",
+        "--color-mode",
+        "--interpolation",
+        "--aspect-ratio",
+        "--engine",
+        "--on-error",
+    ],
 )
 def test_the_help_names_all_that_an_option_takes(option, folder, tmp_path, call):
     refused = call("fit", folder, "-o", tmp_path / "p", option, "nonsense").err

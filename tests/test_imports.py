@@ -173,7 +173,8 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
     below = PROGRAMS[: PROGRAMS.index(module)]
     assert own_modules(module) <= {
         *("__init__", "keras.__init__", "plotting.__init__"),
-        *("_decoding", "_folders", "_geometry", "_npy", "_remote", "_thumbnails"),
+        *("_decoding", "_failures", "_folders", "_geometry", "_npy", "_pipeline"),
+        *("_remote", "_thumbnails"),
         "_whole_files",
         *SHARED,
         *below,

@@ -313,7 +313,8 @@ def test_a_folder_of_broken_files_alone_is_refused(pipeline, tmp_path, monkeypat
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     assert main() == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "none of the 1 files can be read: the file is empty" in line
+    assert "none of the 1 files can be read" in line
+    assert "the first one fails with: the file is empty" in line
 
 
 def test_a_report_reads_files_that_training_would_stop_at(folder, html):

@@ -15,7 +15,7 @@ from sknorm_images._steps import describe_images, flat_steps, transform_images
 from sknorm_images.cli._terminal import complain_of
 
 _IMAGES_PER_BATCH = 256  # so that the progress bar moves a few times a second
-_BYTES_PER_BATCH = 2**24  # of uint8: 111 images of 224 x 224 in color, 64 MiB as float32
+_BYTES_PER_BATCH = 2**24  # of uint8: 111 images of 224 x 224 in colour, 64 MiB as float32
 
 
 def images_of(

@@ -23,7 +23,9 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from sknorm_images._decoding import MODES
+from sknorm_images._failures import ON_ERROR
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
+from sknorm_images._pipeline import SCALERS
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images._whole_files import whole_file
@@ -61,7 +63,6 @@ Output = Annotated[Path, _option("FILE", "Written whole or not at all.", "--outp
 Force = Annotated[bool, _flag("Overwrite the output if it exists.", "--force")]
 Jobs = Annotated[int, _option("N", "Images decoded at once; -1: all cores.", "--jobs", "-j")]
 Pair = tuple[float, float]
-*_OTHERS, _LAST = INTERPOLATIONS
 _DTYPES = ("float16", "float32", "float64")
 
 
@@ -88,11 +89,11 @@ def fit(
         str, _option("HEIGHTxWIDTH", "Of all images, in pixels; or one number.")
     ] = "224x224",
     scaler: Annotated[
-        str, _option("standard|minmax", "Zero mean and unit variance, or a range.")
+        str, _choice(SCALERS, "Zero mean and unit variance, or a range.")
     ] = "standard",
     color_mode: Annotated[str, _choice(MODES, "What every image becomes.")] = "rgb",
     interpolation: Annotated[
-        str, _option("NAME", f"{', '.join(_OTHERS)} or {_LAST}.")
+        str, _option("NAME", f"One of {', '.join(INTERPOLATIONS)}.")
     ] = "bilinear",
     aspect_ratio: Annotated[
         str,
@@ -102,7 +103,7 @@ def fit(
     ] = "ignore",
     engine: Annotated[str, _choice(ENGINES, "The library that resizes.")] = "pillow",
     on_error: Annotated[
-        str, _option("raise|blank", "Stop at a broken file, or leave it out; later on, too.")
+        str, _choice(ON_ERROR, "Stop at a broken file, or leave it out; later on, too.")
     ] = "raise",
     quantile_range: Annotated[
         Pair | None, _option("LOW HIGH", "minmax: percentiles for minimum and maximum.")
@@ -239,7 +240,8 @@ def report(
 @app.command(epilog="Example: sknorm-images demo --data photos")
 def demo(
     data: Annotated[
-        str | None, _option("DIR", "Folder of class folders; else, photographs of its own.")
+        str | None,
+        _option("DIR", "Folder with one sub-folder a class; else, photos of its own."),
     ] = None,
 ) -> None:
     """Fit a pipeline, train a small Keras model with it, save and load both."""

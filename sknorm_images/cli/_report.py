@@ -85,7 +85,10 @@ def make_report(
     loader = flat_steps(pipeline)[0]
     found = check_images(files, loader=loader, n_jobs=n_jobs, verbose=verbose)
     if not found.readable.any():
-        raise ValueError(f"none of the {len(files)} files can be read: {found.reason[0]}")
+        raise ValueError(
+            f"none of the {len(files)} files can be read, so there is nothing to report. "
+            f"Check the folder; the first one fails with: {found.reason[0]}"
+        )
     images = images[found.readable]
     paths = images.filenames
     unscaled = loader.transform(files)[found.readable]
@@ -193,7 +196,7 @@ def _scaled_histogram(scaler: Any, here: ChannelHistogram) -> str:
     figure = Figure(figsize=(7.2, 2.6), layout="constrained")
     ax = figure.subplots()
     edges = np.linspace(scaled.min(), scaled.max(), 65)
-    styles = cycle(("-", "--", ":"))  # told apart without color, too
+    styles = cycle(("-", "--", ":"))  # told apart without colour, too
     for i, (name, style) in enumerate(zip(channel_names(n_channels), styles, strict=False)):
         counts, _ = np.histogram(scaled[:, i], edges, weights=here.counts[i])
         color = name if is_color_like(name) else f"C{i}"

@@ -30,7 +30,7 @@ def complain_of(error: Exception) -> None:
 
 @contextmanager
 def readable_warnings() -> Iterator[None]:
-    """Show warnings as lines, and each image that cannot be decoded in a line of its own."""
+    """Show warnings as lines, and each image that cannot be read in a line of its own."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         if isinstance(message, ImageDecodeWarning):

@@ -136,9 +136,11 @@ class ImageGridDisplay(PanelDisplay):
 
         Parameters
         ----------
-        images : LazyImages, ndarray of shape (n, h, w, c) or sequence of ndarray (h, w, c)
-            Without `scaler`, uint8 grey levels; floats are refused, since nothing tells
-            whether they end at 1, at 255 or elsewhere. With `scaler`, the floats it made.
+        images : LazyImages, ndarray or sequence of ndarray
+            Of shape (n_samples, height, width, n_channels), or each (height, width,
+            n_channels). Without `scaler`, uint8 grey levels; floats are refused, since
+            nothing tells whether they end at 1, at 255 or elsewhere. With `scaler`, the
+            floats it made.
         scaler : ChannelStandardScaler, ChannelMinMaxScaler or None, default=None
             What made the floats; its `inverse_transform` brings them back to grey levels.
         n_images : int, default=12

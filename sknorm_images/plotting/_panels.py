@@ -81,8 +81,9 @@ def check_invertible(scaler: Any) -> None:
     """Raise unless `scaler` has one map for all images, and so a way back."""
     if not isinstance(scaler, ChannelScaler):
         raise TypeError(
-            f"scaler is a {type(scaler).__name__}. Pass a ChannelStandardScaler or a "
-            "ChannelMinMaxScaler, such as pipeline[-1]."
+            f"scaler is a {type(scaler).__name__}, and nothing tells its way back to grey "
+            "levels. Pass a ChannelStandardScaler or a ChannelMinMaxScaler, such as "
+            "pipeline[-1]."
         )
     if scaler.per_image:
         raise ValueError(
