@@ -19,7 +19,7 @@ from PIL import Image, ImageFile, ImageOps, JpegImagePlugin
 
 from sknorm_images import ImageDecodeError, ImageDecodeWarning, JpegLoader, make_image_pipeline
 from tests.conftest import encode
-from tests.jpeg_bytes import START_OF_SCAN, claim_size, markers, repeat_last_scan
+from tests.jpeg_bytes import claim_size, n_scans, repeat_last_scan
 
 ORIENTATION = 0x0112  # the EXIF tag
 
@@ -33,10 +33,6 @@ def photo(photos: list[Image.Image]) -> Image.Image:
 def pillow(data: bytes, mode: str = "RGB") -> np.ndarray:
     pixels = np.asarray(Image.open(io.BytesIO(data)).convert(mode))
     return pixels if mode == "RGB" else pixels[..., np.newaxis]
-
-
-def n_scans(data: bytes) -> int:
-    return sum(marker == START_OF_SCAN for marker, _ in markers(data))
 
 
 def with_orientation(image: Image.Image, orientation: int, **options: object) -> bytes:
