@@ -28,11 +28,20 @@ def _interrupts_arrive() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def encode(image: Image.Image, **options: Any) -> bytes:
-    """Encode an image as JPEG bytes; options are those of Pillow's JPEG writer."""
+def encode(image: Image.Image, image_format: str = "JPEG", **options: Any) -> bytes:
+    """Encode an image; options are those of Pillow's writer."""
     file = io.BytesIO()
-    image.save(file, "JPEG", **options)
+    image.save(file, image_format, **options)
     return file.getvalue()
+
+
+def encode_turned(
+    image: Image.Image, orientation: int, image_format: str = "JPEG", **options: Any
+) -> bytes:
+    """Encode an image as it is, with an EXIF orientation that turns it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(image, image_format, exif=exif, **options)
 
 
 def crops(photos: list[Image.Image], n: int, seed: int = 0) -> list[Image.Image]:
@@ -69,6 +78,13 @@ def pixels(files: list[str]) -> np.ndarray:
             for path in map(Path, files)
         ]
     )
+
+
+@pytest.fixture(scope="session")
+def not_a_photo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("broken") / "not a photo.jpg"
+    path.write_bytes(b"not a photo")
+    return str(path)
 
 
 @pytest.fixture

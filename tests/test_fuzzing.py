@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 
 from sknorm_images import ImageDecodeError
+from tests import new_process
 from tests.fuzzing import __main__ as command
 from tests.fuzzing import atheris_target
 from tests.fuzzing.cases import Case, Options, make_case
@@ -93,16 +93,10 @@ def test_the_pieces_of_a_file_are_the_file():
 def test_seed_and_number_say_which_bytes():
     code = (
         "from tests.test_fuzzing import digest, make_case\n"
-        "print(digest(make_case(7, number) for number in range(99)))"
+        "print(json.dumps(digest(make_case(7, number) for number in range(99))))"
     )
-    elsewhere = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert elsewhere.stdout.strip() == digest(make_case(7, number) for number in range(99))
+    elsewhere = new_process.answer(code)
+    assert elsewhere == digest(make_case(7, number) for number in range(99))
     assert len({make_case(seed, 5).data for seed in range(20)}) == 20
 
 

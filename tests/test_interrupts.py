@@ -30,7 +30,7 @@ from sknorm_images import (
 from sknorm_images.keras import PipelineDataset
 from tests.conftest import encode
 from tests.keras.test_look_ahead import let_threads_end
-from tests.test_parallel import READERS, each_reader, lazy, watched
+from tests.lazy_photos import READERS, each_reader, lazy, watched
 
 PATIENCE = 60  # seconds; only a test that fails waits so long
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from sknorm_images import ImageDecodeError, JpegLoader, Resizer
 from tests.conftest import encode
 from tests.data.jpeg.make import FILES
+from tests.differences import psnr
 from tests.jpeg_bytes import repeat_last_scan
 from tests.test_memory import measure
 
@@ -133,11 +134,6 @@ def pillow(name: str, mode: str) -> tuple[np.ndarray | None, bool]:
     return (pixels if pixels.ndim == 3 else pixels[..., np.newaxis]), upright
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    error = np.square(a.astype(float) - b).mean()
-    return np.inf if error == 0 else float(10 * np.log10(255**2 / error))
-
-
 def test_every_file_is_listed_once_and_made_by_the_script():
     listed = [*SOUND, *DAMAGED, *REFUSED, *DEPENDS]
 
@@ -232,7 +228,7 @@ def attempt(images):
 images = JpegLoader().transform([inputs["path"]])
 full = attempt(Resizer(4, reducing_gap=None).transform(images))
 scaled = attempt(Resizer(4).transform(images))
-json.dump({"full": full, "scaled": scaled}, sys.stdout)
+print(json.dumps({"full": full, "scaled": scaled}))
 """
 
 
@@ -289,7 +285,7 @@ def read(paths):
 read(inputs["ordinary"])  # what is loaded and set up once
 before = peak()
 failed = read(inputs["claims"])
-json.dump({"megabytes": peak() - before, "failed": failed}, sys.stdout)
+print(json.dumps({"megabytes": peak() - before, "failed": failed}))
 """
 
 
