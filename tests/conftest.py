@@ -15,6 +15,26 @@ import pytest
 from PIL import Image, ImageFile
 from sklearn.datasets import load_sample_images
 
+# Modules and folders that start processes or clusters, compile models or take many seconds,
+# and fixtures that are servers. Elsewhere, a test that is long is marked by itself.
+LONG = {
+    *("keras", "test_benchmarks.py", "test_cli.py", "test_dask.py", "test_demo.py"),
+    *("test_distributions.py", "test_fuzzing.py", "test_interrupts.py", "test_memory.py"),
+    *("test_plotting.py", "test_properties.py", "test_ray.py", "test_recipes.py"),
+    *("test_report.py", "test_threads.py"),
+    *("s3_server", "site"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is long as `LONG` says, and as quick what is neither long nor slow."""
+    for item in items:
+        path = item.path.relative_to(item.config.rootpath)
+        if LONG.intersection([*path.parts, *getattr(item, "fixturenames", [])]):
+            item.add_marker("long")
+        if not {"long", "slow"}.intersection(mark.name for mark in item.iter_markers()):
+            item.add_marker("quick")
+
 
 @pytest.fixture(scope="session")
 def photos() -> list[Image.Image]:

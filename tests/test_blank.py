@@ -104,12 +104,12 @@ N_GOOD, N_BAD = 9_500, 500
 
 @pytest.fixture(scope="module")
 def ten_thousand(photos, tmp_path_factory) -> tuple[list[str], np.ndarray]:
-    """Paths of which 500 cannot be read, for five reasons; and where those stand."""
+    """Paths of small files, and which 500 of them cannot be read, for five reasons."""
     folder = tmp_path_factory.mktemp("many")
     good, bad = [], [str(folder / "missing.jpg"), str(folder)]
     for i, crop in enumerate(crops(photos, 50)):
         path = folder / f"{i}.jpg"
-        path.write_bytes(encode(crop))
+        path.write_bytes(encode(crop.resize((24, 18))))
         good.append(str(path))
     for name, content in {
         "half.jpg": encode(photos[0])[:9000],
@@ -137,6 +137,7 @@ def fitted_on_the_good(ten_thousand) -> dict[str, dict[str, np.ndarray]]:
 BACKENDS = ["sequential", "threading", "loky"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("scaler", "backend"),
     [*(("standard", backend) for backend in BACKENDS), ("minmax", "threading")],
@@ -174,6 +175,7 @@ def test_500_bad_files_of_10_000_change_no_bit_of_the_statistics(
             assert getattr(pipeline[-1], name).tobytes() == getattr(expected, name).tobytes()
 
 
+@pytest.mark.long
 def test_500_bad_files_of_10_000_change_no_bit_under_multiprocessing_either(
     ten_thousand, fitted_on_the_good
 ):
@@ -199,6 +201,7 @@ print(json.dumps([pickle.dumps(pipeline[-1]).hex(), list(warning.message.failure
     assert scaler.statistics_ == fitted_on_the_good["standard"].statistics_
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_bad_files_are_left_out_of_every_way_to_fit(ten_thousand, backend):
     """1,000 files of the 10,000, in one call of each method and in several."""

@@ -354,6 +354,7 @@ print(pickle.dumps(vars(scaler)) == pickle.dumps(vars(expected)))
 """
 
 
+@pytest.mark.long
 def test_a_killed_worker_of_loky_is_joblibs_error_and_the_next_fit_works(files, tmp_path):
     process = new_process.run(KILLED, files=files, folder=str(tmp_path))
     assert process.returncode == 0, process.stderr

@@ -273,7 +273,7 @@ def keeps_memory(source, options):
     [
         (crashes, "the process ends by SIGSEGV"),
         (ends_in_order, "the process ends by exit code 0"),
-        (hangs, "it hangs: no answer in 3.0 s"),
+        (hangs, "it hangs: no answer in 1.5 s"),
         pytest.param(takes_too_much, "it raises .*MemoryError", marks=ON_LINUX),
     ],
 )
@@ -281,7 +281,7 @@ def test_a_run_goes_on_behind_a_case_that_ends_its_process(broken, reason):
     cases = [make_case(2, number) for number in range(60)]
     met = [n for n, case in enumerate(cases) if is_met(case.data) and not case.options.as_path]
     numbers = range(met[1])  # one that meets it, and some behind
-    report = run(numbers, 2, 1, Limits(patience=3.0), broken)
+    report = run(numbers, 2, 1, Limits(patience=1.5), broken)
     assert [failure.number for failure in report.failures] == met[:1]
     assert re.search(reason, report.failures[0].reason)
     assert report.n_cases == len(numbers) > met[0] + 1

@@ -71,6 +71,7 @@ def test_a_pipeline_that_was_fitted_to_files_takes_images(files, opened):
     np.testing.assert_array_equal(pipeline.transform(as_arrays(files)), expected)
 
 
+@pytest.mark.long
 def test_statistics_are_counted_in_other_processes_too(files, opened):
     pipeline = pipeline_of()
     expected = pipeline.fit(files)[-1].statistics_

@@ -186,6 +186,7 @@ def test_an_optional_library_is_imported_only_where_it_belongs(library, importer
     assert found == importers
 
 
+@pytest.mark.long
 def test_importing_is_silent_and_loads_nothing_that_is_not_needed():
     process = new_process.run(
         "import sklearn.pipeline\n"
@@ -215,6 +216,7 @@ def test_a_star_import_gives_the_public_names():
     assert set(names) - {"__builtins__"} == set(sknorm_images.__all__)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("library", "adapter", "command"),
     [
@@ -235,6 +237,7 @@ def test_an_adapter_without_its_library_says_what_to_install(library, adapter, c
     assert ("KERAS_BACKEND=jax" in last) == (library == "keras")
 
 
+@pytest.mark.long
 def test_everything_else_works_without_optional_libraries():
     process = new_process.run(
         "for name in ('keras', 'matplotlib', 'dask', 'ray'):\n"

@@ -56,7 +56,7 @@ class Reads:
     def are_over(self) -> bool:
         """Whether no image is read any more."""
         n = len(self.positions)
-        time.sleep(0.3)
+        time.sleep(max(0.1, 3 * self._seconds))
         return len(self.positions) == n
 
 

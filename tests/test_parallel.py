@@ -52,17 +52,20 @@ def test_one_job_gives_the_exact_statistics_of_the_photos(reference, pixels):
     np.testing.assert_allclose(output, expected, rtol=0, atol=1e-6)
 
 
-BACKENDS = {
-    "unconfigured": {},
-    "two jobs": {"n_jobs": 2},
-    "sequential": {"backend": "sequential"},
-    "threading": {"backend": "threading", "n_jobs": 2},
-    "loky": {"backend": "loky", "n_jobs": 2},
-}
+LOKY = pytest.param("loky", marks=pytest.mark.long)  # which starts processes
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2, 3, -1])
-@pytest.mark.parametrize("configuration", BACKENDS.values(), ids=BACKENDS.keys())
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        pytest.param({}, id="unconfigured"),
+        pytest.param({"n_jobs": 2}, id="two jobs"),
+        pytest.param({"backend": "sequential"}, id="sequential"),
+        pytest.param({"backend": "threading", "n_jobs": 2}, id="threading"),
+        pytest.param({"backend": "loky", "n_jobs": 2}, id="loky", marks=pytest.mark.long),
+    ],
+)
 def test_every_backend_and_number_of_jobs_gives_the_same_bits(
     configuration, n_jobs, reference, files, pixels
 ):
@@ -81,6 +84,7 @@ def test_every_backend_and_number_of_jobs_gives_the_same_bits(
     np.testing.assert_array_equal(pipeline[-1].statistics_.counts, scaler.statistics_.counts)
 
 
+@pytest.mark.long
 def test_multiprocessing_gives_the_same_bits(reference, files):
     # In a process of its own: one that has run JAX must not fork.
     code = """
@@ -103,6 +107,7 @@ print(json.dumps(answers))
     assert answers == [expected, expected]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
 def test_while_a_chunk_takes_long_a_bounded_number_of_others_is_done(backend, tmp_path):
     # In a process of its own: forking one that has loaded JAX may hang.
@@ -231,6 +236,7 @@ class NoteProcess:
         return {int(note.name) for note in self.folder.iterdir()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_under_loky_two_other_processes_fit(method, n_jobs, files, tmp_path):
@@ -304,15 +310,19 @@ def state_of(estimator: Any) -> dict[str, int]:
 
 
 LATE = 21
-SETTINGS = {
-    "one job": (1, {}),
-    "two threads": (2, {}),
-    "threading": (None, {"backend": "threading", "n_jobs": 2}),
-    "loky": (2, {"backend": "loky"}),
-    "loky, two jobs": (None, {"backend": "loky", "n_jobs": 2}),
-}
 each_setting = pytest.mark.parametrize(
-    ("n_jobs", "configuration"), SETTINGS.values(), ids=SETTINGS.keys()
+    ("n_jobs", "configuration"),
+    [
+        pytest.param(1, {}, id="one job"),
+        pytest.param(2, {}, id="two threads"),
+        pytest.param(None, {"backend": "threading", "n_jobs": 2}, id="threading"),
+        pytest.param(2, {"backend": "loky"}, id="loky", marks=pytest.mark.long),
+        pytest.param(
+            *(None, {"backend": "loky", "n_jobs": 2}),
+            id="loky, two jobs",
+            marks=pytest.mark.long,
+        ),
+    ],
 )
 
 
@@ -424,13 +434,14 @@ def test_verbose_shows_a_progress_bar_that_counts_every_image(reader, n_jobs, fi
     assert shown.out == ""
 
 
-@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+@pytest.mark.parametrize("backend", ["sequential", "threading", LOKY])
 def test_the_progress_bar_counts_every_image_once_under_every_backend(backend, files, capsys):
     with joblib.parallel_config(backend, n_jobs=2):
         ChannelStandardScaler().fit(lazy(files, verbose=1))
     _check_bar(capsys.readouterr().err)
 
 
+@pytest.mark.long
 def test_the_progress_bar_counts_every_image_once_under_multiprocessing(files):
     # In a process of its own: forking one that has loaded JAX may hang.
     code = """
@@ -486,7 +497,7 @@ def pillow_score(files: list[str], y: np.ndarray, size: tuple[int, int]) -> floa
     return float(np.mean(scores))
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [LOKY, "threading"])
 def test_a_parallel_grid_search_over_a_parallel_loader_scores_as_pillow_does(backend, files):
     sizes = [(4, 4), (8, 12)]
     y = np.arange(24) % 2  # temple or flower
@@ -505,7 +516,7 @@ def test_a_parallel_grid_search_over_a_parallel_loader_scores_as_pillow_does(bac
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [LOKY, "threading"])
 def test_jobs_within_jobs_give_the_same_bits(backend, reference, files):
     _, output = reference
     parts = joblib.Parallel(n_jobs=2, backend=backend)(

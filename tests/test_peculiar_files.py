@@ -232,6 +232,7 @@ print(json.dumps({"full": full, "scaled": scaled}))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_a_lossless_file_is_never_decoded_at_a_smaller_scale(name):
     """In a process of its own, since Pillow before 13.0 may crash."""
@@ -307,6 +308,7 @@ def test_a_claim_of_65500_squared_is_refused_faster_than_a_photograph_is_decoded
     assert seconds_to_read(claim) < seconds_to_read(encode(photos[0]))
 
 
+@pytest.mark.long
 def test_claims_of_65500_squared_take_no_memory():
     results = measure(
         READ_ALL,

@@ -134,6 +134,7 @@ print("null")
     return {key: np.load(f"{path}.npy") for key, path in saved.items()}
 
 
+@pytest.mark.long
 @each_scaler
 @each_writer
 def test_a_loaded_pipeline_gives_the_same_bits_in_a_new_process(
@@ -524,6 +525,7 @@ def test_the_version_is_no_attribute_of_a_copy_or_of_what_was_copied(estimators,
         assert made.get_params() == estimator.get_params()
 
 
+@pytest.mark.long
 def test_a_scaler_works_in_worker_processes(pipelines, pixels):
     with joblib.parallel_config(backend="loky", n_jobs=2):
         outputs = joblib.Parallel()(

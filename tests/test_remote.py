@@ -36,9 +36,7 @@ from tests.conftest import crops, encode
 from tests.test_folders import make, relative
 
 # The S3 server on this machine and its libraries, not ours.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 N_PHOTOS = 200
 SIZE = (32, 32)
 
@@ -191,7 +189,13 @@ def zipped(folder: Path, file: Path) -> Path:
     return file
 
 
-@pytest.fixture(params=["s3", "http", "memory", "file", "zip", "zip on http", "simplecache"])
+SERVED = [
+    pytest.param(kind, marks=pytest.mark.long)
+    for kind in ("s3", "http", "zip on http", "simplecache")
+]
+
+
+@pytest.fixture(params=["memory", "file", "zip", *SERVED])
 def url(request, folder, tmp_path) -> str:
     """`folder`, as it is reached in several ways."""
     kind = request.param
@@ -481,6 +485,7 @@ def test_an_unknown_protocol_is_refused_before_anything_is_read(on_error, local)
             refuse(X)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("missing", "words"),
     [

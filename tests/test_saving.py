@@ -526,6 +526,7 @@ save_images(images, inputs["path"], overwrite=True)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_renamed", [0, 1, 2])
 def test_a_store_is_saved_after_a_run_that_was_killed_at_its_end(
     n_renamed, files, pixels, tmp_path

@@ -109,7 +109,7 @@ def test_threads_make_the_same_pixels_as_one(files):
 
     for _ in range(5):  # buffers are used again, for other sizes
         np.testing.assert_array_equal(
-            pipeline.fit_transform(files * 10), expected.fit_transform(files * 10)
+            pipeline.fit_transform(files * 3), expected.fit_transform(files * 3)
         )
 
 
@@ -155,6 +155,7 @@ print(Resizer(2).transform(images)[0].shape)
 """
 
 
+@pytest.mark.long
 def test_without_the_library_it_says_what_to_install():
     process = new_process.run(WITHOUT)
 
