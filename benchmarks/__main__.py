@@ -70,11 +70,14 @@ def _run(
         _write(options.output, page, found)
     if not options.no_footprint:
         files = _files(TABLES[0], options, temporary)
-        for what, value in memory(files, options.n_jobs).items():
-            page.append(f"- {what}: {'unknown' if value is None else f'{value:.0f} MiB'}")
+        lines = [
+            f"- {what}: {'unknown' if value is None else f'{value:.0f} MiB'}"
+            for what, value in memory(files, options.n_jobs).items()
+        ]
         for what, value in import_milliseconds(10).items():
-            page.append(f"- import {what}: {value:.0f} ms")
-        print("\n".join(page[-5:]))
+            lines.append(f"- import {what}: {value:.0f} ms")
+        print("\n".join(lines))
+        page += lines
     _write(options.output, page, found)
 
 

@@ -8,22 +8,17 @@ Each backend runs in a process of its own, with two workers on this machine:
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import joblib
 
 from benchmarks.corpora import photos
-from benchmarks.rounds import ROOT
+from benchmarks.new_process import in_new_process
 from sknorm_images import make_image_pipeline
 from sknorm_images._parallel import map_chunks
 
@@ -105,33 +100,13 @@ def main() -> None:
                 print(f"| {backend} | not installed |", flush=True)
                 continue
             arguments = [backend, files, options.chunks, options.size]
-            row = _in_new_process(arguments)
+            row = in_new_process("benchmarks.backends", arguments)
             print(
                 f"| {backend} | {row['milliseconds_a_chunk']:.2f} | "
                 f"{row['own_milliseconds_a_chunk']:.2f} | {row['seconds_a_call']:.2f} | "
                 f"{row['rate']:,.0f} |",
                 flush=True,
             )
-
-
-def _in_new_process(arguments: list[Any]) -> dict[str, float]:
-    code = "import json, sys\nfrom benchmarks.backends import measure\n"
-    code += "if __name__ == '__main__':\n"  # dask's workers import this, too
-    code += "    print(json.dumps(measure(*json.load(open(sys.argv[1])))))"
-    with TemporaryDirectory() as folder:
-        script, inputs = Path(folder, "measure.py"), Path(folder, "inputs.json")
-        script.write_text(code, encoding="utf-8")
-        inputs.write_text(json.dumps(arguments), encoding="utf-8")
-        process = subprocess.run(
-            [sys.executable, str(script), str(inputs)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    row: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
-    return row
 
 
 if __name__ == "__main__":

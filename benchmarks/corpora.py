@@ -76,6 +76,11 @@ def chosen(folder: Path, source: Path, n_files: int) -> list[str]:
     return sorted(map(str, folder.iterdir()))
 
 
+def repeated(files: list[str], n_files: int) -> list[str]:
+    """So many files: the first ones, or all of them again and again."""
+    return (files * -(-n_files // len(files)))[:n_files]
+
+
 def _crop(photo: Image.Image, size: Size, random: np.random.Generator) -> Image.Image:
     left = int(random.integers(0, photo.width - size[0] + 1))
     top = int(random.integers(0, photo.height - size[1] + 1))

@@ -9,6 +9,7 @@ from statistics import median
 
 from benchmarks import ours
 from benchmarks.contender import Task
+from benchmarks.corpora import repeated
 from benchmarks.rounds import ROOT, Worker
 from benchmarks.tables import Row
 
@@ -21,8 +22,7 @@ def growth(
     """Peak memory for `many` files less that for `few`, in MiB, each in a new process."""
     peaks = []
     for n_files in (few, many):
-        repeated = (files * -(-n_files // len(files)))[:n_files]
-        worker = Worker(row, Task(repeated, size, n_jobs))
+        worker = Worker(row, Task(repeated(files, n_files), size, n_jobs))
         peaks.append(worker.ask("again").get("peak_mb"))
         worker.close()
     return None if None in peaks else (peaks[1] - peaks[0]) / MEBIBYTE

@@ -9,7 +9,6 @@ in one process, so that the ratio holds on any machine. Run it once a backend:
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from math import ceil
 from pathlib import Path
@@ -21,6 +20,7 @@ import keras
 import numpy as np
 
 from benchmarks.corpora import photos
+from benchmarks.in_turn import ratio, seconds_in_turn
 from sknorm_images import make_image_pipeline
 from sknorm_images.keras import PipelineDataset, normalization_layer
 
@@ -47,13 +47,6 @@ def tiny_model(size: int, *first_layers: keras.Layer) -> keras.Model:
     model = keras.Sequential([keras.Input((size, size, 3)), *first_layers, *layers])
     model.compile("sgd", "mse")
     return model
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def measure(
@@ -90,22 +83,15 @@ def measure(
         "Keras alone, float32": train_ready_made(floats, pipeline),
         "Keras alone, uint8 and the layer": train_ready_made(raw, pipeline[:-1]),
     }
-    times = {name: [] for name in runs}
-    for repeat in range(repeats):  # each time, another one comes first
-        first = repeat % len(runs)
-        for name in [*runs, *runs][first : first + len(runs)]:
-            times[name].append(seconds(runs[name]))
+    times = seconds_in_turn(runs, repeats)
     limit = next(iter(times.values()))
-    backend = keras.backend.backend()
     print(
-        f"{backend}, {len(files)} files, {size} x {size}, batches of {batch_size}, "
-        f"n_jobs={n_jobs}"
+        f"{keras.backend.backend()}, {len(files)} files, {size} x {size}, batches of "
+        f"{batch_size}, n_jobs={n_jobs}"
     )
     for name, taken in times.items():
-        ratios = [ours / theirs for ours, theirs in zip(limit, taken, strict=True)]
-        spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
         rate = len(files) / median(taken)
-        print(f"{name:36} {rate:7.0f} images/s   ratio {median(ratios):.2f} ({spread})")
+        print(f"{name:36} {rate:7.0f} images/s   ratio {ratio(limit, taken)}")
 
 
 if __name__ == "__main__":

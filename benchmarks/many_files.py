@@ -10,18 +10,14 @@ at most 32 images: the same chunks are mapped with nothing done in them.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.corpora import photos
+from benchmarks.corpora import photos, repeated
 from benchmarks.footprint import MEBIBYTE
-from benchmarks.rounds import ROOT
+from benchmarks.new_process import in_new_process
 from benchmarks.worker import peak_megabytes
 from sknorm_images import LazyImages, make_image_pipeline
 from sknorm_images._images import reduce_images
@@ -31,7 +27,7 @@ _AT_LEAST = 5.0  # seconds of fits, so that few files are timed as well as many
 
 def measure(files: list[str], n_paths: int, size: int, n_jobs: int) -> dict[str, Any]:
     """Fit so many paths until the clock can tell, then schedule them with nothing to do."""
-    paths = (files * -(-n_paths // len(files)))[:n_paths]
+    paths = repeated(files, n_paths)
     pipeline = make_image_pipeline((size, size), n_jobs=n_jobs)
     pipeline.fit(files)  # what is loaded and set up once
     n_fits, start = 0, time.perf_counter()
@@ -72,18 +68,7 @@ def main() -> None:
         print("| ---: | ---: | ---: | ---: | ---: |", flush=True)
         for n_paths in options.paths:
             arguments = [files, n_paths, options.size, options.n_jobs]
-            code = "import json, sys; from benchmarks.many_files import measure; "
-            code += "print(json.dumps(measure(*json.load(sys.stdin))))"
-            process = subprocess.run(
-                [sys.executable, "-c", code],
-                cwd=ROOT,
-                env=os.environ,
-                input=json.dumps(arguments),
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            row = json.loads(process.stdout)
+            row = in_new_process("benchmarks.many_files", arguments)
             assert row["images"] == n_paths
             print(
                 f"| {row['paths']:,} | {row['rate']:,.0f} | {row['peak_mib']:.0f} | "

@@ -10,6 +10,7 @@ from statistics import median
 from joblib import cpu_count
 from PIL import features
 
+from benchmarks.in_turn import ratio
 from benchmarks.rounds import Result
 from benchmarks.tables import Table
 
@@ -67,12 +68,12 @@ def table_as_markdown(table: Table, results: list[Result], n_files: int) -> str:
             cells = [
                 result.name,
                 f"{median(result.rates):,.0f}",
-                _ratio(result, results[0]),
+                ratio(result.rates, results[0].rates),
                 f"{result.peak_mb:,.0f}" if result.peak_mb else "",
                 f"{result.decibels:.0f}" if result.decibels else "",
             ]
             if best:
-                cells.append(_ratio(best, result, spread=False))
+                cells.append(ratio(best.rates, result.rates, spread=False))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -103,15 +104,6 @@ def draw(path: Path, table: Table, results: list[Result]) -> None:
     for part in (axes, memory):
         part.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
-
-
-def _ratio(a: Result, b: Result, *, spread: bool = True) -> str:
-    """Rate of `a` over that of `b`, round by round: the median, and how far it spreads."""
-    ratios = [x / y for x, y in zip(a.rates, b.rates, strict=False)]
-    if not ratios:
-        return ""
-    extremes = f" ({min(ratios):.2f}-{max(ratios):.2f})" if spread else ""
-    return f"{median(ratios):.2f}{extremes}"
 
 
 def _cpuinfo() -> list[str]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contender import Task
+from benchmarks.corpora import repeated
+from benchmarks.in_turn import rotated
 from benchmarks.tables import Row, Table
 
 ROOT = Path(__file__).parent.parent
@@ -103,7 +105,7 @@ def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
                 result.why_not = f"not installed: {', '.join(absent)}"
                 continue
             n_files = max(1, int(row.times * len(task.files)))
-            files = (task.files * -(-n_files // len(task.files)))[:n_files]
+            files = repeated(task.files, n_files)
             worker = Worker(row, replace(task, files=files, n_jobs=row.n_jobs or task.n_jobs))
             result.why_not = worker.ready.get("error", "")
             result.decibels = worker.ready.get("decibels")
@@ -114,8 +116,7 @@ def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
             else:
                 running.append((result, worker))
         for i in range(n_rounds):
-            first = i % max(1, len(running))
-            for result, worker in [*running, *running][first : first + len(running)]:
+            for result, worker in rotated(running, i):
                 answer = worker.ask("again")
                 if "error" in answer:
                     result.why_not = answer["error"]

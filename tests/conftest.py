@@ -15,6 +15,26 @@ import pytest
 from PIL import Image, ImageFile
 from sklearn.datasets import load_sample_images
 
+# Modules and folders that start processes or clusters, compile models or take many seconds,
+# and fixtures that are servers. Elsewhere, a test that is long is marked by itself.
+LONG = {
+    *("keras", "test_benchmarks.py", "test_cli.py", "test_dask.py", "test_demo.py"),
+    *("test_distributions.py", "test_fuzzing.py", "test_interrupts.py", "test_memory.py"),
+    *("test_plotting.py", "test_properties.py", "test_ray.py", "test_recipes.py"),
+    *("test_distributed.py", "test_report.py", "test_threads.py"),
+    *("s3_server", "site"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is long as `LONG` says, and as quick what is neither long nor slow."""
+    for item in items:
+        path = item.path.relative_to(item.config.rootpath)
+        if LONG.intersection([*path.parts, *getattr(item, "fixturenames", [])]):
+            item.add_marker("long")
+        if not {"long", "slow"}.intersection(mark.name for mark in item.iter_markers()):
+            item.add_marker("quick")
+
 
 @pytest.fixture(scope="session")
 def photos() -> list[Image.Image]:
@@ -28,11 +48,20 @@ def _interrupts_arrive() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def encode(image: Image.Image, **options: Any) -> bytes:
-    """Encode an image as JPEG bytes; options are those of Pillow's JPEG writer."""
+def encode(image: Image.Image, image_format: str = "JPEG", **options: Any) -> bytes:
+    """Encode an image; options are those of Pillow's writer."""
     file = io.BytesIO()
-    image.save(file, "JPEG", **options)
+    image.save(file, image_format, **options)
     return file.getvalue()
+
+
+def encode_turned(
+    image: Image.Image, orientation: int, image_format: str = "JPEG", **options: Any
+) -> bytes:
+    """Encode an image as it is, with an EXIF orientation that turns it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(image, image_format, exif=exif, **options)
 
 
 def crops(photos: list[Image.Image], n: int, seed: int = 0) -> list[Image.Image]:
@@ -69,6 +98,13 @@ def pixels(files: list[str]) -> np.ndarray:
             for path in map(Path, files)
         ]
     )
+
+
+@pytest.fixture(scope="session")
+def not_a_photo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("broken") / "not a photo.jpg"
+    path.write_bytes(b"not a photo")
+    return str(path)
 
 
 @pytest.fixture

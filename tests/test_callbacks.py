@@ -109,6 +109,7 @@ def test_the_parts_of_an_array_are_its_images(pixels):
     np.testing.assert_array_equal(np.concatenate(recorder.X), np.repeat(pixels, 10, axis=0))
 
 
+@pytest.mark.long
 def test_a_fit_in_other_processes_is_followed_in_this_one(files):
     recorder = Recorder()
     scaler = ChannelStandardScaler().set_callbacks(recorder)

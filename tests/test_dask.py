@@ -138,13 +138,6 @@ def test_no_path_travels_more_than_once(client, some, monkeypatch):
     assert len(pickled) == len(some)
 
 
-@pytest.fixture(scope="module")
-def not_a_photo(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("broken") / "not a photo.jpg"
-    path.write_bytes(b"not a photo")
-    return str(path)
-
-
 def test_a_damaged_file_is_named_by_its_position(client, some, not_a_photo):
     with joblib.parallel_config("dask"), pytest.raises(ImageDecodeError) as raised:
         make_image_pipeline(32).fit([*some[:700], not_a_photo, *some[700:], not_a_photo])

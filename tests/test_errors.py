@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -32,17 +28,11 @@ def claims_to_be_huge(photo) -> bytes:
     return claim_size(encode(photo.resize((32, 32))), 60_000, 60_000)
 
 
-def as_png(photo) -> bytes:
-    file = io.BytesIO()
-    photo.save(file, "PNG")
-    return file.getvalue()
-
-
 BROKEN = {
     "empty": (lambda photo: b"", "the file is empty"),
     "text": (lambda photo: b"<html>404</html>", r"HTML data, while .* formats=\('JPEG',\)"),
     "noise": (lambda photo: bytes(range(256)), "no known image format"),
-    "png": (as_png, r"PNG data, while JpegLoader has formats=\('JPEG',\)"),
+    "png": (lambda photo: encode(photo, "PNG"), r"PNG data, while .* formats=\('JPEG',\)"),
     "header": (lambda photo: encode(photo)[:3] + bytes(99), "JPEG header that is damaged"),
     "truncated": (lambda photo: encode(photo)[:-20_000], "truncated"),
     "huge": (claims_to_be_huge, "60000 x 60000 pixels are more than max_pixels=89478485"),
@@ -91,19 +81,6 @@ def test_a_folder_in_place_of_a_file_is_the_usual_error(files, tmp_path):
         make_image_pipeline((8, 8)).fit([*files, tmp_path])
 
 
-def test_a_file_without_permission_is_the_usual_error(files, tmp_path):
-    path = tmp_path / "secret.jpg"
-    path.touch(mode=0)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)  # root may read everything
-    try:
-        with pytest.raises(PermissionError, match=r"secret\.jpg"):
-            make_image_pipeline((8, 8)).fit([path])
-    finally:
-        os.seteuid(user)
-
-
 def test_differing_sizes_without_a_resizer(files):
     images = JpegLoader().transform(files)
     for call in (
@@ -113,14 +90,6 @@ def test_differing_sizes_without_a_resizer(files):
     ):
         with pytest.raises(ValueError, match=r"Image 1, .*01\.jpg.* Add a Resizer"):
             call()
-
-
-def test_another_number_of_channels_than_fitted(pixels):
-    scaler = ChannelStandardScaler().fit(pixels)
-    message = "X has 1 features, but ChannelStandardScaler is expecting 3 features as input"
-    for call in (scaler.transform, scaler.inverse_transform, scaler.partial_fit):
-        with pytest.raises(ValueError, match=message):
-            call(pixels[..., :1])
 
 
 @pytest.mark.parametrize("scaler", [ChannelStandardScaler(), ChannelMinMaxScaler()])
@@ -140,28 +109,7 @@ def test_no_images_at_all():
             ChannelStandardScaler().fit(images)
 
 
-def test_a_missing_optional_library_names_the_command():
-    code = "import sys; sys.modules['keras'] = None; import sknorm_images.keras"
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert process.returncode == 1
-    assert 'python -m pip install "sknorm-images[keras]"' in process.stderr
-
-
 def test_a_missing_file_is_named_by_a_string(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         JpegLoader().transform([tmp_path / "none.jpg"])[0]
     assert caught.value.filename == str(tmp_path / "none.jpg")
-
-
-def test_a_path_that_no_file_can_have(files):
-    with pytest.raises(ImageDecodeError, match=r"image 24, .*null byte"):
-        make_image_pipeline((8, 8)).fit([*files, "a\0b.jpg"])
-
-
-@pytest.mark.parametrize("claim", [(10_000, 9_000), (13_000, 13_000), (60_000, 60_000)])
-def test_a_header_that_claims_too_much_is_refused_without_a_warning(photos, claim):
-    data = claim_size(encode(photos[0].resize((32, 32))), *claim)
-    with pytest.raises(
-        ImageDecodeError, match=f"{claim[0]} x {claim[1]} pixels are more than"
-    ):
-        JpegLoader().transform([data])[0]

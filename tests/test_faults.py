@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,10 +20,10 @@ from sknorm_images import (
     ImageDecodeError,
     ImageDecodeWarning,
 )
-from tests.test_parallel import Watched, lazy, watched
+from tests import new_process
+from tests.lazy_photos import Watched, lazy, watched
 
 CHANGED = 13  # the file that changes
-PATIENCE = 60  # seconds; only a test that fails waits so long
 
 
 @contextmanager
@@ -333,18 +330,17 @@ class Deadly:
 
 
 KILLED = """
-import json, pickle, sys
+import pickle
 from pathlib import Path
 
 import joblib
-import numpy as np
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sknorm_images import ChannelStandardScaler
+from tests.lazy_photos import lazy
 from tests.test_faults import Deadly
-from tests.test_parallel import lazy
 
-files = json.loads(sys.argv[1])
-paths = [*files[:13], Deadly(files[13], Path(sys.argv[2], "killed")), *files[14:]]
+files, folder = inputs["files"], Path(inputs["folder"])
+paths = [*files[:13], Deadly(files[13], folder / "killed"), *files[14:]]
 expected = ChannelStandardScaler().fit(lazy(files))
 scaler = ChannelStandardScaler().fit(lazy(files[:3]))
 before = pickle.dumps(vars(scaler))
@@ -358,14 +354,8 @@ print(pickle.dumps(vars(scaler)) == pickle.dumps(vars(expected)))
 """
 
 
+@pytest.mark.long
 def test_a_killed_worker_of_loky_is_joblibs_error_and_the_next_fit_works(files, tmp_path):
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, json.dumps(files), str(tmp_path)],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    process = new_process.run(KILLED, files=files, folder=str(tmp_path))
     assert process.returncode == 0, process.stderr
     assert process.stdout.split() == ["True", "True", "True"]

@@ -20,13 +20,9 @@ from sknorm_images import (
     Resizer,
 )
 from tests.conftest import encode
+from tests.lazy_photos import lazy
 
 SIZE = (32, 48)  # (height, width) of the fixture `pixels`
-RESIZER = Resizer(SIZE, reducing_gap=None)
-
-
-def lazy(sources: object, **options: object) -> LazyImages:
-    return RESIZER.transform(JpegLoader(**options).transform(sources))
 
 
 @pytest.fixture
@@ -79,7 +75,7 @@ def test_repr_tells_the_shape_and_opens_no_file():
     images = JpegLoader().transform(["no such file.jpg"])
 
     assert "1 images of differing sizes" in repr(images)
-    assert "1 images of 32 x 48 x 3" in repr(RESIZER.transform(images))
+    assert "1 images of 32 x 48 x 3" in repr(Resizer(SIZE).transform(images))
 
 
 # Indexing
@@ -331,7 +327,7 @@ def test_a_pickle_of_arrays_holds_the_arrays(photos):
     image = np.asarray(photos[0])[:50, :60]
     expected = Image.fromarray(image).resize((48, 32), Image.Resampling.BILINEAR)
 
-    loaded = pickle.loads(pickle.dumps(RESIZER.transform([image])))
+    loaded = pickle.loads(pickle.dumps(Resizer(SIZE).transform([image])))
 
     np.testing.assert_array_equal(loaded[0], np.asarray(expected))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import sknorm_images
+from tests import new_process
 
 PACKAGE = Path(sknorm_images.__file__).parent
 
@@ -130,16 +130,6 @@ def _module_of(name: str) -> str:
     return "__init__"
 
 
-def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *options, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_every_module_has_its_place():
     paths = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
     assert sorted(".".join(path.parts) for path in paths) == sorted(MODULES)
@@ -151,21 +141,14 @@ def test_a_module_imports_only_those_below_it(module):
     assert own_modules(module) <= set(below)
 
 
-@pytest.mark.parametrize("module", KERAS)
-def test_the_keras_adapter_uses_public_names_and_its_own_modules_below(module):
-    below = KERAS[: KERAS.index(module)]
+@pytest.mark.parametrize(
+    ("modules", "module"),
+    [(modules, module) for modules in (KERAS, PLOTTING, DISTRIBUTED) for module in modules],
+    ids=lambda module: module if isinstance(module, str) else "",
+)
+def test_an_adapter_uses_public_names_and_its_own_modules_below(modules, module):
+    below = modules[: modules.index(module)]
     assert own_modules(module) <= {"__init__", *SHARED, *below}
-
-
-@pytest.mark.parametrize("module", PLOTTING)
-def test_the_pictures_use_public_names_and_their_own_modules_below(module):
-    below = PLOTTING[: PLOTTING.index(module)]
-    assert own_modules(module) <= {"__init__", *SHARED, *below}
-
-
-@pytest.mark.parametrize("module", DISTRIBUTED)
-def test_the_adapter_to_dask_uses_public_names(module):
-    assert own_modules(module) <= {"__init__", *SHARED}
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
@@ -218,9 +201,9 @@ def test_an_optional_library_is_imported_only_where_it_belongs(library, importer
     assert found == importers
 
 
+@pytest.mark.long
 def test_importing_is_silent_and_loads_nothing_that_is_not_needed():
-    process = run(
-        "import json, sys\n"
+    process = new_process.run(
         "import sklearn.pipeline\n"
         "before = set(sys.modules)\n"
         "import sknorm_images\n"
@@ -228,8 +211,7 @@ def test_importing_is_silent_and_loads_nothing_that_is_not_needed():
         "-W",
         "error",
     )
-    assert process.returncode == 0, process.stderr
-    assert process.stderr == ""
+    assert (process.returncode, process.stderr) == (0, "")
     loaded = json.loads(process.stdout)
     libraries = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names
     # PIL loads defusedxml where it is installed.
@@ -249,36 +231,30 @@ def test_a_star_import_gives_the_public_names():
     assert set(names) - {"__builtins__"} == set(sknorm_images.__all__)
 
 
-def test_the_adapter_without_keras_says_what_to_install():
-    process = run("import sys\nsys.modules['keras'] = None\nimport sknorm_images.keras")
-    assert process.returncode == 1
-    last = process.stderr.splitlines()[-1]
-    assert last.startswith("ImportError: sknorm_images.keras needs Keras")
-    assert 'Run: python -m pip install "sknorm-images[keras]" jax' in last
-    assert "KERAS_BACKEND=jax" in last
-
-
-def test_the_pictures_without_matplotlib_say_what_to_install():
-    process = run(
-        "import sys\nsys.modules['matplotlib'] = None\nimport sknorm_images.plotting"
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("library", "adapter", "command"),
+    [
+        ("keras", "keras needs Keras", '"sknorm-images[keras]" jax'),
+        ("matplotlib", "plotting needs matplotlib", '"sknorm-images[plot]"'),
+        ("dask", "distributed needs dask", '"sknorm-images[distributed]"'),
+    ],
+)
+def test_an_adapter_without_its_library_says_what_to_install(library, adapter, command):
+    module = adapter.split()[0]
+    process = new_process.run(
+        f"sys.modules[{library!r}] = None\nimport sknorm_images.{module}"
     )
     assert process.returncode == 1
     last = process.stderr.splitlines()[-1]
-    assert last.startswith("ImportError: sknorm_images.plotting needs Matplotlib")
-    assert last.endswith('Run: python -m pip install "sknorm-images[plot]"')
+    assert last.startswith(f"ImportError: sknorm_images.{adapter}")
+    assert f"Run: python -m pip install {command}" in last
+    assert ("KERAS_BACKEND=jax" in last) == (library == "keras")
 
 
-def test_the_adapter_to_dask_without_it_says_what_to_install():
-    process = run("import sys\nsys.modules['dask'] = None\nimport sknorm_images.distributed")
-    assert process.returncode == 1
-    last = process.stderr.splitlines()[-1]
-    assert last.startswith("ImportError: sknorm_images.distributed needs Dask")
-    assert last.endswith('Run: python -m pip install "sknorm-images[distributed]"')
-
-
+@pytest.mark.long
 def test_everything_else_works_without_optional_libraries():
-    process = run(
-        "import sys\n"
+    process = new_process.run(
         "for name in ('keras', 'matplotlib', 'dask', 'ray'):\n"
         "    sys.modules[name] = None\n"
         "import numpy as np\n"

@@ -30,7 +30,7 @@ from sknorm_images import (
 from sknorm_images.keras import PipelineDataset
 from tests.conftest import encode
 from tests.keras.test_look_ahead import let_threads_end
-from tests.test_parallel import READERS, each_reader, lazy, watched
+from tests.lazy_photos import READERS, each_reader, lazy, watched
 
 PATIENCE = 60  # seconds; only a test that fails waits so long
 
@@ -56,7 +56,7 @@ class Reads:
     def are_over(self) -> bool:
         """Whether no image is read any more."""
         n = len(self.positions)
-        time.sleep(0.3)
+        time.sleep(max(0.1, 3 * self._seconds))
         return len(self.positions) == n
 
 

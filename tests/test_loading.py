@@ -9,7 +9,6 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +17,8 @@ import pytest
 from PIL import Image, ImageFile, ImageOps, JpegImagePlugin
 
 from sknorm_images import ImageDecodeError, ImageDecodeWarning, JpegLoader, make_image_pipeline
-from tests.conftest import encode
-from tests.jpeg_bytes import START_OF_SCAN, claim_size, markers, repeat_last_scan
-
-ORIENTATION = 0x0112  # the EXIF tag
+from tests.conftest import encode, encode_turned
+from tests.jpeg_bytes import claim_size, n_scans, repeat_last_scan
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +30,6 @@ def photo(photos: list[Image.Image]) -> Image.Image:
 def pillow(data: bytes, mode: str = "RGB") -> np.ndarray:
     pixels = np.asarray(Image.open(io.BytesIO(data)).convert(mode))
     return pixels if mode == "RGB" else pixels[..., np.newaxis]
-
-
-def n_scans(data: bytes) -> int:
-    return sum(marker == START_OF_SCAN for marker, _ in markers(data))
-
-
-def with_orientation(image: Image.Image, orientation: int, **options: object) -> bytes:
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    return encode(image, exif=exif, **options)
 
 
 def as_ycck(photo: Image.Image) -> bytes:
@@ -111,7 +98,7 @@ def test_a_ycck_file_shows_the_photo_that_went_in(photo):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_images_are_turned_upright_as_exif_says(photo, orientation):
-    data = with_orientation(photo, orientation)
+    data = encode_turned(photo, orientation)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
 
     image = JpegLoader().transform([data])[0]
@@ -121,7 +108,7 @@ def test_images_are_turned_upright_as_exif_says(photo, orientation):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_images_stay_as_stored_without_exif_orientation(photo, orientation):
-    data = with_orientation(photo, orientation)
+    data = encode_turned(photo, orientation)
 
     image = JpegLoader(exif_orientation=False).transform([data])[0]
 
@@ -129,7 +116,7 @@ def test_images_stay_as_stored_without_exif_orientation(photo, orientation):
 
 
 def test_grayscale_images_are_turned_upright_too(photo):
-    data = with_orientation(photo.convert("L"), 6)
+    data = encode_turned(photo.convert("L"), 6)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
 
     image = JpegLoader(color_mode="grayscale").transform([data])[0]
@@ -139,7 +126,7 @@ def test_grayscale_images_are_turned_upright_too(photo):
 
 @pytest.mark.parametrize("orientation", [0, 9, 65_535])
 def test_an_orientation_that_exif_does_not_define_means_upright(photo, orientation):
-    data = with_orientation(photo, orientation)
+    data = encode_turned(photo, orientation)
 
     np.testing.assert_array_equal(JpegLoader().transform([data])[0], pillow(data))
 
@@ -155,7 +142,7 @@ def test_an_orientation_that_exif_does_not_define_means_upright(photo, orientati
     ],
 )
 def test_damaged_exif_does_not_fail_a_good_image(photo, start, damage):
-    data = with_orientation(photo, 1)
+    data = encode_turned(photo, 1)
     start += data.index(b"Exif\0\0") + 6
     damaged = data[:start] + damage + data[start + len(damage) :]
 
@@ -384,10 +371,7 @@ def test_another_format_named_jpg_is_refused_by_its_name(tmp_path, photo, format
 
 @pytest.mark.parametrize("formats", [("PNG", "JPEG"), ["JPEG", "PNG"]])
 def test_formats_lets_other_formats_in(photo, formats):
-    png = io.BytesIO()
-    photo.save(png, "PNG")
-
-    images = JpegLoader(formats=formats).transform([png, encode(photo)])
+    images = JpegLoader(formats=formats).transform([encode(photo, "PNG"), encode(photo)])
 
     np.testing.assert_array_equal(images[0], np.asarray(photo))
     np.testing.assert_array_equal(images[1], pillow(encode(photo)))
@@ -425,13 +409,6 @@ def test_a_truncated_file_is_refused(photo, progressive, part):
         JpegLoader().transform([data[: int(part * len(data))]])[0]
 
 
-def test_a_folder_in_place_of_a_file_is_an_os_error_with_the_path(tmp_path):
-    (tmp_path / "folder.jpg").mkdir()
-
-    with pytest.raises(OSError, match=r"folder\.jpg"):
-        JpegLoader().transform([tmp_path / "folder.jpg"])[0]
-
-
 def test_a_path_out_of_a_numpy_array_is_named_plainly(tmp_path):
     path = tmp_path / "broken.jpg"
     path.write_bytes(b"hello")
@@ -445,12 +422,15 @@ def test_a_path_out_of_a_numpy_array_is_named_plainly(tmp_path):
 # Guards
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("side", [9_460, 13_000, 65_500])
-def test_a_file_that_claims_too_many_pixels_is_refused_on_its_header(photo, prepared, side):
-    bomb = claim_size(encode(photo), side, side)
+@pytest.mark.parametrize(
+    ("width", "height"), [(9_460, 9_460), (10_000, 9_000), (13_000, 13_000), (65_500, 65_500)]
+)
+def test_a_file_that_claims_too_many_pixels_is_refused_on_its_header(
+    photo, prepared, width, height
+):
+    bomb = claim_size(encode(photo), width, height)
 
-    with pytest.raises(ImageDecodeError, match=r"pixels"):
+    with pytest.raises(ImageDecodeError, match=f"{width} x {height} pixels are more than"):
         JpegLoader().transform([bomb])[0]
 
     assert prepared == []
@@ -600,18 +580,10 @@ def test_loading_needs_no_fit(photo):
 # Formats let in beside JPEG
 
 
-def saved(photo: Image.Image, image_format: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    photo.save(file, image_format, **options)
-    return file.getvalue()
-
-
 @pytest.mark.parametrize("image_format", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_other_formats_are_turned_upright_once(photo, image_format, orientation):
-    exif = Image.Exif()
-    exif[274] = orientation
-    data = saved(photo, image_format, exif=exif)
+    data = encode_turned(photo, orientation, image_format)
 
     image = JpegLoader(formats=(image_format,)).transform([data])[0]
 
@@ -620,7 +592,7 @@ def test_other_formats_are_turned_upright_once(photo, image_format, orientation)
 
 
 def test_a_damaged_png_is_an_error(photo):
-    data = bytearray(saved(photo, "PNG"))
+    data = bytearray(encode(photo, "PNG"))
     middle = len(data) // 2
     data[middle : middle + 50] = bytes(50)
 
@@ -629,7 +601,7 @@ def test_a_damaged_png_is_an_error(photo):
 
 
 def test_a_png_that_claims_too_much_is_an_error_where_warnings_are(photo):
-    data = bytearray(saved(photo.resize((8, 8)), "PNG"))
+    data = bytearray(encode(photo.resize((8, 8)), "PNG"))
     data[16:24] = struct.pack(">II", 10_000, 9_000)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
 

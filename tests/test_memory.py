@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests import new_process
 from tests.conftest import encode
 
 # Run in a process of its own, which has a peak of its own.
 MEASURE = """
-import json, resource, sys
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +39,7 @@ def fit(paths, size):
 
 
 def measure(code: str, **inputs: object) -> dict[str, float]:
-    process = subprocess.run(
-        [sys.executable, "-c", f"{MEASURE}\ninputs = json.load(sys.stdin)\n{code}"],
-        input=json.dumps(inputs),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout)
+    return new_process.answer(MEASURE + code, **inputs)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +65,7 @@ few = peak()
 fit(paths * 10, size)
 many = peak()
 held = np.ones(100 * MEGABYTE, np.uint8)
-json.dump({"few": few, "many": many, "with_100_megabytes": peak()}, sys.stdout)
+print(json.dumps({"few": few, "many": many, "with_100_megabytes": peak()}))
 """
 
 
@@ -98,7 +86,7 @@ scaler = ChannelStandardScaler(mean=100, std=50)
 scaler.transform(images[:10])  # what is loaded and set up once
 before = peak()
 output = scaler.transform(images)
-json.dump({"growth": peak() - before, "output": output.nbytes / MEGABYTE}, sys.stdout)
+print(json.dumps({"growth": peak() - before, "output": output.nbytes / MEGABYTE}))
 """
 
 
@@ -112,7 +100,7 @@ SMALL_AND_LARGE = """
 fit([inputs["small"]] * 40, None)
 before = peak()
 fit([inputs["large"]] * 40, None)
-json.dump({"growth": peak() - before}, sys.stdout)
+print(json.dumps({"growth": peak() - before}))
 """
 
 
@@ -136,7 +124,7 @@ ChannelStandardScaler().fit(images[:1])
 warnings.simplefilter("ignore")
 before = peak()
 ChannelStandardScaler().fit(images)
-json.dump({"growth": peak() - before, "failures": len(images.failures)}, sys.stdout)
+print(json.dumps({"growth": peak() - before, "failures": len(images.failures)}))
 """
 
 

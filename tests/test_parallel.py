@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import _thread
-import json
 import os
 import re
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +17,6 @@ import pytest
 from PIL import Image
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import Pipeline
 
 from sknorm_images import (
     ChannelMinMaxScaler,
@@ -30,52 +24,13 @@ from sknorm_images import (
     ImageDecodeError,
     ImageFlattener,
     JpegLoader,
-    LazyImages,
     make_image_pipeline,
 )
-from sknorm_images._parallel import map_chunks
+from tests import new_process
+from tests.exact_results import exact_moments
+from tests.lazy_photos import READERS, each_reader, lazy, pipeline_of, watched
 
 PATIENCE = 30  # seconds; only a test that fails waits so long
-
-
-class Watched:
-    """A path that calls `watch` with its position whenever it is about to be read."""
-
-    def __init__(self, path: str, position: int, watch: Callable[[int], None]) -> None:
-        self.path = path
-        self.position = position
-        self.watch = watch
-
-    def __fspath__(self) -> str:
-        self.watch(self.position)
-        return self.path
-
-
-def watched(paths: list[str], watch: Callable[[int], None]) -> list[Watched]:
-    return [Watched(path, i, watch) for i, path in enumerate(paths)]
-
-
-def pipeline_of(
-    n_jobs: int | None = None, scaler: Any = "standard", **options: Any
-) -> Pipeline:
-    pipeline = make_image_pipeline((32, 48), scaler, n_jobs=n_jobs, **options)
-    return pipeline.set_params(resize__reducing_gap=None)
-
-
-def lazy(sources: Any, n_jobs: int | None = None, **options: Any) -> LazyImages:
-    return pipeline_of(n_jobs, **options)[:-1].transform(sources)
-
-
-FITTED = ChannelStandardScaler(mean=100, std=50)  # constants: transform needs no fit
-
-READERS: dict[str, Callable[[LazyImages], Any]] = {
-    "asarray": np.asarray,
-    "transform": FITTED.transform,
-    "fit_transform": lambda images: ChannelStandardScaler().fit_transform(images),
-    "fit": lambda images: ChannelStandardScaler().fit(images),
-    "partial_fit": lambda images: ChannelStandardScaler().partial_fit(images),
-}
-each_reader = pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
 
 
 # The same bits everywhere
@@ -88,35 +43,29 @@ def reference(files: list[str]) -> tuple[ChannelStandardScaler, np.ndarray]:
     return pipeline[-1], pipeline.transform(files)
 
 
-def exact_moments(pixels: np.ndarray) -> tuple[list[float], list[float]]:
-    means, variances = [], []
-    for channel in np.moveaxis(pixels, -1, 0).astype(np.int64):
-        n, total, squares = channel.size, int(channel.sum()), int((channel**2).sum())
-        means.append(float(Fraction(total, n)))
-        variances.append(float(Fraction(squares, n) - Fraction(total, n) ** 2))
-    return means, variances
-
-
 def test_one_job_gives_the_exact_statistics_of_the_photos(reference, pixels):
     scaler, output = reference
     means, variances = exact_moments(pixels)
-    np.testing.assert_array_max_ulp(scaler.mean_, np.array(means), maxulp=1)
-    np.testing.assert_array_max_ulp(scaler.var_, np.array(variances), maxulp=1)
-    expected = (pixels - np.array(means)) / np.sqrt(variances)
+    np.testing.assert_array_equal(scaler.mean_, np.array(means, float))
+    np.testing.assert_array_equal(scaler.var_, np.array(variances, float))
+    expected = (pixels - scaler.mean_) / np.sqrt(scaler.var_)
     np.testing.assert_allclose(output, expected, rtol=0, atol=1e-6)
 
 
-BACKENDS = {
-    "unconfigured": {},
-    "two jobs": {"n_jobs": 2},
-    "sequential": {"backend": "sequential"},
-    "threading": {"backend": "threading", "n_jobs": 2},
-    "loky": {"backend": "loky", "n_jobs": 2},
-}
+LOKY = pytest.param("loky", marks=pytest.mark.long)  # which starts processes
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2, 3, -1])
-@pytest.mark.parametrize("configuration", BACKENDS.values(), ids=BACKENDS.keys())
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        pytest.param({}, id="unconfigured"),
+        pytest.param({"n_jobs": 2}, id="two jobs"),
+        pytest.param({"backend": "sequential"}, id="sequential"),
+        pytest.param({"backend": "threading", "n_jobs": 2}, id="threading"),
+        pytest.param({"backend": "loky", "n_jobs": 2}, id="loky", marks=pytest.mark.long),
+    ],
+)
 def test_every_backend_and_number_of_jobs_gives_the_same_bits(
     configuration, n_jobs, reference, files, pixels
 ):
@@ -135,64 +84,44 @@ def test_every_backend_and_number_of_jobs_gives_the_same_bits(
     np.testing.assert_array_equal(pipeline[-1].statistics_.counts, scaler.statistics_.counts)
 
 
+@pytest.mark.long
 def test_multiprocessing_gives_the_same_bits(reference, files):
     # In a process of its own: one that has run JAX must not fork.
     code = """
-import json, sys
 import joblib
-from sknorm_images import make_image_pipeline
+from tests.lazy_photos import pipeline_of
 
-files = json.load(sys.stdin)
 answers = []
 for n_jobs in (None, 2):
-    pipeline = make_image_pipeline((32, 48), n_jobs=n_jobs)
-    pipeline.set_params(resize__reducing_gap=None)
+    pipeline = pipeline_of(n_jobs)
     with joblib.parallel_config("multiprocessing", n_jobs=2):
-        output = pipeline.fit(files).transform(files)
+        output = pipeline.fit(inputs["files"]).transform(inputs["files"])
     scaler = pipeline[-1]
     answers.append([scaler.mean_.tobytes().hex(), scaler.var_.tobytes().hex(),
                     output.tobytes().hex()])
-json.dump(answers, sys.stdout)
+print(json.dumps(answers))
 """
-    process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        input=json.dumps(files),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
+    answers = new_process.answer(code, files=files)
     scaler, output = reference
     expected = [array.tobytes().hex() for array in (scaler.mean_, scaler.var_, output)]
-    assert json.loads(process.stdout) == [expected, expected]
+    assert answers == [expected, expected]
 
 
-@pytest.mark.parametrize("n_items", [0, 1, 2, 31, 1000])
-@pytest.mark.parametrize("n_jobs", [1, 2, 64])
-def test_chunks_cover_everything_once_and_end_small(n_items, n_jobs):
-    with joblib.parallel_config("threading"):
-        chunks = [
-            rows for rows, _ in map_chunks(len, n_items, lambda rows: ([],), n_jobs=n_jobs)
-        ]
-    assert [i for rows in chunks for i in range(rows.start, rows.stop)] == list(range(n_items))
-    sizes = [rows.stop - rows.start for rows in chunks]
-    assert max(sizes, default=0) <= 32
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1:] in ([], [1])
-
-
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
 def test_while_a_chunk_takes_long_a_bounded_number_of_others_is_done(backend, tmp_path):
     # In a process of its own: forking one that has loaded JAX may hang.
     code = """
-import json, sys, time
+import time
 from pathlib import Path
 import joblib
 from sknorm_images._parallel import map_chunks
+from tests import new_process
+from tests.exact_results import exact_moments
+from tests.lazy_photos import READERS, each_reader, lazy, pipeline_of, watched
 
 def work(rows):
-    folder = Path(sys.argv[1])
+    folder = Path(inputs["folder"])
     if rows.start:
         (folder / str(rows.start)).touch()
         return rows.start
@@ -202,19 +131,11 @@ def work(rows):
         before, done = done, len(list(folder.iterdir()))
     return done
 
-with joblib.parallel_config(sys.argv[2], n_jobs=2):
+with joblib.parallel_config(inputs["backend"], n_jobs=2):
     results = map_chunks(work, 3000, lambda rows: (rows,), largest_chunk=1)
-    json.dump([result for _, result in results], sys.stdout)
+    print(json.dumps([result for _, result in results]))
 """
-    process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, str(tmp_path), backend],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    ahead, *others = json.loads(process.stdout)
+    ahead, *others = new_process.answer(code, folder=str(tmp_path), backend=backend)
     assert others == list(range(1, 3000))
     most = {"threading": 1024, "multiprocessing": 16}[backend]
     assert most // 2 < ahead < most
@@ -315,6 +236,7 @@ class NoteProcess:
         return {int(note.name) for note in self.folder.iterdir()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_under_loky_two_other_processes_fit(method, n_jobs, files, tmp_path):
@@ -383,27 +305,24 @@ def test_images_are_decoded_only_when_they_are_read(files):
 # Errors
 
 
-@pytest.fixture(scope="module")
-def not_a_photo(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("broken") / "not a photo.jpg"
-    path.write_bytes(b"not a photo")
-    return str(path)
-
-
 def state_of(estimator: Any) -> dict[str, int]:
     return {name: id(value) for name, value in vars(estimator).items()}
 
 
 LATE = 21
-SETTINGS = {
-    "one job": (1, {}),
-    "two threads": (2, {}),
-    "threading": (None, {"backend": "threading", "n_jobs": 2}),
-    "loky": (2, {"backend": "loky"}),
-    "loky, two jobs": (None, {"backend": "loky", "n_jobs": 2}),
-}
 each_setting = pytest.mark.parametrize(
-    ("n_jobs", "configuration"), SETTINGS.values(), ids=SETTINGS.keys()
+    ("n_jobs", "configuration"),
+    [
+        pytest.param(1, {}, id="one job"),
+        pytest.param(2, {}, id="two threads"),
+        pytest.param(None, {"backend": "threading", "n_jobs": 2}, id="threading"),
+        pytest.param(2, {"backend": "loky"}, id="loky", marks=pytest.mark.long),
+        pytest.param(
+            *(None, {"backend": "loky", "n_jobs": 2}),
+            id="loky, two jobs",
+            marks=pytest.mark.long,
+        ),
+    ],
 )
 
 
@@ -439,13 +358,6 @@ def test_a_missing_file_is_an_oserror_with_its_path(n_jobs, configuration, files
     ):
         ChannelStandardScaler().fit(images)
     assert raised.value.filename == missing
-
-
-@pytest.mark.parametrize("reader", [READERS[name] for name in ("asarray", "transform")])
-def test_a_damaged_file_is_named_by_its_position_in_threads(reader, files, not_a_photo):
-    with pytest.raises(ImageDecodeError, match=f"image {LATE}, .*not a photo") as raised:
-        reader(lazy([*files[:LATE], not_a_photo], n_jobs=2))
-    assert raised.value.position == LATE
 
 
 @each_reader
@@ -495,17 +407,6 @@ def test_an_error_stops_the_reading(files, not_a_photo):
     assert len(read) < 300  # of 481: the chunks that were under way, and no more
 
 
-@each_reader
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_keyboard_interrupt_passes_through(n_jobs, reader, files):
-    def watch(position: int) -> None:
-        if position == 13:
-            _thread.interrupt_main()  # what Ctrl-C does
-
-    with pytest.raises(KeyboardInterrupt):
-        reader(lazy(watched(files, watch), n_jobs))
-
-
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_transform"])
 def test_a_keyboard_interrupt_leaves_the_scaler_as_it_was(method, n_jobs, files, pixels):
@@ -533,29 +434,24 @@ def test_verbose_shows_a_progress_bar_that_counts_every_image(reader, n_jobs, fi
     assert shown.out == ""
 
 
-@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+@pytest.mark.parametrize("backend", ["sequential", "threading", LOKY])
 def test_the_progress_bar_counts_every_image_once_under_every_backend(backend, files, capsys):
     with joblib.parallel_config(backend, n_jobs=2):
         ChannelStandardScaler().fit(lazy(files, verbose=1))
     _check_bar(capsys.readouterr().err)
 
 
+@pytest.mark.long
 def test_the_progress_bar_counts_every_image_once_under_multiprocessing(files):
     # In a process of its own: forking one that has loaded JAX may hang.
     code = """
-import json, sys
 import joblib
-from sknorm_images import make_image_pipeline
+from tests.lazy_photos import pipeline_of
 with joblib.parallel_config("multiprocessing", n_jobs=2):
-    make_image_pipeline((32, 48), verbose=1).fit(json.loads(sys.argv[1]))
+    pipeline_of(verbose=1).fit(inputs["files"])
 """
-    process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, json.dumps(files)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=True,
-    )
+    process = new_process.run(code, "-W", "error", files=files)
+    assert process.returncode == 0, process.stderr
     _check_bar(process.stderr)
 
 
@@ -583,22 +479,14 @@ def test_the_progress_bar_ends_where_an_error_does(files, not_a_photo, capsys):
 # Within joblib's own parallelism
 
 
-def pillow_pixels(files: list[str], size: tuple[int, int]) -> np.ndarray:
-    height, width = size
-    return np.stack(
-        [
-            np.asarray(Image.open(file).resize((width, height), Image.Resampling.BILINEAR))
-            for file in files
-        ]
-    ).astype(np.float64)
-
-
 def folds() -> StratifiedKFold:
     return StratifiedKFold(3)
 
 
 def pillow_score(files: list[str], y: np.ndarray, size: tuple[int, int]) -> float:
-    pixels = pillow_pixels(files, size)
+    images = (Image.open(file) for file in files)
+    shown = [image.resize(size[::-1], Image.Resampling.BILINEAR) for image in images]
+    pixels = np.stack(shown).astype(np.float64)
     scores = []
     for train, test in folds().split(pixels, y):
         mean = pixels[train].mean(axis=(0, 1, 2))
@@ -609,7 +497,7 @@ def pillow_score(files: list[str], y: np.ndarray, size: tuple[int, int]) -> floa
     return float(np.mean(scores))
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [LOKY, "threading"])
 def test_a_parallel_grid_search_over_a_parallel_loader_scores_as_pillow_does(backend, files):
     sizes = [(4, 4), (8, 12)]
     y = np.arange(24) % 2  # temple or flower
@@ -628,7 +516,7 @@ def test_a_parallel_grid_search_over_a_parallel_loader_scores_as_pillow_does(bac
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [LOKY, "threading"])
 def test_jobs_within_jobs_give_the_same_bits(backend, reference, files):
     _, output = reference
     parts = joblib.Parallel(n_jobs=2, backend=backend)(

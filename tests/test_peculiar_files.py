@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 from sknorm_images import ImageDecodeError, JpegLoader, Resizer
 from tests.conftest import encode
 from tests.data.jpeg.make import FILES
+from tests.differences import psnr
+from tests.jpeg_bytes import repeat_last_scan
 from tests.test_memory import measure
 
 # What Pillow says of an index or of EXIF that is damaged, and then decodes.
@@ -132,11 +134,6 @@ def pillow(name: str, mode: str) -> tuple[np.ndarray | None, bool]:
     return (pixels if pixels.ndim == 3 else pixels[..., np.newaxis]), upright
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    error = np.square(a.astype(float) - b).mean()
-    return np.inf if error == 0 else float(10 * np.log10(255**2 / error))
-
-
 def test_every_file_is_listed_once_and_made_by_the_script():
     listed = [*SOUND, *DAMAGED, *REFUSED, *DEPENDS]
 
@@ -231,10 +228,11 @@ def attempt(images):
 images = JpegLoader().transform([inputs["path"]])
 full = attempt(Resizer(4, reducing_gap=None).transform(images))
 scaled = attempt(Resizer(4).transform(images))
-json.dump({"full": full, "scaled": scaled}, sys.stdout)
+print(json.dumps({"full": full, "scaled": scaled}))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_a_lossless_file_is_never_decoded_at_a_smaller_scale(name):
     """In a process of its own, since Pillow before 13.0 may crash."""
@@ -288,22 +286,29 @@ def read(paths):
 read(inputs["ordinary"])  # what is loaded and set up once
 before = peak()
 failed = read(inputs["claims"])
-json.dump({"megabytes": peak() - before, "failed": failed}, sys.stdout)
+print(json.dumps({"megabytes": peak() - before, "failed": failed}))
 """
 
 
-def test_a_claim_of_65500_squared_is_refused_faster_than_a_photograph_is_decoded(photos):
-    def seconds(data: bytes) -> float:
-        images, start = JpegLoader(on_error="blank").transform([data]), time.perf_counter()
-        images.failures  # noqa: B018 (reads the image)
+def seconds_to_read(data: bytes) -> float:
+    """The least of five times."""
+
+    def seconds() -> float:
+        images = JpegLoader(on_error="blank").transform([data])  # which remembers its failures
+        start = time.perf_counter()
+        _ = images.failures
         return time.perf_counter() - start
 
-    photo = encode(photos[0])
+    return min(seconds() for _ in range(5))
+
+
+def test_a_claim_of_65500_squared_is_refused_faster_than_a_photograph_is_decoded(photos):
     claim = Path(path_of("claims-65500-squared")).read_bytes()
 
-    assert min(seconds(claim) for _ in range(5)) < min(seconds(photo) for _ in range(5))
+    assert seconds_to_read(claim) < seconds_to_read(encode(photos[0]))
 
 
+@pytest.mark.long
 def test_claims_of_65500_squared_take_no_memory():
     results = measure(
         READ_ALL,
@@ -315,27 +320,18 @@ def test_claims_of_65500_squared_take_no_memory():
     assert results["megabytes"] < 50  # one such image has 12,871
 
 
-def scan_bomb(photo: Image.Image, n_scans: int) -> bytes:
+def scan_bomb(photo: Image.Image, times: int) -> bytes:
     """A progressive photograph and its last scan, again and again."""
-    data = encode(photo.convert("L"), progressive=True, quality=5)
-    last = data[data.rindex(b"\xff\xda") : -2]
-    return data[:-2] + last * n_scans + data[-2:]
+    return repeat_last_scan(encode(photo.convert("L"), progressive=True, quality=5), times)
 
 
 def test_a_file_of_3000_scans_is_refused_faster_than_a_photograph_is_decoded(photos, prepared):
-    bomb, photo = scan_bomb(photos[0], 3_000), encode(photos[0])
+    bomb = scan_bomb(photos[0], 3_000)
 
-    def seconds(data: bytes) -> float:
-        images = JpegLoader(on_error="blank").transform([data])
-        start = time.perf_counter()
-        _ = images.failures
-        return time.perf_counter() - start
-
-    refusing = min(seconds(bomb) for _ in range(5))
+    refusing = seconds_to_read(bomb)
     assert prepared == []
-    decoding = min(seconds(photo) for _ in range(5))
 
-    assert refusing < 2 * decoding
+    assert refusing < 2 * seconds_to_read(encode(photos[0]))
     with pytest.raises(ImageDecodeError, match="more scans than max_scans=100"):
         JpegLoader().transform([bomb])[0]
 

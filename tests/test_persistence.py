@@ -8,10 +8,8 @@ import io
 import json
 import pickle
 import re
-import subprocess
 import sys
 import warnings
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +34,10 @@ from sknorm_images import (
     _versions,
     make_image_pipeline,
 )
+from tests import new_process
 from tests.data.persistence import make
+from tests.exact_results import exact_moments
+from tests.lazy_photos import pipeline_of
 
 SCALERS = {
     "standard": ChannelStandardScaler(),
@@ -90,12 +91,7 @@ def formula(name: str, pixels: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def pipelines(files: list[str]) -> dict[str, Pipeline]:
     """One fitted pipeline for each of `SCALERS`."""
-    return {
-        name: make_image_pipeline((32, 48), clone(scaler), n_jobs=2)
-        .set_params(resize__reducing_gap=None)
-        .fit(files)
-        for name, scaler in SCALERS.items()
-    }
+    return {name: pipeline_of(2, clone(scaler)).fit(files) for name, scaler in SCALERS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -117,31 +113,28 @@ def outputs_of_a_new_process(
 ) -> dict[tuple[str, str], np.ndarray]:
     """What a process that never fitted anything makes of `files`."""
     code = """
-import json, pickle, sys
+import os, pickle
 import joblib, numpy as np, skops.io
 
-paths, files, trusted = json.load(sys.stdin)
-for path in paths:
+os.chdir(inputs["folder"])
+for path in inputs["paths"]:
     if path.endswith("joblib"):
         pipeline = joblib.load(path)
     elif path.endswith("skops"):
-        pipeline = skops.io.load(path, trusted=trusted)
+        pipeline = skops.io.load(path, trusted=inputs["trusted"])
     else:
         with open(path, "rb") as file:
             pipeline = pickle.load(file)
-    np.save(path + ".npy", pipeline.transform(files))
+    np.save(path + ".npy", pipeline.transform(inputs["files"]))
+print("null")
 """
-    subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        input=json.dumps([[str(path) for path in saved.values()], files, OUR_TYPES]),
-        text=True,
-        cwd=tmp_path_factory.mktemp("elsewhere"),
-        timeout=60,
-        check=True,
-    )
+    folder = str(tmp_path_factory.mktemp("elsewhere"))
+    paths = list(map(str, saved.values()))
+    new_process.answer(code, folder=folder, paths=paths, files=files, trusted=OUR_TYPES)
     return {key: np.load(f"{path}.npy") for key, path in saved.items()}
 
 
+@pytest.mark.long
 @each_scaler
 @each_writer
 def test_a_loaded_pipeline_gives_the_same_bits_in_a_new_process(
@@ -350,20 +343,6 @@ def test_a_stored_estimator_gives_the_same_bits(path, name, stored, stored_outpu
         assert output.tobytes() == before.tobytes()
 
 
-def exact_mean_and_var(
-    pixels: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted moments of (images, pixels, channels), rounded once."""
-    w = [Fraction(weight) for weight in weights for _ in range(pixels.shape[1])]
-    moments = []
-    for channel in pixels.reshape(-1, pixels.shape[-1]).T:
-        x = list(map(Fraction, channel.tolist()))
-        mean = sum(a * b for a, b in zip(w, x, strict=True)) / sum(w)
-        var = sum(a * (b - mean) ** 2 for a, b in zip(w, x, strict=True)) / sum(w)
-        moments.append((float(mean), float(var)))
-    return tuple(np.array(moments).T)
-
-
 def learns_on(expected: dict[str, Any]) -> bool:
     quantiles = expected["parameters"].get("quantile_range", {"tuple": [0.0, 100.0]})
     one_array = expected["input"] == "float64" and quantiles["tuple"] != [0.0, 100.0]
@@ -384,7 +363,7 @@ def test_a_stored_scaler_goes_on_learning(path, name, stored):
     exact = pixels.dtype == np.uint8
     pixels = pixels.reshape(len(X), -1, pixels.shape[-1])
     if expected["class"] == "ChannelStandardScaler":
-        mean, var = exact_mean_and_var(pixels, weights)
+        mean, var = np.array(exact_moments(pixels, weights), float)
         np.testing.assert_allclose(scaler.mean_, mean, rtol=0 if exact else 1e-12)
         np.testing.assert_allclose(scaler.var_, var, rtol=0 if exact else 1e-12)
     else:
@@ -546,6 +525,7 @@ def test_the_version_is_no_attribute_of_a_copy_or_of_what_was_copied(estimators,
         assert made.get_params() == estimator.get_params()
 
 
+@pytest.mark.long
 def test_a_scaler_works_in_worker_processes(pipelines, pixels):
     with joblib.parallel_config(backend="loky", n_jobs=2):
         outputs = joblib.Parallel()(

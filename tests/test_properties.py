@@ -32,17 +32,13 @@ from sknorm_images._statistics import (
     statistics_of_picture,
     statistics_of_present,
 )
+from tests.exact_results import EPS, Formula, exact, exact_moments, extremes, within
 from tests.strategies import (
-    EPS,
     FLOATS,
-    Formula,
     any_scalers,
     any_weights,
     counted_images,
     either_weights,
-    exact,
-    exact_moments,
-    extremes,
     float_images,
     grey_images,
     images,
@@ -56,7 +52,6 @@ from tests.strategies import (
     weights_of,
     whole_weights,
     with_scaler,
-    within,
 )
 
 # The same examples in every run, none is written to disk, and a busy machine is no failure.

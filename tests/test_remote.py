@@ -31,14 +31,12 @@ from sknorm_images import (
     make_image_pipeline,
     save_images,
 )
+from tests import new_process
 from tests.conftest import crops, encode
 from tests.test_folders import make, relative
-from tests.test_imports import run
 
 # The S3 server on this machine and its libraries, not ours.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
 N_PHOTOS = 200
 SIZE = (32, 32)
 
@@ -191,7 +189,13 @@ def zipped(folder: Path, file: Path) -> Path:
     return file
 
 
-@pytest.fixture(params=["s3", "http", "memory", "file", "zip", "zip on http", "simplecache"])
+SERVED = [
+    pytest.param(kind, marks=pytest.mark.long)
+    for kind in ("s3", "http", "zip on http", "simplecache")
+]
+
+
+@pytest.fixture(params=["memory", "file", "zip", *SERVED])
 def url(request, folder, tmp_path) -> str:
     """`folder`, as it is reached in several ways."""
     kind = request.param
@@ -481,6 +485,7 @@ def test_an_unknown_protocol_is_refused_before_anything_is_read(on_error, local)
             refuse(X)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
@@ -489,8 +494,8 @@ def test_an_unknown_protocol_is_refused_before_anything_is_read(on_error, local)
     ],
 )
 def test_a_missing_library_is_named_with_what_to_install(missing, words):
-    process = run(
-        f"import sys\nsys.modules[{missing!r}] = None\n"
+    process = new_process.run(
+        f"sys.modules[{missing!r}] = None\n"
         "from sknorm_images import *\nJpegLoader().transform(['1.jpg'])\n"
         "for function in JpegLoader(on_error='blank').transform, check_images:\n"
         "    try: function(['s3://bucket/1.jpg'])\n"
@@ -926,7 +931,7 @@ def test_the_command_line_takes_urls(s3, local, tmp_path, monkeypatch, capsys):
 
 def test_a_program_that_read_urls_ends_in_silence(site, s3):
     url = load_image_folder(site.url).filenames[0]
-    process = run(
+    process = new_process.run(
         "from sknorm_images import *\n"
         "files = load_image_folder('s3://bucket/photos').filenames[:40]\n"
         f"make_image_pipeline((8, 8), n_jobs=2).fit_transform([*files, {url!r}])\n",

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from sknorm_images import ImageDecodeError, JpegLoader, Resizer
-from tests.conftest import encode
+from tests.conftest import encode, encode_turned
+from tests.differences import psnr
 
-ORIENTATION = 0x0112  # the EXIF tag
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -46,13 +46,7 @@ def large(photos: list[Image.Image]) -> Image.Image:
 @pytest.fixture(scope="module")
 def large_files(large: Image.Image) -> dict[int, bytes]:
     """The large photo as JPEG, by the EXIF orientation that its header says."""
-    return {i: with_orientation(large, i, quality=90) for i in range(1, 9)}
-
-
-def with_orientation(image: Image.Image, orientation: int, **options: object) -> bytes:
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    return encode(image, exif=exif, **options)
+    return {i: encode_turned(large, i, quality=90) for i in range(1, 9)}
 
 
 def resized(data: bytes, *args: object, **kwargs: object) -> np.ndarray:
@@ -76,15 +70,6 @@ def opened(data: bytes) -> Image.Image:
 
 def upright(data: bytes) -> Image.Image:
     return ImageOps.exif_transpose(opened(data))
-
-
-def greatest_difference(a: np.ndarray, b: np.ndarray) -> int:
-    return int(np.abs(a.astype(int) - b).max())
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB."""
-    return float(10 * np.log10(255**2 / np.square(a.astype(float) - b).mean()))
 
 
 # Every pixel
@@ -230,7 +215,7 @@ def test_one_pixel_becomes_an_even_area(aspect_ratio):
 def test_turned_photos_are_equal_to_turning_first(
     photo, orientation, interpolation, aspect_ratio
 ):
-    data = with_orientation(photo, orientation)
+    data = encode_turned(photo, orientation)
     for size in ((48, 75), (300, 210)):
         image = resized(
             data,
@@ -245,7 +230,7 @@ def test_turned_photos_are_equal_to_turning_first(
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photos_stay_as_stored_without_exif_orientation(photo, orientation):
-    data = with_orientation(photo, orientation)
+    data = encode_turned(photo, orientation)
     images = JpegLoader(exif_orientation=False).transform([data])
 
     image = Resizer((48, 75), reducing_gap=None).transform(images)[0]
@@ -383,7 +368,7 @@ def test_crop_and_pad_count_the_size_of_the_whole_picture(
 
 def test_the_size_is_swapped_for_photos_that_lie_on_their_side(photos):
     stored = photos[1].resize((2400, 1600), Image.Resampling.BICUBIC)
-    data = with_orientation(stored, 6)
+    data = encode_turned(stored, 6)
     # Upright 1600 x 2400. 1/2 fits 266 x 400 exactly; unswapped, nothing would.
     turned = Image.fromarray(drafted(data, 2, (266, 400))).transpose(
         Image.Transpose.ROTATE_270
@@ -426,9 +411,7 @@ def test_the_size_in_the_file_need_not_be_a_multiple_of_the_scale(photos):
 
 
 def test_other_formats_are_decoded_at_full_size(large):
-    file = io.BytesIO()
-    large.save(file, "PNG", compress_level=0)
-    images = JpegLoader(formats=("PNG",)).transform([file])
+    images = JpegLoader(formats=("PNG",)).transform([encode(large, "PNG", compress_level=0)])
 
     np.testing.assert_array_equal(
         Resizer((64, 48)).transform(images)[0], expected(large, (64, 48))
@@ -514,7 +497,7 @@ def test_an_empty_array_keeps_its_number_of_channels(n_channels):
 
 
 def test_two_resizers_in_a_row(photo):
-    data = with_orientation(photo, 6)
+    data = encode_turned(photo, 6)
     images = JpegLoader().transform([data])
     turned = Image.fromarray(expected(upright(data), (150, 120), "nearest"))
 

@@ -27,8 +27,9 @@ from sknorm_images import (
     make_image_pipeline,
     save_images,
 )
+from tests import new_process
 from tests.conftest import encode
-from tests.test_parallel import lazy
+from tests.lazy_photos import lazy
 
 each_name = pytest.mark.parametrize("name", ["photos.npy", "photos.zarr"])
 
@@ -497,13 +498,13 @@ def test_a_group_of_arrays_is_never_replaced(files, tmp_path):
 
 
 KILLED_AT_THE_END = """
-import json, os, shutil, signal, sys
+import os, shutil, signal
 from pathlib import Path
 
-from sknorm_images import make_image_pipeline, save_images
+from sknorm_images import save_images
+from tests.lazy_photos import lazy
 
-inputs = json.load(sys.stdin)
-images = make_image_pipeline((32, 48))[:-1].transform(inputs["files"])
+images = lazy(inputs["files"])
 n_renamed = 0
 
 
@@ -525,40 +526,36 @@ save_images(images, inputs["path"], overwrite=True)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_renamed", [0, 1, 2])
-def test_a_store_is_saved_after_a_run_that_was_killed_at_its_end(n_renamed, files, tmp_path):
+def test_a_store_is_saved_after_a_run_that_was_killed_at_its_end(
+    n_renamed, files, pixels, tmp_path
+):
     path = tmp_path / "photos.zarr"
     before = np.array(save_images(lazy(files[:3]), path))
     inputs = {"files": files, "path": str(path), "n_renamed": n_renamed}
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED_AT_THE_END],
-        input=json.dumps(inputs),
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    process = new_process.run(KILLED_AT_THE_END, **inputs)
     assert process.returncode == -signal.SIGKILL
-    expected = np.asarray(make_image_pipeline((32, 48))[:-1].transform(files))
     if n_renamed == 1:
         assert not path.exists()
     else:
         there = zarr.open_array(path, mode="r")[:]
-        np.testing.assert_array_equal(there, expected if n_renamed == 2 else before)
-    images = make_image_pipeline((32, 48))[:-1].transform(files)
-    np.testing.assert_array_equal(save_images(images, path, overwrite=True), expected)
+        np.testing.assert_array_equal(there, pixels if n_renamed == 2 else before)
+    saved = save_images(lazy(files), path, overwrite=True)
+    np.testing.assert_array_equal(saved, pixels)
     assert [path.name for path in tmp_path.iterdir()] == ["photos.zarr"]
 
 
 KILLED = """
-import json, os, random, shutil, signal, sys, time
+import os, random, shutil, time
 from pathlib import Path
 
 import numpy as np
 import zarr  # before the clock starts
-from sknorm_images import make_image_pipeline, save_images
+from sknorm_images import save_images
+from tests.lazy_photos import lazy
 
-inputs = json.load(sys.stdin)
-images = make_image_pipeline((32, 48), n_jobs=2)[:-1].transform(inputs["files"])
+images = lazy(inputs["files"], 2)
 expected = np.asarray(images)
 path = Path(inputs["path"])
 
@@ -615,14 +612,7 @@ def test_a_process_that_is_stopped_leaves_all_or_nothing(name, kind, n_times, fi
         "signal": kind,
         "n_times": n_times,
     }
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED],
-        input=json.dumps(inputs),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    process = new_process.run(KILLED, **inputs)
     assert process.returncode == 0, process.stderr
     outcomes = json.loads(process.stdout)
     assert min(outcomes.values()) > 0

@@ -15,7 +15,6 @@ from sklearn.model_selection import (
     KFold,
     cross_val_score,
     cross_validate,
-    train_test_split,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -29,7 +28,7 @@ from sknorm_images import (
     Resizer,
     make_image_pipeline,
 )
-from tests.conftest import encode
+from tests.lazy_photos import pipeline_of
 
 
 @pytest.fixture
@@ -98,10 +97,6 @@ def test_every_estimator_has_an_html_repr(estimator):
     assert type(estimator).__name__ in estimator._repr_html_()
 
 
-def test_the_first_steps_transform_without_a_fit(files):
-    assert make_image_pipeline((8, 9))[:2].transform(files).shape == (24, 8, 9, 3)
-
-
 def test_cross_val_score_of_a_classifier_on_paths(classifier, files, labels):
     scores = cross_val_score(classifier, files, labels, cv=4)
     assert scores.mean() > 0.65  # the temple and the flower look different enough
@@ -160,20 +155,6 @@ def test_flattened_images_are_a_frame_where_the_configuration_asks(files, contai
     np.testing.assert_array_equal(table.to_numpy(), expected)
 
 
-def test_feature_names_pass_through_the_pipeline(files):
-    pipeline = make_image_pipeline((1, 2)).fit(files)
-    assert pipeline.get_feature_names_out().tolist() == ["image"]
-    assert pipeline.get_feature_names_out(["path"]).tolist() == ["path"]
-
-
-def test_train_test_split_of_lazy_images(files, labels):
-    images = make_image_pipeline((4, 5))[:2].transform(files)
-    train, test, y_train, _ = train_test_split(images, labels, test_size=6, random_state=0)
-    assert (len(train), len(test)) == (18, 6)
-    model = make_pipeline(ChannelStandardScaler(), ImageFlattener(), LogisticRegression())
-    assert model.fit(train, y_train).predict(test).shape == (6,)
-
-
 def test_cross_validation_learns_from_its_own_training_files(
     classifier, files, labels, pixels
 ):
@@ -191,7 +172,7 @@ def test_cross_validation_learns_from_its_own_training_files(
 
 def test_sample_weight_arrives_by_step_name(files, pixels):
     weights = np.arange(24) % 2
-    pipeline = make_image_pipeline((32, 48)).set_params(resize__reducing_gap=None)
+    pipeline = pipeline_of()
     pipeline.fit(files, scale__sample_weight=weights)
     expected = pixels[1::2].reshape(-1, 3).astype(float).mean(axis=0)
     np.testing.assert_allclose(pipeline[-1].mean_, expected, rtol=1e-12)
@@ -214,69 +195,8 @@ def test_sample_weight_arrives_through_metadata_routing(files, labels, pixels, i
     expected = pixels[1::2].reshape(-1, 3).astype(float).mean(axis=0)
     with sklearn.config_context(enable_metadata_routing=True):
         scaler = ChannelStandardScaler().set_fit_request(sample_weight=True)
-        pipeline = make_image_pipeline((32, 48), scaler).set_params(resize__reducing_gap=None)
+        pipeline = pipeline_of(scaler=scaler)
         if not is_last:
             pipeline.steps.append(("classify", LastStep()))
         pipeline.fit(files, labels, sample_weight=weights)
     np.testing.assert_allclose(pipeline["scale"].mean_, expected, rtol=1e-12)
-
-
-def test_a_clone_keeps_known_constants():
-    scaler = clone(ChannelStandardScaler(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0]))
-    white = np.full((1, 1, 1, 3), 255, np.uint8)
-    np.testing.assert_allclose(scaler.transform(white).ravel(), [63.5, 50.6, 42])
-
-
-def test_flattening_keeps_order_and_dtype_and_has_a_way_back(pixels):
-    flattener = ImageFlattener().fit(pixels)
-    flat = flattener.transform(pixels)
-    np.testing.assert_array_equal(flat, pixels.reshape(24, -1))
-    assert flat.dtype == np.uint8
-    np.testing.assert_array_equal(flattener.inverse_transform(flat), pixels)
-    place = list(flattener.get_feature_names_out()).index("pixel_31_2_1")
-    np.testing.assert_array_equal(flat[:, place], pixels[:, 31, 2, 1])
-
-
-def test_flattening_decodes_lazy_images(files, pixels):
-    images = Resizer((32, 48), reducing_gap=None).transform(JpegLoader().transform(files))
-    flat = ImageFlattener().fit_transform(images)
-    np.testing.assert_array_equal(flat, pixels.reshape(24, -1))
-
-
-def test_flattening_refuses_images_of_another_shape(pixels):
-    flattener = ImageFlattener().fit(pixels)
-    with pytest.raises(ValueError, match=r"shape \(48, 32, 3\).*Add a Resizer"):
-        flattener.transform(pixels.transpose(0, 2, 1, 3))
-
-
-def test_make_image_pipeline_names_its_steps_and_passes_parameters_on():
-    pipeline = make_image_pipeline(
-        (3, 4),
-        "minmax",
-        color_mode="grayscale",
-        interpolation="box",
-        aspect_ratio="pad",
-        on_error="blank",
-        n_jobs=2,
-        verbose=1,
-    )
-    assert list(pipeline.named_steps) == ["load", "resize", "scale"]
-    assert isinstance(pipeline["scale"], ChannelMinMaxScaler)
-    parameters = pipeline.get_params()
-    assert parameters["resize__size"] == (3, 4)
-    assert parameters["resize__interpolation"] == "box"
-    assert parameters["resize__aspect_ratio"] == "pad"
-    assert parameters["load__color_mode"] == "grayscale"
-    assert parameters["load__on_error"] == "blank"
-    assert (parameters["load__n_jobs"], parameters["load__verbose"]) == (2, 1)
-    scaler = ChannelMinMaxScaler((-1, 1))
-    assert make_image_pipeline(8, scaler)["scale"] is scaler
-    with pytest.raises(ValueError, match="scaler='robust' is not known"):
-        make_image_pipeline(8, "robust")
-
-
-def test_flattening_refuses_lazy_images_of_another_shape(photos):
-    images = JpegLoader().transform([encode(photos[0].resize((16, 8)))])
-    flattener = ImageFlattener().fit(np.zeros((1, 16, 8, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"shape \(8, 16, 3\).*Add a Resizer"):
-        flattener.transform(images)

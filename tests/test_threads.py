@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ from sknorm_images import (
     LazyImages,
     Resizer,
 )
+from tests.exact_results import exact_moments
+from tests.lazy_photos import lazy
 
 N_THREADS = 12
 BAD = {1: FileNotFoundError, 4: ImageDecodeError}  # what of `broken` cannot be read, and why
@@ -82,14 +83,9 @@ def until(function: Callable[[], Any], others: list[Callable[[], Any]]) -> None:
 # What NumPy makes of the photos, to the last bit: statistics that are rounded once
 
 
-def exact(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each channel, of integers, rounded once."""
-    values = pixels.reshape(-1, pixels.shape[-1]).astype(np.int64)
-    n = len(values)
-    totals = [(int(channel.sum()), int((channel**2).sum())) for channel in values.T]
-    means = [float(Fraction(total, n)) for total, _ in totals]
-    variances = [float(Fraction(n * squares - total**2, n**2)) for total, squares in totals]
-    return np.array(means), np.array(variances)
+def exact(pixels: np.ndarray) -> np.ndarray:
+    """Mean and variance of each channel, rounded once."""
+    return np.array(exact_moments(pixels), float)
 
 
 def standardised(pixels: np.ndarray, fitted: np.ndarray) -> np.ndarray:
@@ -128,12 +124,6 @@ LEARNING = [
 SCALERS = [*LEARNING, pytest.param(PER_IMAGE, by_itself, id="per image")]
 
 
-def small(files: list[str], n_jobs: int | None = 2, **options: Any) -> LazyImages:
-    """The images of the fixture `pixels`, not yet decoded."""
-    images = JpegLoader(n_jobs=n_jobs, **options).transform(files)
-    return Resizer((32, 48), reducing_gap=None).transform(images)
-
-
 # Reading
 
 
@@ -164,7 +154,7 @@ READS = {
 def test_threads_that_read_the_same_images_in_different_ways_get_them_all(
     n_jobs, files, pixels
 ):
-    images = small(files, n_jobs)
+    images = lazy(files, n_jobs)
     functions = [lambda read=read: read(images) for read in READS.values()]
 
     for found in at_once(*functions * 2):
@@ -185,7 +175,7 @@ def broken(files: list[str], tmp_path: Path) -> list[str]:
 def test_each_thread_warns_once_a_call_at_its_line_and_all_find_the_same_failures(
     broken, pixels
 ):
-    images = small(broken, on_error="blank")
+    images = lazy(broken, 2, on_error="blank")
     expected = pixels.copy()
     expected[list(BAD)] = 0
 
@@ -210,7 +200,7 @@ def test_each_thread_warns_once_a_call_at_its_line_and_all_find_the_same_failure
 
 
 def test_each_thread_is_told_of_the_first_bad_file_by_its_own_position(broken):
-    images = small(broken)
+    images = lazy(broken, 2)
 
     def error_of(start: int) -> tuple[type[Exception], Any]:
         with pytest.raises((ImageDecodeError, OSError)) as caught:
@@ -257,7 +247,7 @@ def test_simd_resizers_of_threads_that_resize_to_other_sizes_do_not_meet(photos)
 def test_threads_scale_other_images_with_one_scaler_to_the_last_bit(
     scaler, formula, files, pixels
 ):
-    images = small(files)
+    images = lazy(files, 2)
     scaler = clone(scaler).fit(images)
     parts = [np.roll(np.arange(24), i)[: 24 - i] for i in range(N_THREADS)]
     expected = formula(pixels, pixels)
@@ -285,7 +275,7 @@ def test_threads_invert_other_images_with_one_scaler(scaler, pixels):
 
 
 def test_threads_flatten_other_images_with_one_flattener(files, pixels):
-    images = small(files)
+    images = lazy(files, 2)
     flattener = ImageFlattener().fit(images)
 
     found = at_once(*(lambda i=i: flattener.transform(images[i:]) for i in range(N_THREADS)))
@@ -301,7 +291,7 @@ def test_threads_flatten_other_images_with_one_flattener(files, pixels):
 def test_clones_that_threads_fit_to_the_same_images_learn_the_same(
     scaler, formula, files, pixels
 ):
-    images = small(files)
+    images = lazy(files, 2)
     expected = formula(pixels, pixels)
 
     for scaled in at_once(*[lambda: clone(scaler).fit_transform(images)] * 6):
@@ -437,7 +427,7 @@ def meddled_with(images: LazyImages, look: int, meddle: Callable[[], Any]) -> La
 def test_a_fit_to_other_channels_amid_a_transform_makes_no_mixture(
     scaler, formula, files, pixels
 ):
-    images, expected = small(files[:2], n_jobs=1), formula(pixels[:2], pixels[:2])
+    images, expected = lazy(files[:2]), formula(pixels[:2], pixels[:2])
     scaler = clone(scaler)
     meddled = []
 
@@ -461,7 +451,7 @@ def test_a_fit_to_other_channels_amid_a_transform_makes_no_mixture(
 def test_fit_transform_scales_by_its_own_fit_whatever_others_fit(
     scaler, formula, files, pixels
 ):
-    images, expected = small(files[:2], n_jobs=1), formula(pixels[:2], pixels[:2])
+    images, expected = lazy(files[:2]), formula(pixels[:2], pixels[:2])
     scaler = clone(scaler)
     meddled = []
 

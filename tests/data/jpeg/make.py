@@ -1,7 +1,7 @@
 """Make every JPEG file of this folder again: kinds that no ordinary encoder makes.
 
-Run ``python tests/data/jpeg/make.py [FOLDER]``; without FOLDER the files are written beside
-this script. It needs, beside Pillow, numpy and scikit-learn (whose photographs are shown):
+Run ``python -m tests.data.jpeg.make [FOLDER]`` in the root of the repository; without FOLDER
+the files are written beside this script. It needs, beside what the tests need:
 
 - ``cjpeg`` of libjpeg-turbo on the PATH (Debian: ``libjpeg-turbo-progs``, here 2.1.5):
   arithmetic coding, scan scripts, restart intervals, sampling factors;
@@ -20,28 +20,54 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageCms
 from sklearn.datasets import load_sample_images
 
-SOF0, SOF1, SOF2, SOF3, SOF5, SOF9 = 0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC9
-DHT, SOI, EOI, SOS, DQT, DNL, DRI, DHP, EXP = 0xC4, *range(0xD8, 0xE0)
-RST0 = 0xD0
-APP0, APP1, APP2, APP13, APP14, COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
-START, END = b"\xff\xd8", b"\xff\xd9"
-FRAMES = {*range(0xC0, 0xD0)} - {DHT, 0xC8, 0xCC}
+from tests.jpeg_bytes import (
+    APP0,
+    APP1,
+    APP2,
+    APP13,
+    APP14,
+    COM,
+    DHP,
+    DHT,
+    DNL,
+    DQT,
+    DRI,
+    END,
+    EOI,
+    EXP,
+    RESTARTS,
+    SOF0,
+    SOF1,
+    SOF2,
+    SOF3,
+    SOF5,
+    SOF9,
+    SOS,
+    START,
+    before,
+    claim_size,
+    first_of,
+    frame_of,
+    joined,
+    segment,
+    segments,
+    with_first,
+    with_frame,
+    without,
+)
+
+# The bytes of files, by their names without .jpg, made when they are asked for.
+Files: TypeAlias = dict[str, Callable[[], bytes]]
+
 HUGE = 65_500
 ORIENTATION = 0x0112
 BYTE, ASCII, SHORT, LONG, RATIONAL, FLOAT = 1, 2, 3, 4, 5, 11  # types of TIFF values
-
-FILES: dict[str, Callable[[], bytes]] = {}
-
-
-def file(make: Callable[[], bytes]) -> Callable[[], bytes]:
-    FILES[make.__name__.strip("_").replace("_", "-")] = make
-    return make
 
 
 # Photographs
@@ -68,10 +94,14 @@ def pillow(image: Image.Image | None = None, **options: Any) -> bytes:
     return content.getvalue()
 
 
-def cjpeg(*options: str, scans: str | None = None, max_quantum: int = 255) -> bytes:
+def progressive(image: Image.Image | None = None) -> bytes:
+    return pillow(image, progressive=True)
+
+
+def cjpeg(*options: str, scans: str | None = None, baseline: bool = True) -> bytes:
     pixels = io.BytesIO()
     photo().save(pixels, "PPM")
-    if max_quantum == 255:
+    if baseline:
         options = ("-baseline", *options)
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "scans.txt")
@@ -98,65 +128,365 @@ def imagecodec(name: str, image: Image.Image, shift: int = 0, **options: Any) ->
     return getattr(imagecodecs, f"{name}_encode")(pixels, **options)
 
 
-# Segments
+# Other codings of the samples
 
 
-def segment(marker: int, payload: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+def of_frame(marker: int, data: bytes) -> bytes:
+    """The same, once it is sure that an encoder made what it was asked for."""
+    assert frame_of(data)[1] == marker
+    return data
 
 
-def segments(data: bytes) -> list[tuple[int, bytes]]:
-    """Take a JPEG apart: markers, and their bytes up to the next one (entropy-coded too)."""
-    parts = []
-    position = 2
-    while position < len(data):
-        marker, end = data[position + 1], position + 2
-        if marker not in (SOI, EOI):
-            end += int.from_bytes(data[end : end + 2])
-        if marker == SOS:
-            while data[end] != 0xFF or data[end + 1] in (0, *range(RST0, RST0 + 8)):
-                end += 1
-        parts.append((marker, data[position:end]))
-        position = end
-    return parts
+def said_to_be(frame: int, data: bytes) -> bytes:
+    """Say that a frame is of another kind."""
+    return with_frame(data, 1, bytes([frame]))
 
 
-def joined(parts: list[tuple[int, bytes]]) -> bytes:
-    return START + b"".join(content for _, content in parts)
+def hierarchical() -> bytes:
+    """A DHP segment, and a frame that is followed by a differential one."""
+    data = pillow()
+    frame = frame_of(data)
+    differential = bytes([0xFF, SOF5]) + frame[2:] + first_of(data, SOS)
+    size = segment(DHP, frame[4:])
+    return before(data, SOF0, size)[:-2] + segment(EXP, b"\x11") + differential + END
 
 
-def without(data: bytes, *markers: int) -> bytes:
-    return joined([part for part in segments(data) if part[0] not in markers])
+CODINGS: Files = {
+    "twelve-bits": lambda: imagecodec("jpeg8", photo(), 4, bitspersample=12, level=25),
+    "twelve-bits-grayscale": lambda: imagecodec(
+        "jpeg8", photo().convert("L"), 4, bitspersample=12, level=25
+    ),
+    # Of 8 bits, said to be 12: a picture of 1/16 of the contrast.
+    "twelve-bits-progressive": lambda: with_frame(progressive(), 4, b"\x0c"),
+    "lossless": lambda: imagecodec("jpeg8", photo(40, 30), lossless=True),
+    "lossless-grayscale": lambda: imagecodec(
+        "jpeg8", photo(40, 30).convert("L"), lossless=True
+    ),
+    "lossless-16-bits": lambda: imagecodec(
+        "jpeg8", photo(30, 20).convert("L"), 8, bitspersample=16, lossless=True
+    ),
+    "arithmetic": lambda: cjpeg("-arithmetic"),
+    "arithmetic-progressive": lambda: cjpeg("-arithmetic", "-progressive"),
+    "arithmetic-grayscale": lambda: cjpeg("-arithmetic", "-grayscale"),
+    "arithmetic-restarts": lambda: cjpeg("-arithmetic", "-restart", "3B"),
+    "arithmetic-without-end": lambda: cjpeg("-arithmetic")[:-2],
+    "jpeg-ls": lambda: imagecodec("jpegls", photo(40, 30)),
+    "jpeg-2000": lambda: imagecodec("jpeg2k", photo(), level=30, codecformat="jp2"),
+    "jpeg-2000-codestream": lambda: imagecodec("jpeg2k", photo(), level=30, codecformat="j2k"),
+    "jpeg-xl": lambda: imagecodec("jpegxl", photo(), level=25),
+    "jpeg-xr": lambda: imagecodec("jpegxr", photo(), level=0.4),
+    "sixteen-bit-quantization": lambda: of_frame(SOF1, cjpeg("-quality", "1", baseline=False)),
+    "baseline-quality-1": lambda: of_frame(SOF0, cjpeg("-quality", "1")),
+    "hierarchical": hierarchical,
+    "differential-frame": lambda: said_to_be(SOF5, pillow()),
+    "arithmetic-said-of-huffman": lambda: said_to_be(SOF9, pillow()),
+    "progressive-said-of-sequential": lambda: said_to_be(SOF2, pillow()),
+    "lossless-said-of-sequential": lambda: said_to_be(SOF3, pillow()),
+}
 
 
-def with_first(data: bytes, *added: bytes) -> bytes:
-    return START + b"".join(added) + data[2:]
+# Scans
+
+ONE_BY_ONE = "0;\n1;\n2;\n"  # each component has a scan of its own
 
 
-def before(data: bytes, marker: int, added: bytes) -> bytes:
-    """Put bytes before the first segment of a kind."""
-    parts = segments(data)
-    i = [found for found, _ in parts].index(marker)
-    return joined(parts[:i]) + added + joined(parts[i:])[2:]
+def progressive_dc_alone() -> bytes:
+    parts = segments(progressive())
+    first = [marker for marker, _ in parts].index(SOS)
+    return joined(parts[: first + 1]) + END
 
 
-def frame_of(data: bytes) -> tuple[int, bytes]:
-    return next(part for part in segments(data) if part[0] in FRAMES)
+def progressive_missing_last_scan() -> bytes:
+    parts = segments(progressive())
+    assert [marker for marker, _ in parts[-2:]] == [SOS, EOI]
+    return joined(parts[:-2]) + END
 
 
-def patched_frame(data: bytes, patch: Callable[[bytearray], None]) -> bytes:
-    """Change the frame header: FF, marker, 2 length, precision, 2 height, 2 width, ..."""
-    _, frame = frame_of(data)
-    changed = bytearray(frame)
-    patch(changed)
-    return data.replace(frame, bytes(changed), 1)
+def two_components() -> bytes:
+    """The first two of three components, each with its scan."""
+    parts = segments(cjpeg(scans=ONE_BY_ONE))
+    last = max(i for i, (marker, _) in enumerate(parts) if marker == SOS)
+    data = joined(parts[:last]) + END
+    frame = frame_of(data)
+    return data.replace(frame, segment(SOF0, frame[4:9] + b"\x02" + frame[10:16]), 1)
 
 
-def claiming(data: bytes, width: int, height: int) -> bytes:
-    return patched_frame(data, lambda f: struct.pack_into(">HH", f, 5, height, width))
+def five_components() -> bytes:
+    frame = frame_of(pillow())
+    more = segment(SOF0, frame[4:9] + b"\x05" + frame[10:] + frame[13:19])
+    return pillow().replace(frame, more, 1)
 
 
-# EXIF, ICC, XMP
+def scan_before_frame() -> bytes:
+    parts = segments(pillow())
+    return joined([part for part in parts if part[0] == SOS] + parts)
+
+
+def after_three_quarters(change: Callable[[bytes], bytes]) -> bytes:
+    """Change what follows the first three quarters of a file."""
+    data = pillow()
+    cut = len(data) * 3 // 4
+    return data[:cut] + change(data[cut:])
+
+
+def restarts() -> bytes:
+    return cjpeg("-restart", "2B")
+
+
+def replaced(data: bytes, *pairs: tuple[bytes, bytes]) -> bytes:
+    """Replace bytes by others, one pair after another."""
+    for old, new in pairs:
+        data = data.replace(old, new)
+    return data
+
+
+def restarts_in_wrong_order() -> bytes:
+    """Two are swapped; so, by the way, are two quantization steps of 255 for 212."""
+    between = b"\xff\xff"
+    return replaced(
+        restarts(), (b"\xff\xd3", between), (b"\xff\xd4", b"\xff\xd3"), (between, b"\xff\xd4")
+    )
+
+
+SCANS: Files = {
+    "a-scan-a-component": lambda: cjpeg(scans=ONE_BY_ONE),
+    "scans-of-two-and-one": lambda: cjpeg(scans="1 2;\n0;\n"),
+    "progressive-without-refinement": lambda: cjpeg(
+        scans="0 1 2: 0-0, 0, 0;\n0: 1-63, 0, 0;\n1: 1-63, 0, 0;\n2: 1-63, 0, 0;\n"
+    ),
+    "progressive-dc-alone": progressive_dc_alone,
+    "progressive-missing-last-scan": progressive_missing_last_scan,
+    "two-components": two_components,
+    "five-components": five_components,
+    "scan-before-frame": scan_before_frame,
+    "no-scan": lambda: without(pillow(), SOS),
+    "no-frame": lambda: without(pillow(), SOF0),
+    "no-end": lambda: pillow()[:-2],
+    "no-end-progressive": lambda: progressive()[:-2],
+    "zeros-for-the-end": lambda: after_three_quarters(lambda rest: bytes(len(rest))),
+    "end-in-the-middle": lambda: after_three_quarters(lambda rest: END),
+    "damaged-in-the-middle": lambda: after_three_quarters(
+        lambda rest: b"\x55\xaa" * 4 + rest[8:]
+    ),
+    "restarts": restarts,
+    "restarts-missing": lambda: replaced(restarts(), (b"\xff\xd2", b""), (b"\xff\xd5", b"")),
+    "restarts-in-wrong-order": restarts_in_wrong_order,
+    "restarts-renumbered": lambda: replaced(
+        restarts(), *((bytes([0xFF, number]), b"\xff\xd6") for number in RESTARTS)
+    ),
+    "restarts-replaced-by-reserved-markers": lambda: replaced(
+        restarts(), (b"\xff\xd1", b"\xff\x02"), (b"\xff\xd2", b"\xff\x01")
+    ),
+    "restarts-announced-and-absent": lambda: before(pillow(), SOS, segment(DRI, b"\0\1")),
+    "restarts-not-announced": lambda: without(restarts(), DRI),
+}
+
+
+# Tables
+
+
+def tables_in_an_image_before() -> bytes:
+    """An abbreviated stream of tables (T.81, B.5), and then the image that needs them."""
+    data = pillow()
+    tables = [part for part in segments(data) if part[0] in (DQT, DHT)]
+    return joined(tables) + END + without(data, DQT, DHT)
+
+
+def with_quantization(change: Callable[[bytes], bytes]) -> bytes:
+    """Change the first segment of quantization tables."""
+    data = pillow()
+    table = first_of(data, DQT)
+    return data.replace(table, change(table), 1)
+
+
+TABLES: Files = {
+    # As Motion JPEG cuts them out: the tables are those of the standard.
+    "no-huffman-tables": lambda: without(pillow(optimize=False), DHT),
+    "no-huffman-tables-progressive": lambda: without(progressive(), DHT),
+    "no-quantization-tables": lambda: without(pillow(), DQT),
+    "tables-in-an-image-before": tables_in_an_image_before,
+    "empty-image-before": lambda: START + END + progressive(),
+    "quantization-of-zeros": lambda: with_quantization(
+        lambda table: table[:5] + bytes(len(table) - 5)
+    ),
+    "quantization-cut-short": lambda: with_quantization(
+        lambda table: segment(DQT, table[4:40])
+    ),
+}
+
+
+# Colours
+
+
+def adobe(transform: int) -> bytes:
+    return segment(APP14, b"Adobe" + struct.pack(">HHHB", 100, 0, 0, transform))
+
+
+def components_numbered_from_0() -> bytes:
+    """Without JFIF and Adobe, which libjpeg takes for YCbCr and warns of."""
+
+    def renumber(header: bytes, first: int, step: int) -> bytes:
+        changed = bytearray(header)
+        for i in range(3):
+            changed[first + i * step] = i
+        return bytes(changed)
+
+    parts = segments(without(cjpeg(), APP0))
+    places = {SOF0: (10, 3), SOS: (5, 2)}
+    return joined(
+        [
+            (m, renumber(content, *places[m]) if m in places else content)
+            for m, content in parts
+        ]
+    )
+
+
+def ycck() -> bytes:
+    """Four components of which Adobe says that the first three are YCbCr."""
+    inverted = Image.eval(photo(), lambda level: 255 - level).convert("YCbCr")
+    bands = [Image.eval(band, lambda level: 255 - level) for band in inverted.split()]
+    data = pillow(Image.merge("CMYK", [*bands, Image.new("L", photo().size, 0)]))
+    return with_first(without(data, APP14), adobe(2))
+
+
+def cmyk(**options: Any) -> bytes:
+    return pillow(photo().convert("CMYK"), **options)
+
+
+def without_jfif(*added: bytes) -> bytes:
+    return with_first(without(pillow(), APP0), *added)
+
+
+COLOURS: Files = {
+    "rgb": lambda: cjpeg("-rgb"),
+    "rgb-by-names-of-components": lambda: without(cjpeg("-rgb"), APP0, APP14),
+    "components-numbered-from-0": components_numbered_from_0,
+    "jfif-says-ycc-and-adobe-rgb": lambda: before(pillow(), DQT, adobe(0)),
+    # JFIF says YCbCr, and Adobe and the names of the components say RGB.
+    "jfif-said-of-rgb": lambda: with_first(
+        cjpeg("-rgb"), segment(APP0, b"JFIF\0\1\1\0\0\1\0\1\0\0"), adobe(0)
+    ),
+    "adobe-unknown-transform": lambda: without_jfif(adobe(9)),
+    "adobe-ycck-of-three-components": lambda: without_jfif(adobe(2)),
+    "adobe-too-short": lambda: without_jfif(segment(APP14, b"Adobe\0\x64")),
+    "cmyk": cmyk,
+    "cmyk-without-adobe": lambda: without(cmyk(), APP14),
+    "cmyk-progressive": lambda: cmyk(progressive=True),
+    "ycck": ycck,
+}
+
+SAMPLING_FACTORS: Files = {
+    "sampling-4-1-0": lambda: cjpeg("-sample", "4x2,1x1,1x1"),
+    "sampling-4-1-0-progressive": lambda: cjpeg("-sample", "4x2", "-progressive"),
+    "sampling-4-1-1": lambda: cjpeg("-sample", "4x1,1x1,1x1"),
+    "sampling-4-4-0": lambda: cjpeg("-sample", "1x2,1x1,1x1"),
+    "sampling-4-2-2": lambda: cjpeg("-sample", "2x1,1x1,1x1"),
+    "sampling-3x1": lambda: cjpeg("-sample", "3x1,1x1,1x1"),
+    # It has too many blocks for one scan.
+    "sampling-3x3": lambda: cjpeg("-sample", "3x3,1x1,1x1", scans=ONE_BY_ONE),
+    "sampling-2x2-1x2-2x1": lambda: cjpeg("-sample", "2x2,1x2,2x1"),
+    "sampling-chroma-finer-than-luma": lambda: cjpeg("-sample", "1x1,2x2,2x2"),
+    "sampling-luma-3x2-chroma-2x1": lambda: cjpeg("-sample", "3x2,1x1,1x2"),
+    "sampling-grayscale-2x2": lambda: cjpeg("-grayscale", "-sample", "2x2"),
+    "sampling-of-zero": lambda: with_frame(pillow(), 11, b"\0"),
+    "sampling-of-five": lambda: with_frame(pillow(), 11, b"\x55"),
+}
+
+
+# Sizes
+
+
+def huge(data: bytes | None = None) -> bytes:
+    return claim_size(data or pillow(), HUGE, HUGE)
+
+
+def number_of_lines(height: int) -> bytes:
+    """A height that comes behind the first scan (T.81, B.2.5)."""
+    return segment(DNL, struct.pack(">H", height))
+
+
+def another_frame_after_the_scan() -> bytes:
+    other = b"".join(content for marker, content in segments(huge()) if marker != EOI)
+    return pillow()[:-2] + other + END
+
+
+SIZES: Files = {
+    "one-pixel": lambda: pillow(photo(1, 1)),
+    "very-wide": lambda: pillow(photo().convert("L").resize((HUGE, 1))),
+    "very-high": lambda: pillow(photo().convert("L").resize((1, HUGE))),
+    "no-height": lambda: claim_size(pillow(), 71, 0),
+    "no-width": lambda: claim_size(pillow(), 0, 47),
+    "height-behind-the-first-scan": lambda: (
+        claim_size(pillow(), 71, 0)[:-2] + number_of_lines(47) + END
+    ),
+    "height-said-twice": lambda: pillow()[:-2] + number_of_lines(47) + END,
+    "height-contradicted-behind-the-scan": lambda: pillow()[:-2] + number_of_lines(HUGE) + END,
+    "claims-65500-squared": huge,
+    "claims-65500-squared-progressive": lambda: huge(progressive()),
+    "claims-65500-squared-lossless": lambda: huge(CODINGS["lossless-grayscale"]()),
+    "claims-65500-squared-arithmetic": lambda: huge(CODINGS["arithmetic-progressive"]()),
+    "claims-65500-squared-behind-an-empty-image": lambda: START + END + huge(),
+    "claims-65500-squared-behind-fill-bytes": lambda: before(huge(), SOF0, b"\xff" * 500),
+    # Two frame headers, one after another, that contradict each other.
+    "claims-65500-squared-in-a-second-frame": lambda: before(pillow(), DHT, frame_of(huge())),
+    "claims-65500-squared-in-a-first-frame": lambda: before(pillow(), SOF0, frame_of(huge())),
+    "claims-65500-squared-in-a-frame-after-the-scan": another_frame_after_the_scan,
+    "frame-after-the-progressive-scans": lambda: (
+        progressive()[:-2] + frame_of(huge(progressive())) + END
+    ),
+}
+
+
+# What is around the image
+
+
+def with_thumbnail(thumbnail: bytes) -> bytes:
+    """Orientation 6 in the first directory, a JPEG in the second."""
+    first = struct.pack(">HHHIHHI", 1, ORIENTATION, SHORT, 1, 6, 0, 26)
+    second = struct.pack(
+        ">HHHIIHHIII", 2, 0x201, LONG, 1, 56, 0x202, LONG, 1, len(thumbnail), 0
+    )
+    return with_first(pillow(), exif(b"MM\0*\0\0\0\x08" + first + second + thumbnail))
+
+
+def with_bytes_between_segments(between: Callable[[int], bytes]) -> bytes:
+    """Put bytes before each segment; `between` is told how many come before it."""
+    parts = segments(pillow())
+    return START + b"".join(between(i) + content for i, (_, content) in enumerate(parts))
+
+
+AROUND: Files = {
+    "junk-before-the-start": lambda: b"\0\0junk" + pillow(),
+    "newline-before-the-start": lambda: b"\r\n" + pillow(),
+    "start-twice": lambda: START + pillow(),
+    # Any number of 0xFF may stand before a marker (T.81, B.1.1.2).
+    "fill-bytes-between-segments": lambda: with_bytes_between_segments(
+        lambda i: b"\xff" * (3 * i)
+    ),
+    "junk-between-segments": lambda: with_bytes_between_segments(
+        lambda i: b"junk\0\xff\0" if i else b""
+    ),
+    "reserved-marker-in-the-header": lambda: before(pillow(), DQT, b"\xff\x02"),
+    "temporary-marker-in-the-header": lambda: before(pillow(), DQT, b"\xff\x01"),
+    "restart-marker-in-the-header": lambda: before(pillow(), DQT, b"\xff\xd3"),
+    "extension-segment": lambda: before(pillow(), DQT, segment(0xF0, b"extension")),
+    "segment-of-no-length": lambda: before(pillow(), DQT, b"\xff\xfe\0\0"),
+    "segment-longer-than-the-file": lambda: before(pillow(), DQT, b"\xff\xfe\xff\xff"),
+    "junk-behind-the-end": lambda: pillow() + b"junk\xff\xff\xda\0" * 20,
+    "second-jpeg-behind-the-end": lambda: pillow() + pillow(other_photo(40, 30)),
+    "progressive-second-jpeg-behind-the-end": lambda: (
+        progressive() + progressive(other_photo(40, 30))
+    ),
+    "huge-jpeg-behind-the-end": lambda: pillow() + huge(),
+    "thumbnail-in-exif": lambda: with_thumbnail(pillow(photo().resize((16, 10)))),
+    "huge-thumbnail-in-exif": lambda: with_thumbnail(huge()),
+    "jpeg-in-a-comment": lambda: with_first(
+        pillow(), segment(COM, progressive(other_photo()))
+    ),
+}
+
+
+# Metadata
 
 
 def tiff(
@@ -201,671 +531,14 @@ def profile() -> bytes:
     return made[:24] + bytes(12) + made[36:]  # without the time of making it
 
 
-def adobe(transform: int) -> bytes:
-    return segment(APP14, b"Adobe" + struct.pack(">HHHB", 100, 0, 0, transform))
+def with_exif(content: bytes, *others: bytes) -> bytes:
+    return with_first(pillow(), exif(content), *others)
 
 
-# Other codings of the samples
-
-
-@file
-def twelve_bits() -> bytes:
-    return imagecodec("jpeg8", photo(), shift=4, bitspersample=12, level=25)
-
-
-@file
-def twelve_bits_grayscale() -> bytes:
-    return imagecodec("jpeg8", photo().convert("L"), shift=4, bitspersample=12, level=25)
-
-
-@file
-def twelve_bits_progressive() -> bytes:
-    """Of 8 bits, said to be 12: a picture of 1/16 of the contrast."""
-    data = pillow(progressive=True)
-    return patched_frame(data, lambda frame: frame.__setitem__(4, 12))
-
-
-@file
-def lossless() -> bytes:
-    return imagecodec("jpeg8", photo(40, 30), lossless=True)
-
-
-@file
-def lossless_grayscale() -> bytes:
-    return imagecodec("jpeg8", photo(40, 30).convert("L"), lossless=True)
-
-
-@file
-def lossless_16_bits() -> bytes:
-    return imagecodec(
-        "jpeg8", photo(30, 20).convert("L"), shift=8, lossless=True, bitspersample=16
-    )
-
-
-@file
-def arithmetic() -> bytes:
-    return cjpeg("-arithmetic")
-
-
-@file
-def arithmetic_progressive() -> bytes:
-    return cjpeg("-arithmetic", "-progressive")
-
-
-@file
-def arithmetic_grayscale() -> bytes:
-    return cjpeg("-arithmetic", "-grayscale")
-
-
-@file
-def arithmetic_restarts() -> bytes:
-    return cjpeg("-arithmetic", "-restart", "3B")
-
-
-@file
-def arithmetic_without_end() -> bytes:
-    return cjpeg("-arithmetic")[:-2]
-
-
-@file
-def jpeg_ls() -> bytes:
-    return imagecodec("jpegls", photo(40, 30))
-
-
-@file
-def jpeg_2000() -> bytes:
-    return imagecodec("jpeg2k", photo(), level=30, codecformat="jp2")
-
-
-@file
-def jpeg_2000_codestream() -> bytes:
-    return imagecodec("jpeg2k", photo(), level=30, codecformat="j2k")
-
-
-@file
-def jpeg_xl() -> bytes:
-    return imagecodec("jpegxl", photo(), level=25)
-
-
-@file
-def jpeg_xr() -> bytes:
-    return imagecodec("jpegxr", photo(), level=0.4)
-
-
-@file
-def sixteen_bit_quantization() -> bytes:
-    data = cjpeg("-quality", "1", max_quantum=32_767)
-    assert frame_of(data)[0] == SOF1
-    return data
-
-
-@file
-def baseline_quality_1() -> bytes:
-    data = cjpeg("-quality", "1")
-    assert frame_of(data)[0] == SOF0
-    return data
-
-
-@file
-def hierarchical() -> bytes:
-    """A DHP segment, and a frame that is followed by a differential one."""
-    data = pillow()
-    marker, frame = frame_of(data)
-    differential = [
-        (
-            SOF5 if part == marker else part,
-            b"\xff\xc5" + content[2:] if part == marker else content,
-        )
-        for part, content in segments(data)
-        if part in (marker, SOS)
-    ]
-    second = segment(EXP, b"\x11") + b"".join(content for _, content in differential)
-    return before(data, marker, segment(DHP, frame[4:]))[:-2] + second + END
-
-
-@file
-def differential_frame() -> bytes:
-    return patched_frame(pillow(), lambda frame: frame.__setitem__(1, SOF5))
-
-
-@file
-def arithmetic_said_of_huffman() -> bytes:
-    return patched_frame(pillow(), lambda frame: frame.__setitem__(1, SOF9))
-
-
-@file
-def progressive_said_of_sequential() -> bytes:
-    return patched_frame(pillow(), lambda frame: frame.__setitem__(1, SOF2))
-
-
-@file
-def lossless_said_of_sequential() -> bytes:
-    return patched_frame(pillow(), lambda frame: frame.__setitem__(1, SOF3))
-
-
-# Scans
-
-
-@file
-def a_scan_a_component() -> bytes:
-    return cjpeg(scans="0;\n1;\n2;\n")
-
-
-@file
-def scans_of_two_and_one() -> bytes:
-    return cjpeg(scans="1 2;\n0;\n")
-
-
-@file
-def progressive_without_refinement() -> bytes:
-    return cjpeg(scans="0 1 2: 0-0, 0, 0;\n0: 1-63, 0, 0;\n1: 1-63, 0, 0;\n2: 1-63, 0, 0;\n")
-
-
-@file
-def progressive_dc_alone() -> bytes:
-    parts = segments(pillow(progressive=True))
-    first = [marker for marker, _ in parts].index(SOS)
-    return joined(parts[: first + 1]) + END
-
-
-@file
-def progressive_missing_last_scan() -> bytes:
-    parts = segments(pillow(progressive=True))
-    assert [marker for marker, _ in parts[-2:]] == [SOS, EOI]
-    return joined(parts[:-2]) + END
-
-
-@file
-def two_components() -> bytes:
-    """The first two of three components, each with its scan."""
-    parts = segments(cjpeg(scans="0;\n1;\n2;\n"))
-    last = max(i for i, (marker, _) in enumerate(parts) if marker == SOS)
-    data = joined(parts[:last]) + END
-    _, frame = frame_of(data)
-    return data.replace(frame, segment(SOF0, frame[4:9] + b"\x02" + frame[10:16]), 1)
-
-
-@file
-def scan_before_frame() -> bytes:
-    parts = segments(pillow())
-    return joined([part for part in parts if part[0] == SOS] + parts)
-
-
-@file
-def no_scan() -> bytes:
-    return without(pillow(), SOS)
-
-
-@file
-def no_frame() -> bytes:
-    return without(pillow(), SOF0)
-
-
-@file
-def no_end() -> bytes:
-    return pillow()[:-2]
-
-
-@file
-def no_end_progressive() -> bytes:
-    return pillow(progressive=True)[:-2]
-
-
-@file
-def zeros_for_the_end() -> bytes:
-    data = pillow()
-    cut = len(data) * 3 // 4
-    return data[:cut] + bytes(len(data) - cut)
-
-
-@file
-def end_in_the_middle() -> bytes:
-    data = pillow()
-    return data[: len(data) * 3 // 4] + END
-
-
-@file
-def damaged_in_the_middle() -> bytes:
-    data = bytearray(pillow())
-    middle = len(data) * 3 // 4
-    data[middle : middle + 8] = b"\x55\xaa" * 4
-    return bytes(data)
-
-
-@file
-def restarts() -> bytes:
-    return cjpeg("-restart", "2B")
-
-
-@file
-def restarts_missing() -> bytes:
-    data = restarts()
-    for marker in (b"\xff\xd2", b"\xff\xd5"):
-        data = data.replace(marker, b"")
-    return data
-
-
-@file
-def restarts_in_wrong_order() -> bytes:
-    data = restarts()
-    return (
-        data.replace(b"\xff\xd3", b"\xff\xff")
-        .replace(b"\xff\xd4", b"\xff\xd3")
-        .replace(b"\xff\xff", b"\xff\xd4")
-    )
-
-
-@file
-def restarts_renumbered() -> bytes:
-    data = restarts()
-    for i in range(8):
-        data = data.replace(bytes([0xFF, RST0 + i]), b"\xff\xd6")
-    return data
-
-
-@file
-def restarts_replaced_by_reserved_markers() -> bytes:
-    return restarts().replace(b"\xff\xd1", b"\xff\x02").replace(b"\xff\xd2", b"\xff\x01")
-
-
-@file
-def restarts_announced_and_absent() -> bytes:
-    return before(pillow(), SOS, segment(DRI, b"\0\1"))
-
-
-@file
-def restarts_not_announced() -> bytes:
-    return without(restarts(), DRI)
-
-
-# Tables
-
-
-@file
-def no_huffman_tables() -> bytes:
-    """As Motion JPEG cuts them out: the tables are those of the standard."""
-    return without(pillow(optimize=False), DHT)
-
-
-@file
-def no_huffman_tables_progressive() -> bytes:
-    return without(pillow(progressive=True), DHT)
-
-
-@file
-def no_quantization_tables() -> bytes:
-    return without(pillow(), DQT)
-
-
-@file
-def tables_in_an_image_before() -> bytes:
-    """An abbreviated stream of tables (T.81, B.5), and then the image that needs them."""
-    data = pillow()
-    tables = [part for part in segments(data) if part[0] in (DQT, DHT)]
-    return joined(tables) + END + without(data, DQT, DHT)
-
-
-@file
-def empty_image_before() -> bytes:
-    return START + END + pillow(progressive=True)
-
-
-@file
-def quantization_of_zeros() -> bytes:
-    data = pillow()
-    table = next(content for marker, content in segments(data) if marker == DQT)
-    return data.replace(table, table[:5] + bytes(len(table) - 5), 1)
-
-
-@file
-def quantization_cut_short() -> bytes:
-    data = pillow()
-    table = next(content for marker, content in segments(data) if marker == DQT)
-    return data.replace(table, segment(DQT, table[4:40]), 1)
-
-
-# Colours
-
-
-@file
-def rgb() -> bytes:
-    return cjpeg("-rgb")
-
-
-@file
-def rgb_by_names_of_components() -> bytes:
-    return without(cjpeg("-rgb"), APP0, APP14)
-
-
-@file
-def components_numbered_from_0() -> bytes:
-    """Without JFIF and Adobe, which libjpeg takes for YCbCr and warns of."""
-
-    def renumber(header: bytes, first: int, step: int) -> bytes:
-        changed = bytearray(header)
-        for i in range(3):
-            changed[first + i * step] = i
-        return bytes(changed)
-
-    parts = segments(without(cjpeg(), APP0))
-    places = {SOF0: (10, 3), SOS: (5, 2)}
-    return joined(
-        [
-            (m, renumber(content, *places[m]) if m in places else content)
-            for m, content in parts
-        ]
-    )
-
-
-@file
-def jfif_says_ycc_and_adobe_rgb() -> bytes:
-    return before(pillow(), DQT, adobe(0))
-
-
-@file
-def jfif_said_of_rgb() -> bytes:
-    """JFIF says YCbCr, and Adobe and the names of the components say RGB."""
-    jfif = segment(APP0, b"JFIF\0\1\1\0\0\1\0\1\0\0")
-    return with_first(cjpeg("-rgb"), jfif, adobe(0))
-
-
-@file
-def adobe_unknown_transform() -> bytes:
-    return with_first(without(pillow(), APP0), adobe(9))
-
-
-@file
-def adobe_ycck_of_three_components() -> bytes:
-    return with_first(without(pillow(), APP0), adobe(2))
-
-
-@file
-def adobe_too_short() -> bytes:
-    return with_first(without(pillow(), APP0), segment(APP14, b"Adobe\0\x64"))
-
-
-@file
-def cmyk() -> bytes:
-    return pillow(photo().convert("CMYK"))
-
-
-@file
-def cmyk_without_adobe() -> bytes:
-    return without(cmyk(), APP14)
-
-
-@file
-def cmyk_progressive() -> bytes:
-    return pillow(photo().convert("CMYK"), progressive=True)
-
-
-@file
-def ycck() -> bytes:
-    """Four components of which Adobe says that the first three are YCbCr."""
-    inverted = Image.eval(photo(), lambda level: 255 - level).convert("YCbCr")
-    bands = [Image.eval(band, lambda level: 255 - level) for band in inverted.split()]
-    data = pillow(Image.merge("CMYK", [*bands, Image.new("L", photo().size, 0)]))
-    return with_first(without(data, APP14), adobe(2))
-
-
-@file
-def five_components() -> bytes:
-    frame = frame_of(pillow())[1]
-    more = segment(SOF0, frame[4:9] + b"\x05" + frame[10:] + frame[13:19])
-    return pillow().replace(frame, more, 1)
-
-
-# Sampling factors
-
-
-def _register_samplings() -> None:
-    samplings = {
-        "4-1-0": "4x2,1x1,1x1",
-        "4-1-1": "4x1,1x1,1x1",
-        "4-4-0": "1x2,1x1,1x1",
-        "4-2-2": "2x1,1x1,1x1",
-        "3x1": "3x1,1x1,1x1",
-        "2x2-1x2-2x1": "2x2,1x2,2x1",
-        "chroma-finer-than-luma": "1x1,2x2,2x2",
-        "luma-3x2-chroma-2x1": "3x2,1x1,1x2",
-    }
-    for name, factors in samplings.items():
-        FILES[f"sampling-{name}"] = lambda factors=factors: cjpeg("-sample", factors)
-    each = "0;\n1;\n2;\n"  # too many blocks for one scan
-    FILES["sampling-3x3"] = lambda: cjpeg("-sample", "3x3,1x1,1x1", scans=each)
-    FILES["sampling-4-1-0-progressive"] = lambda: cjpeg("-sample", "4x2", "-progressive")
-    FILES["sampling-grayscale-2x2"] = lambda: cjpeg("-grayscale", "-sample", "2x2")
-
-
-_register_samplings()
-
-
-@file
-def sampling_of_zero() -> bytes:
-    return patched_frame(pillow(), lambda frame: frame.__setitem__(11, 0))
-
-
-@file
-def sampling_of_five() -> bytes:
-    return patched_frame(pillow(), lambda frame: frame.__setitem__(11, 0x55))
-
-
-# Sizes
-
-
-@file
-def one_pixel() -> bytes:
-    return pillow(photo(1, 1))
-
-
-@file
-def very_wide() -> bytes:
-    return pillow(photo().convert("L").resize((HUGE, 1)), quality=20, optimize=True)
-
-
-@file
-def very_high() -> bytes:
-    return pillow(photo().convert("L").resize((1, HUGE)), quality=20, optimize=True)
-
-
-@file
-def no_height() -> bytes:
-    return claiming(pillow(), 71, 0)
-
-
-@file
-def no_width() -> bytes:
-    return claiming(pillow(), 0, 47)
-
-
-@file
-def height_behind_the_first_scan() -> bytes:
-    """The height is left open in the frame, and comes in a DNL segment (T.81, B.2.5)."""
-    return no_height()[:-2] + segment(DNL, struct.pack(">H", 47)) + END
-
-
-@file
-def height_said_twice() -> bytes:
-    return pillow()[:-2] + segment(DNL, struct.pack(">H", 47)) + END
-
-
-@file
-def height_contradicted_behind_the_scan() -> bytes:
-    return pillow()[:-2] + segment(DNL, struct.pack(">H", HUGE)) + END
-
-
-@file
-def claims_65500_squared() -> bytes:
-    return claiming(pillow(), HUGE, HUGE)
-
-
-@file
-def claims_65500_squared_progressive() -> bytes:
-    return claiming(pillow(progressive=True), HUGE, HUGE)
-
-
-@file
-def claims_65500_squared_lossless() -> bytes:
-    return claiming(lossless_grayscale(), HUGE, HUGE)
-
-
-@file
-def claims_65500_squared_arithmetic() -> bytes:
-    return claiming(arithmetic_progressive(), HUGE, HUGE)
-
-
-@file
-def claims_65500_squared_behind_an_empty_image() -> bytes:
-    return START + END + claims_65500_squared()
-
-
-@file
-def claims_65500_squared_behind_fill_bytes() -> bytes:
-    data = claims_65500_squared()
-    return before(data, SOF0, b"\xff" * 500)
-
-
-@file
-def claims_65500_squared_in_a_second_frame() -> bytes:
-    """Two frame headers, one after another, that contradict each other."""
-    return before(pillow(), DHT, frame_of(claims_65500_squared())[1])
-
-
-@file
-def claims_65500_squared_in_a_first_frame() -> bytes:
-    return before(pillow(), SOF0, frame_of(claims_65500_squared())[1])
-
-
-@file
-def claims_65500_squared_in_a_frame_after_the_scan() -> bytes:
-    huge = segments(claims_65500_squared())
-    return pillow()[:-2] + b"".join(content for marker, content in huge if marker != EOI) + END
-
-
-@file
-def frame_after_the_progressive_scans() -> bytes:
-    huge = frame_of(claims_65500_squared_progressive())[1]
-    return pillow(progressive=True)[:-2] + huge + END
-
-
-# What is around the image
-
-
-@file
-def junk_before_the_start() -> bytes:
-    return b"\0\0junk" + pillow()
-
-
-@file
-def newline_before_the_start() -> bytes:
-    return b"\r\n" + pillow()
-
-
-@file
-def start_twice() -> bytes:
-    return START + pillow()
-
-
-@file
-def fill_bytes_between_segments() -> bytes:
-    """Any number of 0xFF may stand before a marker (T.81, B.1.1.2)."""
-    parts = segments(pillow())
-    return START + b"".join(
-        b"\xff" * (3 * i) + content for i, (_, content) in enumerate(parts)
-    )
-
-
-@file
-def junk_between_segments() -> bytes:
-    parts = segments(pillow())
-    return START + b"".join(
-        b"junk\0\xff\0" * (i > 0) + part for i, (_, part) in enumerate(parts)
-    )
-
-
-@file
-def reserved_marker_in_the_header() -> bytes:
-    return before(pillow(), DQT, b"\xff\x02")
-
-
-@file
-def temporary_marker_in_the_header() -> bytes:
-    return before(pillow(), DQT, b"\xff\x01")
-
-
-@file
-def restart_marker_in_the_header() -> bytes:
-    return before(pillow(), DQT, b"\xff\xd3")
-
-
-@file
-def extension_segment() -> bytes:
-    return before(pillow(), DQT, segment(0xF0, b"extension"))
-
-
-@file
-def segment_of_no_length() -> bytes:
-    return before(pillow(), DQT, b"\xff\xfe\0\0")
-
-
-@file
-def segment_longer_than_the_file() -> bytes:
-    return before(pillow(), DQT, b"\xff\xfe\xff\xff")
-
-
-@file
-def junk_behind_the_end() -> bytes:
-    return pillow() + b"junk\xff\xff\xda\0" * 20
-
-
-@file
-def second_jpeg_behind_the_end() -> bytes:
-    return pillow() + pillow(other_photo(40, 30))
-
-
-@file
-def progressive_second_jpeg_behind_the_end() -> bytes:
-    return pillow(progressive=True) + pillow(other_photo(40, 30), progressive=True)
-
-
-@file
-def huge_jpeg_behind_the_end() -> bytes:
-    return pillow() + claims_65500_squared()
-
-
-@file
-def thumbnail_in_exif() -> bytes:
-    return with_first(pillow(), exif(with_thumbnail(pillow(photo().resize((16, 10))))))
-
-
-@file
-def huge_thumbnail_in_exif() -> bytes:
-    return with_first(pillow(), exif(with_thumbnail(claims_65500_squared())))
-
-
-def with_thumbnail(thumbnail: bytes) -> bytes:
-    """Orientation 6 in the first directory, a JPEG in the second."""
-    first = struct.pack(">HHHIHHI", 1, ORIENTATION, SHORT, 1, 6, 0, 26)
-    second = struct.pack(
-        ">HHHIIHHIII", 2, 0x201, LONG, 1, 56, 0x202, LONG, 1, len(thumbnail), 0
-    )
-    return b"MM\0*\0\0\0\x08" + first + second + thumbnail
-
-
-@file
-def jpeg_in_a_comment() -> bytes:
-    return with_first(pillow(), segment(COM, pillow(other_photo(), progressive=True)))
-
-
-# Metadata
-
-
-@file
 def every_app_in_odd_order() -> bytes:
     half = len(profile()) // 2
     photoshop = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + struct.pack(">I", 4) + b"\x1c\2\0\0"
-    return with_first(
-        without(pillow(), APP0),
+    return without_jfif(
         adobe(1),
         icc(2, 2, profile()[half:]),
         segment(APP13, photoshop),
@@ -879,164 +552,81 @@ def every_app_in_odd_order() -> bytes:
     )
 
 
-@file
-def icc_of_wrong_length() -> bytes:
-    wrong = struct.pack(">I", 10**6) + profile()[4:]
-    return with_first(pillow(), icc(1, 1, wrong))
-
-
-@file
-def icc_chunk_missing() -> bytes:
-    return with_first(pillow(), icc(1, 3, profile()[:200]), icc(3, 3, profile()[200:]))
-
-
-@file
-def icc_chunk_twice() -> bytes:
-    return with_first(pillow(), icc(1, 1, profile()[:200]), icc(1, 1, profile()[:200]))
-
-
-@file
-def icc_without_number() -> bytes:
-    return with_first(pillow(), segment(APP2, b"ICC_PROFILE\0"))
-
-
-@file
-def photoshop_cut_short() -> bytes:
-    return with_first(pillow(), segment(APP13, b"Photoshop 3.0\0" + b"8BIM\x03\xed\0\0\0\0"))
-
-
-@file
-def jfif_cut_short() -> bytes:
-    return with_first(without(pillow(), APP0), segment(APP0, b"JFIF\0"))
-
-
-@file
-def exif_big_endian() -> bytes:
-    return with_first(pillow(), oriented(6, ">"))
-
-
-@file
-def exif_little_endian() -> bytes:
-    return with_first(pillow(), oriented(6, "<"))
-
-
-@file
-def exif_before_jfif_progressive() -> bytes:
-    return with_first(pillow(progressive=True), oriented(7))
-
-
-@file
-def exif_orientation_as_text() -> bytes:
-    return with_first(pillow(), exif(tiff(b"6\0", kind=ASCII, count=2)))
-
-
-@file
-def exif_orientation_as_byte() -> bytes:
-    return with_first(pillow(), exif(tiff(b"\6", kind=BYTE)))
-
-
-@file
-def exif_orientation_as_long() -> bytes:
-    return with_first(pillow(), exif(tiff(struct.pack(">I", 6), kind=LONG)))
-
-
-@file
-def exif_orientation_as_fraction() -> bytes:
-    return with_first(pillow(), exif(tiff(struct.pack(">II", 12, 2), kind=RATIONAL)))
-
-
-@file
-def exif_orientation_as_fraction_of_zero() -> bytes:
-    return with_first(pillow(), exif(tiff(struct.pack(">II", 6, 0), kind=RATIONAL)))
-
-
-@file
-def exif_orientation_as_float() -> bytes:
-    return with_first(pillow(), exif(tiff(struct.pack(">f", 6.0), kind=FLOAT)))
-
-
-@file
-def exif_orientation_as_broken_float() -> bytes:
-    return with_first(pillow(), exif(tiff(struct.pack(">f", 6.5), kind=FLOAT)))
-
-
-@file
-def exif_orientation_of_two_numbers() -> bytes:
-    return with_first(pillow(), exif(tiff(struct.pack(">HH", 6, 3), count=2)))
-
-
-@file
-def exif_orientation_of_no_numbers() -> bytes:
-    return with_first(pillow(), exif(tiff(b"", count=0)))
-
-
-@file
 def exif_in_two_segments() -> bytes:
     """One TIFF that is cut in two."""
     content = tiff(struct.pack(">II", 12, 2), kind=RATIONAL)
-    return with_first(pillow(), exif(content[:20]), exif(content[20:]))
+    return with_exif(content[:20], exif(content[20:]))
 
 
-@file
-def exif_twice() -> bytes:
-    return with_first(pillow(), oriented(6), oriented(3))
-
-
-@file
-def exif_twice_first_without_orientation() -> bytes:
-    software = tiff(b"x\0", kind=ASCII, count=2, tag=0x0131)
-    return with_first(pillow(), exif(software), oriented(6))
-
-
-@file
-def exif_behind_the_frame() -> bytes:
-    return before(pillow(), DHT, oriented(6))
-
-
-@file
-def exif_behind_the_scan() -> bytes:
-    return pillow()[:-2] + oriented(6) + END
-
-
-@file
 def exif_orientation_in_the_thumbnails_directory() -> bytes:
     first = struct.pack(">HHHII", 1, 0x0128, SHORT, 1, 2 << 16) + struct.pack(">I", 26)
     second = struct.pack(">HHHIII", 1, ORIENTATION, SHORT, 1, 6 << 16, 0)
-    return with_first(pillow(), exif(b"MM\0*\0\0\0\x08" + first + second))
+    return with_exif(b"MM\0*\0\0\0\x08" + first + second)
 
 
-@file
 def exif_directory_in_a_circle() -> bytes:
     content = bytearray(tiff(struct.pack(">H", 6)))
     content[22:26] = struct.pack(">I", 8)
-    return with_first(pillow(), exif(bytes(content)))
+    return with_exif(bytes(content))
 
 
-@file
-def exif_empty() -> bytes:
-    return with_first(pillow(), exif(b""))
-
-
-@file
 def exif_resolution_of_no_number() -> bytes:
     content = struct.pack(">HHHIHH", 2, ORIENTATION, SHORT, 1, 6, 0)
     content += struct.pack(">HHIII", 0x011A, RATIONAL, 1, 38, 0) + struct.pack(">II", 0, 0)
-    return with_first(without(pillow(), APP0), exif(b"MM\0*\0\0\0\x08" + content))
+    return without_jfif(exif(b"MM\0*\0\0\0\x08" + content))
 
 
-@file
-def xmp_orientation() -> bytes:
-    return with_first(pillow(), xmp(6))
-
-
-@file
-def xmp_contradicts_exif() -> bytes:
-    return with_first(pillow(), oriented(3), xmp(6))
-
-
-@file
-def xmp_contradicts_exif_of_none() -> bytes:
-    return with_first(pillow(), oriented(0), xmp(6))
+METADATA: Files = {
+    "every-app-in-odd-order": every_app_in_odd_order,
+    "icc-of-wrong-length": lambda: with_first(
+        pillow(), icc(1, 1, struct.pack(">I", 10**6) + profile()[4:])
+    ),
+    "icc-chunk-missing": lambda: with_first(
+        pillow(), icc(1, 3, profile()[:200]), icc(3, 3, profile()[200:])
+    ),
+    "icc-chunk-twice": lambda: with_first(pillow(), *[icc(1, 1, profile()[:200])] * 2),
+    "icc-without-number": lambda: with_first(pillow(), segment(APP2, b"ICC_PROFILE\0")),
+    "photoshop-cut-short": lambda: with_first(
+        pillow(), segment(APP13, b"Photoshop 3.0\0" + b"8BIM\x03\xed\0\0\0\0")
+    ),
+    "jfif-cut-short": lambda: without_jfif(segment(APP0, b"JFIF\0")),
+    "exif-big-endian": lambda: with_first(pillow(), oriented(6, ">")),
+    "exif-little-endian": lambda: with_first(pillow(), oriented(6, "<")),
+    "exif-before-jfif-progressive": lambda: with_first(progressive(), oriented(7)),
+    "exif-orientation-as-text": lambda: with_exif(tiff(b"6\0", kind=ASCII, count=2)),
+    "exif-orientation-as-byte": lambda: with_exif(tiff(b"\6", kind=BYTE)),
+    "exif-orientation-as-long": lambda: with_exif(tiff(struct.pack(">I", 6), kind=LONG)),
+    "exif-orientation-as-fraction": lambda: with_exif(
+        tiff(struct.pack(">II", 12, 2), kind=RATIONAL)
+    ),
+    "exif-orientation-as-fraction-of-zero": lambda: with_exif(
+        tiff(struct.pack(">II", 6, 0), kind=RATIONAL)
+    ),
+    "exif-orientation-as-float": lambda: with_exif(tiff(struct.pack(">f", 6), kind=FLOAT)),
+    "exif-orientation-as-broken-float": lambda: with_exif(
+        tiff(struct.pack(">f", 6.5), kind=FLOAT)
+    ),
+    "exif-orientation-of-two-numbers": lambda: with_exif(
+        tiff(struct.pack(">HH", 6, 3), count=2)
+    ),
+    "exif-orientation-of-no-numbers": lambda: with_exif(tiff(count=0)),
+    "exif-in-two-segments": exif_in_two_segments,
+    "exif-twice": lambda: with_first(pillow(), oriented(6), oriented(3)),
+    "exif-twice-first-without-orientation": lambda: with_exif(
+        tiff(b"x\0", kind=ASCII, count=2, tag=0x0131), oriented(6)
+    ),
+    "exif-behind-the-frame": lambda: before(pillow(), DHT, oriented(6)),
+    "exif-behind-the-scan": lambda: pillow()[:-2] + oriented(6) + END,
+    "exif-orientation-in-the-thumbnails-directory": (
+        exif_orientation_in_the_thumbnails_directory
+    ),
+    "exif-directory-in-a-circle": exif_directory_in_a_circle,
+    "exif-empty": lambda: with_exif(b""),
+    "exif-resolution-of-no-number": exif_resolution_of_no_number,
+    "xmp-orientation": lambda: with_first(pillow(), xmp(6)),
+    "xmp-contradicts-exif": lambda: with_first(pillow(), oriented(3), xmp(6)),
+    "xmp-contradicts-exif-of-none": lambda: with_first(pillow(), oriented(0), xmp(6)),
+}
 
 
 # MPO
@@ -1055,67 +645,45 @@ def mpo(second: bytes, first: bytes | None = None, n_frames: int = 2) -> bytes:
             struct.pack("<HHII", 0xB002, 7, len(entries), 50),
         ]
         directory = struct.pack("<H", 3) + b"".join(fields) + bytes(4)
-        return segment(APP2, b"MPF\0II*\0" + struct.pack("<I", 8) + directory + entries)
+        return mpo_index(directory + entries)
 
     first_size = len(first) + len(index(0))
     return with_first(first, index(first_size)) + second
 
 
-@file
-def mpo_of_two_frames() -> bytes:
-    return mpo(pillow(other_photo()))
+def mpo_index(directory: bytes) -> bytes:
+    return segment(APP2, b"MPF\0II*\0\x08\0\0\0" + directory)
 
 
-@file
-def mpo_oriented() -> bytes:
-    return mpo(pillow(other_photo()), with_first(pillow(), oriented(6)))
+MPO: Files = {
+    "mpo-of-two-frames": lambda: mpo(pillow(other_photo())),
+    "mpo-oriented": lambda: mpo(pillow(other_photo()), with_first(pillow(), oriented(6))),
+    "mpo-progressive": lambda: mpo(progressive(other_photo()), progressive()),
+    "mpo-of-huge-second-frame": lambda: mpo(huge()),
+    "mpo-of-huge-first-frame": lambda: mpo(pillow(), huge()),
+    "mpo-without-second-frame": lambda: mpo(b""),
+    "mpo-of-more-frames-than-entries": lambda: mpo(pillow(other_photo()), n_frames=1_000_000),
+    "mpo-of-one-frame": lambda: mpo(b"", n_frames=1),
+    "mpo-index-cut-short": lambda: with_first(pillow(), mpo_index(b"\3")),
+    "mpo-index-without-entries": lambda: with_first(
+        pillow(), mpo_index(struct.pack("<HHHIII", 1, 0xB001, LONG, 1, 2, 0))
+    ),
+    "mpo-index-without-number": lambda: with_first(
+        pillow(), mpo_index(struct.pack("<HHHI4sI", 1, 0xB000, 7, 4, b"0100", 0))
+    ),
+}
 
-
-@file
-def mpo_progressive() -> bytes:
-    return mpo(pillow(other_photo(), progressive=True), pillow(progressive=True))
-
-
-@file
-def mpo_of_huge_second_frame() -> bytes:
-    return mpo(claims_65500_squared())
-
-
-@file
-def mpo_of_huge_first_frame() -> bytes:
-    return mpo(pillow(), claims_65500_squared())
-
-
-@file
-def mpo_without_second_frame() -> bytes:
-    return mpo(b"")
-
-
-@file
-def mpo_of_more_frames_than_entries() -> bytes:
-    return mpo(pillow(other_photo()), n_frames=1_000_000)
-
-
-@file
-def mpo_of_one_frame() -> bytes:
-    return mpo(b"", n_frames=1)
-
-
-@file
-def mpo_index_cut_short() -> bytes:
-    return with_first(pillow(), segment(APP2, b"MPF\0II*\0\x08\0\0\0\3"))
-
-
-@file
-def mpo_index_without_entries() -> bytes:
-    directory = struct.pack("<HHHIII", 1, 0xB001, LONG, 1, 2, 0)
-    return with_first(pillow(), segment(APP2, b"MPF\0II*\0\x08\0\0\0" + directory))
-
-
-@file
-def mpo_index_without_number() -> bytes:
-    directory = struct.pack("<HHHI4sI", 1, 0xB000, 7, 4, b"0100", 0)
-    return with_first(pillow(), segment(APP2, b"MPF\0II*\0\x08\0\0\0" + directory))
+FILES: Files = {
+    **CODINGS,
+    **SCANS,
+    **TABLES,
+    **COLOURS,
+    **SAMPLING_FACTORS,
+    **SIZES,
+    **AROUND,
+    **METADATA,
+    **MPO,
+}
 
 
 def main(folder: Path) -> None:
