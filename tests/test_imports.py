@@ -236,8 +236,8 @@ def test_a_star_import_gives_the_public_names():
     ("library", "adapter", "command"),
     [
         ("keras", "keras needs Keras", '"sknorm-images[keras]" jax'),
-        ("matplotlib", "plotting needs matplotlib", '"sknorm-images[plot]"'),
-        ("dask", "distributed needs dask", '"sknorm-images[distributed]"'),
+        ("matplotlib", "plotting needs Matplotlib", '"sknorm-images[plot]"'),
+        ("dask", "distributed needs Dask", '"sknorm-images[distributed]"'),
     ],
 )
 def test_an_adapter_without_its_library_says_what_to_install(library, adapter, command):
