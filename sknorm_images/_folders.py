@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from collections.abc import Sequence
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
-from sknorm_images._remote import hint_at_url, is_url, join_url, list_url
-
-EXTENSIONS = (".jpg", ".jpeg")
+from sknorm_images._listing import EXTENSIONS, Folder, list_folder
 
 
 @overload
@@ -118,11 +115,24 @@ def load_image_folder(
             )
     endings = tuple(ending.lower() for ending in extensions)
     folder = list_folder(directory, endings)
-    sub_folders = list(folder.folders)
-    if class_names is None and not sub_folders:
+    if class_names is None and not folder.folders:
         if not folder.files:
             raise ValueError(_empty(folder.path, endings))
         return _answer(list(folder.files.values()), None, None, return_X_y)
+    names = _classes_in(folder, class_names)
+    filenames: list[str] = []
+    target: list[int] = []
+    for number, name in enumerate(names):
+        found = folder.files_below(name)
+        if not found:
+            raise ValueError(_empty(folder.folders[name], endings))
+        filenames += found
+        target += [number] * len(found)
+    return _answer(filenames, np.array(target, np.int64), names, return_X_y)
+
+
+def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
+    sub_folders = list(folder.folders)
     if folder.files and class_names is None:
         raise ValueError(
             f"{folder.path!r} holds image files, such as {next(iter(folder.files))!r}, beside "
@@ -140,113 +150,7 @@ def load_image_folder(
             f"class_names={names} is empty or repeats a name, so classes would be missing, or "
             "there twice. Pass each once."
         )
-    filenames: list[str] = []
-    target: list[int] = []
-    for number, name in enumerate(names):
-        found = folder.files_below(name)
-        if not found:
-            raise ValueError(_empty(folder.folders[name], endings))
-        filenames += found
-        target += [number] * len(found)
-    return _answer(filenames, np.array(target, np.int64), names, return_X_y)
-
-
-class Folder(NamedTuple):
-    """What a folder holds, at a path or at a URL, without what is hidden; all is sorted."""
-
-    path: str
-    files: dict[str, str]  # its image files: paths by name
-    folders: dict[str, str]  # its sub-folders: paths by name
-    files_below: Callable[[str], list[str]]  # a sub-folder to the image files at any depth
-
-    def all_files(self) -> list[str]:
-        """List the image files in the folder at any depth, as sorted paths are."""
-        here = [(name, [path]) for name, path in self.files.items()]
-        here += [(name, self.files_below(name)) for name in self.folders]
-        return [path for _, paths in sorted(here) for path in paths]
-
-
-def list_folder(
-    directory: str | os.PathLike[str], extensions: tuple[str, ...] = EXTENSIONS
-) -> Folder:
-    """List a folder.
-
-    Parameters
-    ----------
-    directory : str or PathLike
-        A path or a URL.
-    extensions : tuple of str, default=(".jpg", ".jpeg")
-        What the names of image files end in, in lower case; the files' may be in upper case.
-
-    Returns
-    -------
-    Folder
-        What it holds.
-
-    Raises
-    ------
-    OSError
-        If the folder does not exist or cannot be read.
-    ImportError, ValueError
-        If it is at a URL that no library can read.
-    """
-    if is_url(directory):
-        return _list_remote(directory, extensions)
-    try:
-        return _list_local(Path(directory), extensions)
-    except OSError as error:
-        if hint := hint_at_url(error, directory):
-            raise hint from error
-        raise
-
-
-def _list_local(root: Path, endings: tuple[str, ...]) -> Folder:
-    entries = sorted(entry for entry in root.iterdir() if not _is_hidden(entry.name))
-    folders = {entry.name: str(entry) for entry in entries if entry.is_dir()}
-    files = {
-        entry.name: str(entry)
-        for entry in entries
-        if entry.name not in folders and _is_image(entry.name, endings)
-    }
-
-    def files_below(name: str) -> list[str]:
-        found: list[Path] = []
-        for parent, subfolders, names in os.walk(root / name, onerror=_raise):
-            subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
-            found += [Path(parent, name) for name in names if _is_image(name, endings)]
-        return [str(path) for path in sorted(found)]
-
-    return Folder(str(root), files, folders, files_below)
-
-
-def _list_remote(url: str, endings: tuple[str, ...]) -> Folder:
-    files: dict[str, str] = {}
-    below: dict[str, list[str]] = {}
-    for parts, is_folder, path in sorted(list_url(url)):
-        if _is_hidden(parts[0]):
-            continue
-        if is_folder or len(parts) > 1:  # a class may hold nothing but hidden files
-            below.setdefault(parts[0], [])
-        if is_folder or any(map(_is_hidden, parts)) or not _is_image(parts[-1], endings):
-            continue
-        if len(parts) == 1:
-            files[parts[0]] = path
-        else:
-            below[parts[0]].append(path)
-    folders = {name: join_url(url, name) for name in below}
-    return Folder(url, files, folders, below.__getitem__)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".")
-
-
-def _is_image(name: str, endings: tuple[str, ...]) -> bool:
-    return name.lower().endswith(endings) and not _is_hidden(name)
-
-
-def _raise(error: OSError) -> None:
-    raise error  # os.walk would pass over a folder that it may not read
+    return names
 
 
 def _empty(folder: str, endings: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 _SOS, _EOI = 0xDA, 0xD9
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # all SOF; DHT, JPG and DAC are not
@@ -20,22 +20,26 @@ _SEGMENTS_BESIDE_SCANS = 10_000  # a large ICC profile has some hundreds
 _SEGMENTS_A_SCAN = 10  # its tables
 
 
-class JpegStructure(NamedTuple):
+@dataclass
+class JpegStructure:
     """What the markers say; zeros where they do not."""
 
-    width: int
-    height: int
-    n_scans: int
-    n_segments: int
-    n_fill: int  # bytes between segments, up to the first scan
-    is_lossless: bool
+    width: int = 0
+    height: int = 0
+    n_components: int = 0
+    n_scans: int = 0
+    n_segments: int = 0
+    n_fill: int = 0  # bytes between segments, up to the first scan
+    is_progressive: bool = False
+    is_lossless: bool = False
 
     def excess(self, max_scans: int) -> str | None:
         """Say what there is too much of in a file that is made to keep a decoder busy."""
+        most_segments = _SEGMENTS_BESIDE_SCANS + _SEGMENTS_A_SCAN * max_scans
         if self.n_scans > max_scans:
             return f"it has more scans than max_scans={max_scans}"
-        if self.n_segments > _most_segments(max_scans):
-            return f"it has more than {_most_segments(max_scans)} marker segments"
+        if self.n_segments > most_segments:
+            return f"it has more than {most_segments} marker segments"
         if self.n_fill > _MOST_FILL:
             return f"it has more than {_MOST_FILL} bytes between its marker segments"
         return None
@@ -56,33 +60,29 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
     JpegStructure
         The size in pixels, the number of scans, and what else decides about decoding.
     """
-    width = height = n_components = n_scans = n_segments = n_fill = 0
-    is_progressive = is_lossless = False
+    found = JpegStructure()
     for fill, marker, start in _segments(data):
         # Where no scan came before it, decoders look for an image behind the end of one.
-        if marker == _EOI and n_scans:
+        if marker == _EOI and found.n_scans:
             break
-        n_segments += 1
-        n_fill += 0 if n_scans else fill
-        if n_segments > _most_segments(max_scans) or n_fill > _MOST_FILL:
-            break
+        found.n_segments += 1
+        found.n_fill += 0 if found.n_scans else fill
         payload = data[start + 2 : start + 8]
-        if marker in _FRAMES and not n_scans and len(payload) == 6:
-            height, width = int.from_bytes(payload[1:3]), int.from_bytes(payload[3:5])
-            n_components = payload[5]
-            is_progressive = marker in _PROGRESSIVE
-            is_lossless = marker in _LOSSLESS
+        if marker in _FRAMES and not found.n_scans and len(payload) == 6:
+            found.height = int.from_bytes(payload[1:3])
+            found.width = int.from_bytes(payload[3:5])
+            found.n_components = payload[5]
+            found.is_progressive = marker in _PROGRESSIVE
+            found.is_lossless = marker in _LOSSLESS
         elif marker == _SOS and payload:
-            n_scans += 1
+            found.n_scans += 1
             # Decoders read no further where the first scan of a sequential file is whole.
-            is_whole = not is_progressive and n_scans == 1 and payload[0] == n_components
-            if is_whole or n_scans > max_scans:
+            is_whole = payload[0] == found.n_components and not found.is_progressive
+            if found.n_scans == 1 and is_whole:
                 break
-    return JpegStructure(width, height, n_scans, n_segments, n_fill, is_lossless)
-
-
-def _most_segments(max_scans: int) -> int:
-    return _SEGMENTS_BESIDE_SCANS + _SEGMENTS_A_SCAN * max_scans
+        if found.excess(max_scans):
+            break
+    return found
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

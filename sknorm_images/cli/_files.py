@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from sknorm_images._folders import EXTENSIONS, list_folder
+from sknorm_images._listing import EXTENSIONS, list_folder
 from sknorm_images._npy import write_header
 from sknorm_images._remote import is_url
 

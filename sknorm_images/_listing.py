@@ -1,0 +1,110 @@
+"""What a folder holds, at a path or at a URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from sknorm_images._remote import hint_at_url, is_url, join_url, list_url
+
+EXTENSIONS = (".jpg", ".jpeg")
+
+
+class Folder(NamedTuple):
+    """What a folder holds, at a path or at a URL, without what is hidden; all is sorted."""
+
+    path: str
+    files: dict[str, str]  # its image files: paths by name
+    folders: dict[str, str]  # its sub-folders: paths by name
+    files_below: Callable[[str], list[str]]  # a sub-folder to the image files at any depth
+
+    def all_files(self) -> list[str]:
+        """List the image files in the folder at any depth, as sorted paths are."""
+        here = [(name, [path]) for name, path in self.files.items()]
+        here += [(name, self.files_below(name)) for name in self.folders]
+        return [path for _, paths in sorted(here) for path in paths]
+
+
+def list_folder(
+    directory: str | os.PathLike[str], extensions: tuple[str, ...] = EXTENSIONS
+) -> Folder:
+    """List a folder.
+
+    Parameters
+    ----------
+    directory : str or PathLike
+        A path or a URL.
+    extensions : tuple of str, default=(".jpg", ".jpeg")
+        What the names of image files end in, in lower case; the files' may be in upper case.
+
+    Returns
+    -------
+    Folder
+        What it holds.
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be read.
+    ImportError, ValueError
+        If it is at a URL that no library can read.
+    """
+    if is_url(directory):
+        return _list_remote(directory, extensions)
+    try:
+        return _list_local(Path(directory), extensions)
+    except OSError as error:
+        if hint := hint_at_url(error, directory):
+            raise hint from error
+        raise
+
+
+def _list_local(root: Path, endings: tuple[str, ...]) -> Folder:
+    entries = sorted(entry for entry in root.iterdir() if not _is_hidden(entry.name))
+    folders = {entry.name: str(entry) for entry in entries if entry.is_dir()}
+    files = {
+        entry.name: str(entry)
+        for entry in entries
+        if entry.name not in folders and _is_image(entry.name, endings)
+    }
+
+    def files_below(name: str) -> list[str]:
+        found: list[Path] = []
+        for parent, subfolders, names in os.walk(root / name, onerror=_raise):
+            subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
+            found += [Path(parent, name) for name in names if _is_image(name, endings)]
+        return [str(path) for path in sorted(found)]
+
+    return Folder(str(root), files, folders, files_below)
+
+
+def _list_remote(url: str, endings: tuple[str, ...]) -> Folder:
+    files: dict[str, str] = {}
+    below: dict[str, list[str]] = {}
+    for parts, is_folder, path in sorted(list_url(url)):
+        if _is_hidden(parts[0]):
+            continue
+        if is_folder or len(parts) > 1:  # a class may hold nothing but hidden files
+            below.setdefault(parts[0], [])
+        if is_folder or any(map(_is_hidden, parts)) or not _is_image(parts[-1], endings):
+            continue
+        if len(parts) == 1:
+            files[parts[0]] = path
+        else:
+            below[parts[0]].append(path)
+    folders = {name: join_url(url, name) for name in below}
+    return Folder(url, files, folders, below.__getitem__)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _is_image(name: str, endings: tuple[str, ...]) -> bool:
+    return name.lower().endswith(endings) and not _is_hidden(name)
+
+
+def _raise(error: OSError) -> None:
+    raise error  # os.walk would pass over a folder that it may not read
