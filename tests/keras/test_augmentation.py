@@ -239,6 +239,7 @@ def test_images_may_change_their_size_and_dtype():
         (lambda x, y: x, TypeError, "returned ndarray"),
         (lambda x, y: (x, y, y), TypeError, "returned tuple"),
         (lambda x, y: {"x": x, "y": y}, TypeError, "returned dict"),
+        (zip, TypeError, "returned zip"),  # a builtin, whose signature nobody knows
         (lambda x, y: (x[1:], y[1:]), ValueError, r"4 images and returned.*\(3, 1, 1, 1\)"),
         (lambda x, y: (x.sum(), y), ValueError, r"4 images and returned.*shape \(\)"),
         (lambda x, y: (None, y), TypeError, "returned NoneType for the images"),
@@ -248,8 +249,8 @@ def test_images_may_change_their_size_and_dtype():
         (lambda x, y: (x, y.tolist()), TypeError, "returned list for the targets"),
     ],
     ids=[
-        *("none", "images alone", "three", "dict", "too few", "scalar", "no images"),
-        *("list of images", "too few targets", "no targets", "list of targets"),
+        *("none", "images alone", "three", "dict", "builtin", "too few", "scalar"),
+        *("no images", "list of images", "too few targets", "no targets", "list of targets"),
     ],
 )
 @pytest.mark.parametrize("batch", [0, 1])
