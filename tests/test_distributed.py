@@ -250,6 +250,15 @@ def test_a_pipeline_without_a_resizer_is_refused(files):
         to_dask_array(own, files)
 
 
+def test_a_step_that_fails_says_what_it_was_tried_with(files):
+    own = make_pipeline(JpegLoader(), Resizer(8), FunctionTransformer(np.linalg.inv))
+    with pytest.raises(ValueError, match="must be square") as raised:
+        to_dask_array(own, files)
+    assert raised.value.__notes__ == [
+        "Images 0 and 1 stand for those of X here, to learn their shape."
+    ]
+
+
 def test_no_images_at_all_are_refused(pipeline):
     with pytest.raises(ValueError, match="X is empty, so there is nothing to transform"):
         to_dask_array(pipeline, [])

@@ -27,8 +27,8 @@ class BatchOrder:
     drop_remainder : bool, default=False
         Whether a last batch that would be smaller is left out.
     classes : ndarray of shape (n_samples,), dtype int, or None, default=None
-        The number of each sample's class. Where given, samples of smaller classes are
-        drawn repeatedly, until every class is as frequent as the largest.
+        The class of each sample, numbered from 0 without gaps. Where given, samples of
+        smaller classes are drawn repeatedly, until every class is as frequent as the largest.
     """
 
     n_samples: int
@@ -44,7 +44,7 @@ class BatchOrder:
         n_drawn = self.n_samples
         if self.classes is not None:
             counts = np.bincount(self.classes)
-            n_drawn = int(counts.max() * np.count_nonzero(counts))
+            n_drawn = int(counts.max()) * len(counts)
         if self.drop_remainder:
             return n_drawn // self.batch_size
         return ceil(n_drawn / self.batch_size)
@@ -93,7 +93,6 @@ def _draw_evenly(
     members_of_classes = np.split(np.argsort(classes, kind="stable"), np.cumsum(counts)[:-1])
     drawn = []
     for members in members_of_classes:
-        if len(members):
-            times, rest = divmod(int(counts.max()), len(members))
-            drawn += [np.repeat(members, times), generator.choice(members, rest, False)]
+        times, rest = divmod(int(counts.max()), len(members))
+        drawn += [np.repeat(members, times), generator.choice(members, rest, False)]
     return np.concatenate(drawn)

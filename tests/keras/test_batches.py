@@ -85,12 +85,6 @@ def test_a_batch_that_does_not_exist_is_an_index_error(index):
         numbered()[index]
 
 
-def test_without_y_a_batch_is_images_alone(files, pipeline):
-    x = PipelineDataset(pipeline, files, batch_size=5)[0]
-    assert isinstance(x, np.ndarray)
-    assert x.shape == (5, 32, 48, 3)
-
-
 @pytest.mark.parametrize("kind", [as_paths, as_path_objects, as_bytes, as_array, as_series])
 def test_photos_come_as_paths_or_bytes_in_any_container(kind, files, pixels, pipeline):
     dataset = PipelineDataset(pipeline, kind(files), batch_size=7)

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.conftest import encode
 from tests.test_memory import measure
 
-N_FILES = 128
+N_FILES = 64
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,6 @@ json.dump({"few": few, "many": many, "with_200_megabytes": peak()}, sys.stdout)
 
 def test_training_on_eight_times_more_files_needs_no_more_memory(squares):
     peaks = measure(TRAIN, paths=squares)
-    # The 896 images more take 275 MB; a few batches of 2.5 MB, more or less, are under way.
+    # The 448 images more take 138 MB; a few batches of 2.5 MB, more or less, are under way.
     assert peaks["many"] - peaks["few"] < 40
     assert peaks["with_200_megabytes"] - peaks["many"] > 100  # the measure would have seen it

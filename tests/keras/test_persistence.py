@@ -22,11 +22,9 @@ from tests.keras.conftest import (
     assert_same_batches,
     batches_of,
     image_warnings,
-    linear_model,
     numbered,
     order_of,
     orders_of,
-    value_of,
 )
 
 
@@ -102,17 +100,6 @@ def test_a_seed_that_was_drawn_goes_along(copied: Way):
     dataset = numbered(shuffle=True)
     assert copied(dataset).seed == dataset.seed
     assert order_of(copied(dataset)) == order_of(dataset)
-
-
-def test_a_copy_trains_a_model_alike():
-    y = np.linspace(0, 1, 13)
-    dataset = numbered(y=y, shuffle=True, seed=0, n_jobs=2)
-    kernels = []
-    for each in (through_pickle(dataset), dataset):
-        model = linear_model()
-        model.fit(each, epochs=2, shuffle=False, verbose=0)
-        kernels.append(value_of(model.weights[0]))
-    np.testing.assert_array_equal(*kernels)
 
 
 @each_way

@@ -289,7 +289,7 @@ def test_fit_with_layers_called_by_augment_is_the_same_twice(files, pipeline):
             pipeline[:-1],
             files,
             np.linspace(0, 1, 24),
-            batch_size=5,
+            batch_size=8,
             shuffle=True,
             seed=0,
             augment=turn_and_zoom,

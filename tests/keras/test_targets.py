@@ -118,12 +118,6 @@ def test_classes_number_numeric_labels_too():
     np.testing.assert_array_equal(numbers, [2, 0, 2])
 
 
-@pytest.mark.parametrize("stranger", ["aardvark", "church", "zebra"])
-def test_a_label_that_is_not_among_the_classes_is_named(stranger):
-    with pytest.raises(ValueError, match=f"{stranger}.*not among the classes.*temple"):
-        labels_of(["temple", stranger], classes=LABELS)
-
-
 @pytest.mark.parametrize("label_mode", ["sparse", "", 1])
 def test_an_unknown_label_mode_is_refused(label_mode):
     with pytest.raises(ValueError, match=r"label_mode=.*'auto', 'int', 'categorical'"):
@@ -150,10 +144,10 @@ def test_labels_that_cannot_be_numbered_are_refused(y, classes, message):
         numbered(3, y=y, label_mode="int", classes=classes)
 
 
-@pytest.mark.parametrize("label_mode", ["int", "categorical", "binary"])
-@pytest.mark.parametrize("stranger", ["aardvark", "zebra"])
-def test_a_label_that_is_not_among_the_classes_is_named_in_every_mode(label_mode, stranger):
-    with pytest.raises(ValueError, match=f"'{stranger}'.*not among the classes"):
+@pytest.mark.parametrize("label_mode", ["auto", "int", "categorical", "binary"])
+@pytest.mark.parametrize("stranger", ["aardvark", "nest", "zebra"])
+def test_a_label_that_is_not_among_the_classes_is_named(label_mode, stranger):
+    with pytest.raises(ValueError, match=f"'{stranger}'.*not among the classes.*temple"):
         numbered(
             2, y=["flower", stranger], classes=["temple", "flower"], label_mode=label_mode
         )
