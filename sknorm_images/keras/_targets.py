@@ -122,22 +122,7 @@ def encode_targets(
         )
     if label_mode == "auto" and not _is_text(labels) and classes is None:
         return Targets(label_mode, labels)
-    if labels.ndim != 1:
-        raise ValueError(
-            f"y is of shape {labels.shape}, and label_mode={label_mode!r} numbers one label a "
-            "sample. Pass y of one dimension, or numbers with label_mode='auto'."
-        )
-    known = _distinct(labels) if classes is None else np.asarray(classes)
-    if known.ndim != 1 or not len(known) or len(np.unique(known)) < len(known):
-        raise ValueError(
-            f"classes={known.tolist()} is empty or repeats a label. Pass each label once."
-        )
-    if label_mode == "binary" and len(known) != 2:
-        raise ValueError(
-            f"y has {len(known)} classes, {known.tolist()}, and label_mode='binary' takes "
-            "two. Pass label_mode='categorical', or both labels in classes if y lacks one."
-        )
-    return Targets(label_mode, _numbers(labels, known), known)
+    return _encoded(labels, label_mode, classes)
 
 
 def class_numbers(y: Any, n_samples: int, purpose: str) -> NDArray[np.intp]:
@@ -192,6 +177,28 @@ def _named_targets(
     if not targets:
         raise ValueError("y is an empty dict. Pass targets by name, or None.")
     return targets
+
+
+def _encoded(
+    labels: NDArray[Any], label_mode: str | None, classes: ArrayLike | None
+) -> Targets:
+    """Number one label a sample."""
+    if labels.ndim != 1:
+        raise ValueError(
+            f"y is of shape {labels.shape}, and label_mode={label_mode!r} numbers one label a "
+            "sample. Pass y of one dimension, or numbers with label_mode='auto'."
+        )
+    known = _distinct(labels) if classes is None else np.asarray(classes)
+    if known.ndim != 1 or not len(known) or len(np.unique(known)) < len(known):
+        raise ValueError(
+            f"classes={known.tolist()} is empty or repeats a label. Pass each label once."
+        )
+    if label_mode == "binary" and len(known) != 2:
+        raise ValueError(
+            f"y has {len(known)} classes, {known.tolist()}, and label_mode='binary' takes "
+            "two. Pass label_mode='categorical', or both labels in classes if y lacks one."
+        )
+    return Targets(label_mode, _numbers(labels, known), known)
 
 
 def _as_labels(y: Any) -> NDArray[Any]:
