@@ -64,7 +64,7 @@ LAYERS = [
 ]
 # What the adapters use beside public names.
 SHARED = {
-    *("_cancellation", "_channels", "_parameters", "_sample_weights"),
+    *("_cancellation", "_channels", "_failures", "_parameters", "_sample_weights"),
     *("_scaling", "_steps", "_stored"),
 }
 # The modules of an adapter, in the same order.

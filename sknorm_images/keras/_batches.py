@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import JpegLoader, LazyImages
+from sknorm_images._failures import Failures
 from sknorm_images._steps import describe_images, transform_images
 from sknorm_images._stored import StoredImages, is_stored_in_chunks
 from sknorm_images.keras._augmentation import Augment, augmented
@@ -23,7 +24,7 @@ class Batch:
     """What Keras is given, and the images that are blank in it, by position in X."""
 
     parts: Any
-    failures: Mapping[int, Exception]
+    failures: Failures
 
     @property
     def n_bytes(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import warnings
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,8 @@ import numpy as np
 from joblib import cpu_count, effective_n_jobs, parallel_config
 from numpy.typing import ArrayLike, NDArray
 
-from sknorm_images import ImageDecodeWarning, LazyImages
+from sknorm_images import LazyImages
+from sknorm_images._failures import Failures, report
 from sknorm_images._parameters import check_choice, check_n_jobs, check_number
 from sknorm_images.keras._augmentation import Augment, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
@@ -220,8 +220,9 @@ class PipelineDataset(keras.utils.PyDataset):
         Returns
         -------
         ndarray, (ndarray, targets) or (ndarray, targets, ndarray)
-            The images; with `y`, the targets; with `sample_weight`, or where unreadable
-            images are left blank, also sample weights, float32, of shape (batch_size,).
+            The images; with `y`, the targets; with `sample_weight`, or where images
+            that cannot be read are left blank, also sample weights, float32, of shape
+            (batch_size,).
 
         Raises
         ------
@@ -242,7 +243,13 @@ class PipelineDataset(keras.utils.PyDataset):
         return batch.parts
 
     def on_epoch_begin(self) -> None:
-        """Look ahead anew, and refuse to predict in an order that nobody could undo."""
+        """Look ahead anew, and refuse to predict in an order that nobody could undo.
+
+        Raises
+        ------
+        ValueError
+            If ``model.predict`` begins, and the order is shuffled.
+        """
         self._in_order = True
         if self._order.shuffle:
             refuse_to_predict()
@@ -252,21 +259,24 @@ class PipelineDataset(keras.utils.PyDataset):
 
         Keras also calls it at other times: on JAX, a first fit begins a pass, takes one
         batch and ends it.
+
+        Raises
+        ------
+        ValueError
+            If none of the images could be read.
+
+        Warns
+        -----
+        ImageDecodeWarning
+            If some could not be read, and are blank.
         """
         if not self._served.all():
             return
         samples = self._samples[: len(self) * self.batch_size]
         failures = dict(self._failures)
         self._begin(self._epoch + 1)
-        if not failures:
-            return
-        n_read = len(np.unique(samples))
-        if len(failures) == n_read:
-            raise ValueError(
-                f"None of the {n_read} images can be read, so there is nothing to "
-                f"train on. Check X; the first one fails with: {failures[min(failures)]}"
-            )
-        warnings.warn(ImageDecodeWarning(failures, n_read), stacklevel=2)
+        if failures:
+            report(failures, len(np.unique(samples)))
 
     def rows(self, batch_index: int, epoch: int | None = None) -> NDArray[np.intp]:
         """Tell which images a batch holds.
@@ -378,7 +388,7 @@ class PipelineDataset(keras.utils.PyDataset):
         self._previous = -1
         self._in_order = True
         self._served = np.zeros(len(self), bool)
-        self._failures: dict[int, Exception] = {}
+        self._failures: Failures = {}
         self._look_ahead.forget()
 
     def _check_index(self, index: int) -> None:

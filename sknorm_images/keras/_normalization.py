@@ -24,8 +24,8 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
     Returns
     -------
     keras.layers.Normalization or keras.layers.Rescaling
-        For inputs of shape (n, height, width, n_channels), in grey levels. It computes in
-        float32, also under a mixed-precision policy.
+        For inputs of shape (n_samples, height, width, n_channels), in grey levels. It
+        computes in float32, also under a mixed-precision policy.
 
     Raises
     ------
