@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from sknorm_images._cancellation import check_cancelled
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import READ_ERRORS, Failures, forget_frames
-from sknorm_images._parallel import IMAGES_PER_CHUNK, map_chunks
+from sknorm_images._parallel import map_chunks
 from sknorm_images._recipes import Picture, Pixels, Recipe, as_pixels
 
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
@@ -24,7 +24,7 @@ def _tell_nobody(n_images: int) -> None:
 
 
 def reduce_images(
-    images: Recipe,
+    recipe: Recipe,
     task: Task,
     columns: tuple[NDArray[Any], ...] = (),
     *,
@@ -37,7 +37,7 @@ def reduce_images(
 
     Parameters
     ----------
-    images : Recipe
+    recipe : Recipe
         The images.
     task : callable
         Called as ``task(chunk, rows, *columns)`` with some of the images, the slice of all
@@ -51,7 +51,7 @@ def reduce_images(
         Number of images in each chunk but the last; None takes what suits many workers.
     description : str, default=""
         What the progress bar is called.
-    advance : callable, default=None for every chunk
+    advance : callable, optional
         Called as ``advance(n)`` when n more images are done.
 
     Returns
@@ -70,13 +70,12 @@ def reduce_images(
     failures: Failures = {}
     results = map_chunks(
         task,
-        len(images),
-        lambda rows: (images.take(rows), rows, *(column[rows] for column in columns)),
-        largest_chunk=chunk_size or IMAGES_PER_CHUNK,
-        multiple_of=chunk_size or 1,
-        n_jobs=images.n_jobs,
+        len(recipe),
+        lambda rows: (recipe.take(rows), rows, *(column[rows] for column in columns)),
+        chunk_size=chunk_size,
+        n_jobs=recipe.n_jobs,
         local=local,
-        verbose=images.verbose,
+        verbose=recipe.verbose,
         description=description,
     )
     with closing(results):
@@ -85,7 +84,7 @@ def reduce_images(
                 if isinstance(error, ImageDecodeError):
                     error.position = rows.start + i
                 failures[rows.start + i] = error
-            if failures and images.on_error == "raise":
+            if failures and recipe.on_error == "raise":
                 raise next(iter(failures.values()))
             if value is not None:
                 total = value if total is None else total + value
@@ -94,7 +93,7 @@ def reduce_images(
 
 
 def read_array(
-    images: Recipe,
+    recipe: Recipe,
     dtype: DTypeLike,
     write: Callable[[NDArray[Any], Pixels], None] = np.copyto,
     summarise: Callable[[NDArray[Any], slice, Failures], Any] = lambda *_: None,
@@ -104,15 +103,15 @@ def read_array(
 
     Parameters
     ----------
-    images : Recipe
+    recipe : Recipe
         The images.
     dtype : dtype
         Of the array.
     write : callable, default=numpy.copyto
         Called as ``write(row, pixels)`` for every image; fills its row of the array.
-    summarise : callable, default=None for every chunk
+    summarise : callable, by default one that gives None
         Called as ``summarise(out[rows], rows, failures)`` when a chunk is complete.
-    advance : callable, default=None for every chunk
+    advance : callable, optional
         Called as ``advance(n)`` when n more images are done.
 
     Returns
@@ -131,7 +130,8 @@ def read_array(
     ImageDecodeError, OSError
         As `reduce_images` raises them.
     """
-    shape, known = _common_shape(images)
+    known = _known_for_size(recipe)
+    shape = common_shape(recipe, known)
     out = np.empty(shape, dtype)
 
     def fill_chunk(chunk: Recipe, rows: slice) -> tuple[Failures, Any]:
@@ -146,29 +146,30 @@ def read_array(
         return failures, summarise(target, rows, failures)
 
     total, failures = reduce_images(
-        images, fill_chunk, local=True, description="decode", advance=advance
+        recipe, fill_chunk, local=True, description="decode", advance=advance
     )
     return out, total, failures
 
 
-def common_shape(images: Recipe) -> tuple[int, ...]:
+def common_shape(recipe: Recipe, known: Mapping[int, Pixels] | None = None) -> tuple[int, ...]:
     """Shape of the array of all images; without a Resizer, the first one tells."""
-    return _common_shape(images)[0]
+    if recipe.resizings:
+        return recipe.shape
+    if not len(recipe):
+        return 0, 0, 0, recipe.n_channels
+    first = (known or _known_for_size(recipe))[0]
+    return len(recipe), *first.shape
 
 
-def _common_shape(images: Recipe) -> tuple[tuple[int, ...], dict[int, Pixels]]:
-    """Tell the shape, and which images had to be decoded for it."""
-    if images.resizings:
-        return images.shape, {}
-    if not len(images):
-        return (0, 0, 0, images.n_channels), {}
-    failures: Failures = {}
-    first = read_one(images, 0, failures)
-    return (len(images), *first.shape), {0: first}
+def _known_for_size(recipe: Recipe) -> dict[int, Pixels]:
+    """Decode the first image where there is no other way to know the size of all."""
+    if recipe.resizings or not len(recipe):
+        return {}
+    return {0: read_one(recipe, 0, failures={})}  # a blank one has no size, and raises
 
 
 def read_alike(
-    images: Recipe,
+    recipe: Recipe,
     start: int,
     shape: tuple[int, ...],
     receive: Callable[[int, Pixels], None],
@@ -178,7 +179,7 @@ def read_alike(
 
     Parameters
     ----------
-    images : Recipe
+    recipe : Recipe
         Some of the images.
     start : int
         Which one of all the first of them is.
@@ -204,20 +205,20 @@ def read_alike(
         pixels = as_pixels(picture)
         if pixels.shape != shape:
             raise ValueError(
-                f"Image {start + i}, {images.name(i)!r}, is of shape {pixels.shape}, others "
+                f"Image {start + i}, {recipe.name(i)!r}, is of shape {pixels.shape}, others "
                 f"are of shape {shape}, and one array takes one shape. Add a Resizer after "
                 "the JpegLoader."
             )
         receive(i, pixels)
 
-    failures = read_each(images, check, known)
-    if failures and images.on_error == "blank":
-        images.make_blank(next(iter(failures.values())))  # raises where its size is unknown
+    failures = read_each(recipe, check, known)
+    if failures and recipe.on_error == "blank":
+        recipe.make_blank(next(iter(failures.values())))  # raises where its size is unknown
     return failures
 
 
 def read_each(
-    images: Recipe,
+    recipe: Recipe,
     receive: Callable[[int, Picture], None],
     known: Mapping[int, Picture] = MappingProxyType({}),
 ) -> Failures:
@@ -228,7 +229,7 @@ def read_each(
 
     Parameters
     ----------
-    images : Recipe
+    recipe : Recipe
         The images.
     receive : callable
         Called for every image that can be read: one from a file is still Pillow's.
@@ -241,17 +242,17 @@ def read_each(
         The images that cannot be read.
     """
     failures: Failures = {}
-    contents = images.read_ahead(known)
-    for i in range(len(images)):
+    contents = recipe.read_ahead(known)
+    for i in range(len(recipe)):
         check_cancelled()
         content = next(contents)
         try:
             if isinstance(content, Exception):
                 raise content
-            picture = known[i] if i in known else images.make(i, content)
+            picture = known[i] if i in known else recipe.make(i, content)
         except READ_ERRORS as error:
             failures[i] = error
-            if images.on_error == "raise":
+            if recipe.on_error == "raise":
                 break
             forget_frames(error)
         else:
@@ -259,13 +260,13 @@ def read_each(
     return failures
 
 
-def read_one(images: Recipe, i: int, failures: Failures) -> Pixels:
+def read_one(recipe: Recipe, i: int, failures: Failures) -> Pixels:
     """Decode one image; under ``on_error="blank"`` a bad one is noted and black."""
     try:
-        pixels = as_pixels(images.make(i))
+        pixels = as_pixels(recipe.make(i))
         return pixels if pixels.flags.writeable else pixels.copy()
     except READ_ERRORS as error:
-        if images.on_error == "raise":
+        if recipe.on_error == "raise":
             raise
         failures[i] = forget_frames(error)
-        return images.make_blank(error)
+        return recipe.make_blank(error)

@@ -1,10 +1,16 @@
-"""What the channels of an image are called."""
+"""What the channels of an image are called, and drawn in."""
 
 from __future__ import annotations
 
 _NAMES = {1: ["grey"], 3: ["red", "green", "blue"]}
+_COLORS = {1: ["tab:gray"], 3: ["tab:red", "tab:green", "tab:blue"]}
 
 
 def channel_names(n_channels: int) -> list[str]:
     """Name the channels of images; one is grey, three are colours, others are numbered."""
     return _NAMES.get(n_channels) or [f"channel {i}" for i in range(n_channels)]
+
+
+def channel_colors(n_channels: int) -> list[str]:
+    """Choose Matplotlib's colours for the channels of images."""
+    return _COLORS.get(n_channels) or [f"C{i}" for i in range(n_channels)]

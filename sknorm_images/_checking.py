@@ -19,7 +19,7 @@ from sknorm_images._jpeg_markers import read_structure
 from sknorm_images._loading import JpegLoader
 from sknorm_images._parallel import map_chunks
 from sknorm_images._parameters import check_choice, check_n_jobs, check_verbose
-from sknorm_images._reading import Source, describe, read, read_ahead
+from sknorm_images._reading import Source, name_of, read, read_ahead
 from sknorm_images._signatures import identify
 from sknorm_images._sources import files_of
 
@@ -150,7 +150,7 @@ def check_images(
         for name, kind in get_type_hints(_Finding).items()
     }
     results = map_chunks(
-        _look_at_each,
+        _check_each,
         len(sources),
         lambda rows: (sources[rows], decoding, verify),
         n_jobs=n_jobs,
@@ -164,21 +164,19 @@ def check_images(
     return Bunch(**columns, duplicate_of=_first_of_the_same(columns["sha256"]))
 
 
-def _look_at_each(
-    sources: Sequence[Source], decoding: Decoding, verify: str
-) -> list[_Finding]:
+def _check_each(sources: Sequence[Source], decoding: Decoding, verify: str) -> list[_Finding]:
     contents = read_ahead(sources, decoding.max_bytes)
-    return [_look_at(source, contents, decoding, verify) for source in sources]
+    return [_check_one(source, contents, decoding, verify) for source in sources]
 
 
-def _look_at(
+def _check_one(
     source: Source,
     contents: Iterator[bytes | Exception | None],
     decoding: Decoding,
     verify: str,
 ) -> _Finding:
     check_cancelled()
-    found = _Finding(describe(source))
+    found = _Finding(name_of(source))
     try:
         content = next(contents)
         if isinstance(content, Exception):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sknorm_images._bulk_reading import read_array, read_each, reduce_images
+from sknorm_images._bulk_reading import read_each
 from sknorm_images._failures import Failures
 from sknorm_images._images import LazyImages
 from sknorm_images._parallel import map_rows
@@ -28,7 +28,7 @@ class Counted(NamedTuple):
 
     statistics: Statistics | None  # None where no image has a weight and can be read
     failures: Failures
-    pixels: NDArray[Any] | None  # all of X, where that is in memory
+    pixels: NDArray[Any] | None  # X, if it is an array; what was read, if that was kept
 
 
 def count(
@@ -64,31 +64,18 @@ def count(
             total = plus(total, part)
             advance(rows.stop - rows.start)
         return Counted(total, {}, X if isinstance(X, np.ndarray) else None)
-    counted = (
-        _read_and_keep(X, weights, advance) if keep_pixels else _read(X, weights, advance)
-    )
-    X._failures = counted.failures
-    return counted
-
-
-def _read_and_keep(X: LazyImages, weights: Weights, advance: Callable[[int], None]) -> Counted:
-    pixels, statistics, failures = read_array(
-        X._recipe,
+    if not keep_pixels:
+        columns = () if weights is None else (weights,)
+        total, failures = X._reduce(_count_each, *columns, description="fit", advance=advance)
+        return Counted(total, failures, None)
+    pixels, total, failures = X._read_array(
         X.dtype,
         summarise=lambda chunk, rows, failures: statistics_of_present(
             chunk, rows_of(weights, rows), failures
         ),
         advance=advance,
     )
-    return Counted(statistics, failures, pixels)
-
-
-def _read(X: LazyImages, weights: Weights, advance: Callable[[int], None]) -> Counted:
-    columns = () if weights is None else (weights,)
-    statistics, failures = reduce_images(
-        X._recipe, _count_each, columns, description="fit", advance=advance
-    )
-    return Counted(statistics, failures, None)
+    return Counted(total, failures, pixels)
 
 
 def _count_each(
@@ -97,11 +84,11 @@ def _count_each(
     """Count images as they are decoded: no more than one is in memory."""
     total: Statistics | None = None
 
-    def count(i: int, picture: Picture) -> None:
+    def add(i: int, picture: Picture) -> None:
         nonlocal total
         weight = None if weights is None else weights[i]
         if weight != 0:
             total = plus(total, statistics_of_picture(picture, weight))
 
-    failures = read_each(images, count)
+    failures = read_each(images, add)
     return failures, total

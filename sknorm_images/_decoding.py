@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._jpeg_markers import JpegStructure, read_structure
-from sknorm_images._reading import Source, describe, read
+from sknorm_images._reading import Source, name_of, read
 from sknorm_images._signatures import JPEG, NOT_OPENED, identify
 
 Size: TypeAlias = tuple[int, int]
@@ -48,7 +48,10 @@ class DecodedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoding:
-    """How sources become images; the parameters are those of `JpegLoader`."""
+    """How sources become images; the parameters are those of `JpegLoader`, and `max_bytes`.
+
+    Files that are larger than that are not read at all.
+    """
 
     color_mode: str
     exif_orientation: bool
@@ -187,10 +190,10 @@ class Decoding:
         except (ImageDecodeError, MemoryError, DeprecationWarning):
             raise  # the last is about code, and raised only where a user asked for that
         except UnidentifiedImageError as error:
-            raise ImageDecodeError(describe(source), self._unidentified(data)) from error
+            raise ImageDecodeError(name_of(source), self._unidentified(data)) from error
         except Exception as error:
             reason = " ".join(str(error).split()).rstrip(" .") or type(error).__name__
-            raise ImageDecodeError(describe(source), reason) from error
+            raise ImageDecodeError(name_of(source), reason) from error
 
     def _guard_structure(self, source: Source, data: bytes) -> JpegStructure | None:
         """Refuse what the markers of a JPEG file give away, before a decoder sees it."""
@@ -199,13 +202,13 @@ class Decoding:
         structure = read_structure(data, self.max_scans)
         self._guard_size(source, structure.width, structure.height)
         if reason := structure.excess(self.max_scans):
-            raise ImageDecodeError(describe(source), reason)
+            raise ImageDecodeError(name_of(source), reason)
         return structure
 
     def _guard_size(self, source: object, width: int, height: int) -> None:
         if width * height > self.max_pixels:
             raise ImageDecodeError(
-                describe(source),
+                name_of(source),
                 f"{width} x {height} pixels are more than max_pixels={self.max_pixels}",
             )
 

@@ -10,7 +10,7 @@ from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 ReadError: TypeAlias = ImageDecodeError | OSError
 Failures: TypeAlias = dict[int, ReadError]  # by position
 
-ON_ERROR = ("raise", "blank")  # what becomes of them
+ON_ERROR_CHOICES = ("raise", "blank")  # what becomes of them
 
 # What is the matter with one file, as opposed to a full disk or too many open files.
 READ_ERRORS = (
@@ -45,10 +45,15 @@ def report(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
     ValueError
         If none can be read.
     """
+    refuse_if_none_is_readable(failures, n_images)
+    if failures:
+        warnings.warn(ImageDecodeWarning(failures, n_images), stacklevel=stacklevel)
+
+
+def refuse_if_none_is_readable(failures: Failures, n_images: int) -> None:
+    """Raise ValueError if none of the images can be read."""
     if failures and len(failures) == n_images:
         raise ValueError(
             f"None of the {n_images} images can be read, so there is nothing to go on with. "
             f"Check X; the first one fails with: {failures[min(failures)]}"
         )
-    if failures:
-        warnings.warn(ImageDecodeWarning(failures, n_images), stacklevel=stacklevel)

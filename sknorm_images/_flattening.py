@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknorm_images._bulk_reading import common_shape
 from sknorm_images._callbacks import follow_fit
+from sknorm_images._failures import report
 from sknorm_images._images import LazyImages
 from sknorm_images._transformer import Transformer, committed, snapshot
 
@@ -105,15 +106,14 @@ class ImageFlattener(Transformer, BaseEstimator):
         """
         fitted = snapshot(self)
         check_is_fitted(fitted)
-        if not hasattr(X, "shape") or (isinstance(X, LazyImages) and X.ndim == 1):
+        if isinstance(X, LazyImages):
+            fitted._check_shape(X.shape)  # before anything is read
+            X, failures = X.read()
+            report(failures, len(X))
+        elif not hasattr(X, "shape"):
             X = np.asarray(X)
-        if len(X.shape) > 2 and X.shape[1:] != fitted.image_shape_:
-            raise ValueError(
-                f"X holds images of shape {X.shape[1:]}, and ImageFlattener was fitted on "
-                f"{fitted.image_shape_}. Add a Resizer, or fit again."
-            )
-        rows = _as_rows(np.asarray(X) if isinstance(X, LazyImages) else X)
-        table: NDArray[Any] = validate_data(fitted, rows, reset=False)
+        fitted._check_shape(X.shape)
+        table: NDArray[Any] = validate_data(fitted, _as_rows(X), reset=False)
         return table
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
@@ -171,6 +171,13 @@ class ImageFlattener(Transformer, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if len(shape) > 2 and shape[1:] != self.image_shape_:
+            raise ValueError(
+                f"X holds images of shape {shape[1:]}, and ImageFlattener was fitted on "
+                f"{self.image_shape_}. Add a Resizer, or fit again."
+            )
 
 
 def _as_rows(X: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import replace
 from typing import Any, Self, overload
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
-from sknorm_images._bulk_reading import read_array, read_each, read_one, reduce_images
+from sknorm_images._bulk_reading import Task, read_array, read_each, read_one, reduce_images
 from sknorm_images._decoding import Decoded, Decoding
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._failures import Failures, report
@@ -93,13 +92,13 @@ class LazyImages:
         return len(self._recipe)
 
     def __repr__(self) -> str:
-        return f"<LazyImages: {self._describe()}>"
+        return f"<LazyImages: {self._summary()}>"
 
     def _repr_html_(self) -> str:
         """Show the first images in a notebook; those that cannot be read say why."""
         names = self[:_N_THUMBNAILS].filenames
         items = [(name, self._try_thumbnail(i)) for i, name in enumerate(names)]
-        return strip_html(f"LazyImages: {self._describe()}", items)
+        return strip_html(f"LazyImages: {self._summary()}", items)
 
     @property
     def dtype(self) -> np.dtype[np.uint8]:
@@ -125,7 +124,7 @@ class LazyImages:
         """
         if self._failures is None:
             everything = replace(self._recipe, on_error="blank")
-            _, self._failures = reduce_images(everything, _look_at_each)
+            _, self._failures = reduce_images(everything, _try_each)
         return dict(self._failures)
 
     @overload
@@ -203,12 +202,12 @@ class LazyImages:
 
     @property
     def n_jobs(self) -> int | None:
-        """Number of images that are decoded at once."""
+        """Number of images that are decoded at once; `configured` changes it."""
         return self._recipe.n_jobs
 
     @property
     def verbose(self) -> int:
-        """Above 0, progress bars are shown."""
+        """Above 0, progress bars are shown; `configured` changes it."""
         return self._recipe.verbose
 
     def configured(self, *, n_jobs: int | None = None, verbose: int = 0) -> Self:
@@ -269,11 +268,10 @@ class LazyImages:
         ImageDecodeError, OSError
             If an image cannot be read and `on_error` is ``"raise"``: the first one.
         """
-        pixels, _, failures = read_array(self._recipe, self.dtype)
-        self._failures = failures
+        pixels, _, failures = self._read_array(self.dtype)
         return pixels, failures
 
-    def _describe(self) -> str:
+    def _summary(self) -> str:
         size = " x ".join(map(str, self.shape[1:])) or "differing sizes"
         text = f"{len(self)} images of {size}, {self.dtype}"
         if not len(self):
@@ -295,11 +293,27 @@ class LazyImages:
             return error.reason if isinstance(error, ImageDecodeError) else str(error)
         return Image.fromarray(pixels if pixels.shape[-1] > 1 else pixels[..., 0])
 
+    def _reduce(
+        self, task: Task, *columns: NDArray[Any], **options: Any
+    ) -> tuple[Any, Failures]:
+        """Do what `reduce_images` does, and remember what cannot be read."""
+        total, failures = reduce_images(self._recipe, task, columns, **options)
+        self._failures = failures
+        return total, failures
+
+    def _read_array(
+        self, dtype: DTypeLike, **options: Any
+    ) -> tuple[NDArray[Any], Any, Failures]:
+        """Do what `read_array` does, and remember what cannot be read."""
+        out, total, failures = read_array(self._recipe, dtype, **options)
+        self._failures = failures
+        return out, total, failures
+
     def _with(self, recipe: Recipe) -> Self:
-        images = copy(self)  # of its state, which leaves the failures out
-        images._recipe = recipe
+        images = object.__new__(type(self))
+        images._recipe, images._failures = recipe, None
         return images
 
 
-def _look_at_each(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
+def _try_each(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
     return read_each(chunk, lambda i, picture: None), None

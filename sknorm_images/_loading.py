@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from sknorm_images._decoding import MODES, Decoding, warn_if_truncated_files_pass
 from sknorm_images._exceptions import ImageDecodeError
-from sknorm_images._failures import ON_ERROR
+from sknorm_images._failures import ON_ERROR_CHOICES
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import (
     check_choice,
@@ -53,7 +53,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         JPEG files of more scans are refused: a small file of thousands of progressive scans
         keeps a decoder busy for a long time.
     on_error : {"raise", "blank"}, default="raise"
-        What becomes of a file that is missing or cannot be decoded. ``"blank"`` leaves it
+        What becomes of a file that cannot be read, or cannot be decoded. ``"blank"`` leaves it
         out of all statistics, makes zeros of it in a scaler's output (a black image in
         plain pixels), and warns once a call with an `ImageDecodeWarning` that lists all.
     n_jobs : int or None, default=None
@@ -163,7 +163,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         """Check the parameters, and gather those that say how to decode."""
         check_choice("color_mode", self.color_mode, MODES)
         check_choice("exif_orientation", self.exif_orientation, (True, False))
-        check_choice("on_error", self.on_error, ON_ERROR)
+        check_choice("on_error", self.on_error, ON_ERROR_CHOICES)
         check_number("max_pixels", self.max_pixels, low=1, integral=True)
         check_number("max_scans", self.max_scans, low=1, integral=True)
         check_n_jobs(self.n_jobs)

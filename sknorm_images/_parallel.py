@@ -16,8 +16,8 @@ from sknorm_images._cancellation import Cancellation, Cancelled
 
 T = TypeVar("T")
 
-IMAGES_PER_CHUNK = 32  # tens of milliseconds of decoding, far above joblib's overhead
-NUMBERS_PER_CHUNK = 2**20  # of an array; 8 MiB of float64 while its moments are computed
+_IMAGES_PER_CHUNK = 32  # tens of milliseconds of decoding, far above joblib's overhead
+_NUMBERS_PER_CHUNK = 2**20  # of an array; 8 MiB of float64 while its moments are computed
 _FEW_WORKERS = 8  # for more, chunks grow: one process can only hand out so many
 _CHUNKS_AHEAD = 1024  # whose results, kilobytes each, wait for one that takes long
 _CHUNKS_PER_LIST = 8  # a worker, where a backend returns all results at once
@@ -28,8 +28,9 @@ def map_chunks(
     n_items: int,
     arguments: Callable[[slice], tuple[Any, ...]],
     *,
-    largest_chunk: int = IMAGES_PER_CHUNK,
+    largest_chunk: int = _IMAGES_PER_CHUNK,
     multiple_of: int = 1,
+    chunk_size: int | None = None,
     n_jobs: int | None = None,
     local: bool = False,
     verbose: int = 0,
@@ -53,11 +54,13 @@ def map_chunks(
         The slices cover ``range(n_items)``.
     arguments : callable
         Makes the arguments of one chunk, just before it is dispatched.
-    largest_chunk : int, default=IMAGES_PER_CHUNK
+    largest_chunk : int, default=_IMAGES_PER_CHUNK
         No chunk holds more items; towards the end, chunks are smaller. Unless `local`, it is
         multiplied where there are many workers.
     multiple_of : int, default=1
         Each chunk begins at a multiple of this number of items, and holds at least as many.
+    chunk_size : int or None, default=None
+        Number of items in each chunk but the last, in place of those two.
     n_jobs : int or None, default=None
         As everywhere in joblib; None asks ``joblib.parallel_config``, else means one.
     local : bool, default=False
@@ -80,7 +83,9 @@ def map_chunks(
     # More workers than cores (of this machine, or of a cluster) only cost memory.
     n_cores = cpu_count() if local else effective_n_jobs(-1)
     n_jobs = min(effective_n_jobs(n_jobs), n_cores)
-    if not local:
+    if chunk_size is not None:
+        largest_chunk = multiple_of = chunk_size
+    elif not local:
         largest_chunk *= max(1, n_jobs // _FEW_WORKERS)
     chunks = list(_shrinking(n_items, n_jobs, largest_chunk, multiple_of))
     task = _Task(function)
@@ -149,7 +154,7 @@ def map_rows(
         function,
         len(X),
         lambda rows: (rows,),
-        largest_chunk=max(1, NUMBERS_PER_CHUNK // max(1, prod(X.shape[1:]))),
+        largest_chunk=max(1, _NUMBERS_PER_CHUNK // max(1, prod(X.shape[1:]))),
         multiple_of=multiple_of,
         n_jobs=n_jobs,
         local=True,

@@ -10,17 +10,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from sknorm_images._exceptions import ImageDecodeError
-from sknorm_images._remote import fetch_urls, hint_at_url, is_url, read_url
+from sknorm_images._remote import (
+    NO_REGULAR_FILE,
+    fetch_urls,
+    hint_at_url,
+    is_url,
+    read_url,
+    too_large,
+)
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 
 # Of all that goes wrong when a file is opened, what is the matter with its path.
 _NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG)
-_NO_REGULAR_FILE = "it is no regular file"
 _FETCHED_AT_ONCE = 16  # URLs; a round trip for all of them, and 256 MiB at the very most
 
 
-def describe(source: object) -> str:
+def name_of(source: object) -> str:
     """Name a source in a message: the path, or how many bytes it is."""
     if isinstance(source, str | os.PathLike):
         return str(os.fsdecode(source))  # plain, where numpy had it
@@ -64,19 +70,16 @@ def read(source: Source, max_bytes: int) -> bytes:
         if error.errno in _NO_SUCH_PATH:
             raise _impossible(source, os.strerror(error.errno)) from error
         if error.errno == errno.ENXIO:  # what opening a socket gives
-            raise ImageDecodeError(describe(source), _NO_REGULAR_FILE) from error
+            raise ImageDecodeError(name_of(source), NO_REGULAR_FILE) from error
         if hint := hint_at_url(error, source):
             raise hint from error
         raise
     with file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise ImageDecodeError(describe(source), _NO_REGULAR_FILE)
+            raise ImageDecodeError(name_of(source), NO_REGULAR_FILE)
         if status.st_size > max_bytes:
-            reason = (
-                f"its {status.st_size} bytes are more than any image within the limits has"
-            )
-            raise ImageDecodeError(describe(source), reason)
+            raise too_large(name_of(source), f"{status.st_size}")
         return file.readall()
 
 
@@ -107,7 +110,7 @@ def read_ahead(
 
 
 def _impossible(source: Source, reason: str) -> ImageDecodeError:
-    return ImageDecodeError(describe(source), f"no file can have this path ({reason})")
+    return ImageDecodeError(name_of(source), f"no file can have this path ({reason})")
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

@@ -18,7 +18,7 @@ from sknorm_images._decoding import Decoded, Decoding
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import ReadError
 from sknorm_images._geometry import Resizing, upright
-from sknorm_images._reading import Source, describe, read_ahead
+from sknorm_images._reading import Source, name_of, read_ahead
 from sknorm_images._remote import is_url
 from sknorm_images._versions import __version__
 
@@ -28,9 +28,9 @@ Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, wid
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """How images are made of their sources; the parameters are those of `LazyImages`.
+    """What `LazyImages` are, but for what their last reading found.
 
-    It is what travels to the workers that read some of them.
+    The parameters are theirs. It is what travels to the workers that read some of them.
     """
 
     sources: Sequence[Source | Decoded]
@@ -60,7 +60,7 @@ class Recipe:
 
     def name(self, i: int) -> str:
         """Name an image: its path, or a description of what has none."""
-        return describe(self.sources[i])
+        return name_of(self.sources[i])
 
     def read_ahead(self, known: Collection[int]) -> Iterator[bytes | Exception | None]:
         """Read what sources are at URLs a few at a time, each few when their turn comes.
@@ -163,4 +163,4 @@ def as_pixels(picture: Picture) -> Pixels:
 def _absolute(source: Source | Decoded) -> Source | Decoded:
     if is_url(source) or not isinstance(source, str | PathLike):
         return source
-    return str(Path(describe(source)).absolute())
+    return str(Path(name_of(source)).absolute())

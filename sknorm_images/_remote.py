@@ -17,6 +17,8 @@ _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\](?![/\\])")  # what pathl
 _CACHES = ("simplecache", "filecache", "blockcache", "cached")  # their path is the next one's
 _WITHOUT_FOLDERS = {"s3", "gs", "abfs", "oss"}  # stores that list all names in one go
 
+NO_REGULAR_FILE = "it is no regular file"
+
 # What is fetched of a file in one request, and beside others; few photos are larger.
 _FIRST_BYTES = 2**24
 
@@ -113,7 +115,7 @@ def read_url(url: str, max_bytes: int) -> bytes:
     except Exception as error:
         raise _as_os_error(error, url) from error
     if len(content) > max_bytes:
-        raise _too_large(url, f"more than {max_bytes}")
+        raise too_large(url, f"more than {max_bytes}")
     return content
 
 
@@ -156,7 +158,7 @@ def fetch_urls(
             if isinstance(content, Exception):
                 found[i] = _named(content, urls[i])
             elif len(content) > max_bytes:
-                found[i] = _too_large(urls[i], f"more than {max_bytes}")
+                found[i] = too_large(urls[i], f"more than {max_bytes}")
             elif len(content) != first:  # more, where a server heeds no range
                 found[i] = bytes(content)
     return found
@@ -234,6 +236,13 @@ def hint_at_url(error: OSError, path: str | os.PathLike[str]) -> FileNotFoundErr
     return FileNotFoundError(error.errno, reason, os.fspath(path))
 
 
+def too_large(source: str, n_bytes: str) -> ImageDecodeError:
+    """Make the error of a file that is larger than the limits let any image be."""
+    return ImageDecodeError(
+        source, f"its {n_bytes} bytes are more than any image within the limits has"
+    )
+
+
 class _Place(NamedTuple):
     """Where a URL leads to."""
 
@@ -274,7 +283,7 @@ def _locate(url: str, archives: dict[str, Any]) -> _Place:
     fs, path = fsspec.core.url_to_fs(url)
     if protocol in ("file", "local") and not (fs.isfile(path) or fs.isdir(path)):
         fs.info(path)  # which raises if there is no such file
-        raise ImageDecodeError(url, "it is no regular file")  # a pipe would be waited for
+        raise ImageDecodeError(url, NO_REGULAR_FILE)  # a pipe would be waited for
     return _Place(fs, path)
 
 
@@ -292,7 +301,7 @@ def _read(place: _Place, url: str, max_bytes: int) -> bytes:
         return content
     size = fs.info(path)["size"]
     if size is not None and size > max_bytes:
-        raise _too_large(url, f"{size}")
+        raise too_large(url, f"{size}")
     return bytes(fs.cat_file(path, start=0, end=max_bytes + 1))
 
 
@@ -332,12 +341,6 @@ def _walk(fs: Any, folder: str, *, is_root: bool = False) -> Iterator[tuple[str,
         yield name, is_folder
         if is_folder:
             yield from _walk(fs, name)
-
-
-def _too_large(url: str, n_bytes: str) -> ImageDecodeError:
-    return ImageDecodeError(
-        url, f"its {n_bytes} bytes are more than any image within the limits has"
-    )
 
 
 def _named(error: Exception, url: str) -> Exception | None:

@@ -141,7 +141,10 @@ def _height_width(size: Any) -> tuple[int, int]:
         check_number("size", size, low=1, integral=True)
         return int(size), int(size)
     if len(size) != 2:
-        raise ValueError(f"size={size!r} is no size. Pass (height, width), or one int.")
+        raise ValueError(
+            f"size={size!r} has {len(size)} numbers, and a size has two. Pass (height, "
+            "width), or one int."
+        )
     check_number("size[0]", size[0], low=1, integral=True)
     check_number("size[1]", size[1], low=1, integral=True)
     return int(size[0]), int(size[1])
@@ -165,6 +168,7 @@ def _as_images(X: Any) -> LazyImages:
             f"Images of X have {counts} channels, and one array takes one number of them. "
             "Convert them all to one, as JpegLoader does with files."
         )
+    # An empty list was refused: without images, X is an array.
     return LazyImages(images, counts[0] if counts else X.shape[-1])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from secrets import token_hex
@@ -15,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sknorm_images._bulk_reading import Task, common_shape, read_alike, reduce_images
+from sknorm_images._bulk_reading import common_shape, read_alike
 from sknorm_images._failures import Failures, report
 from sknorm_images._images import LazyImages
 from sknorm_images._npy import write_header
@@ -25,7 +24,7 @@ from sknorm_images._recipes import Pixels, Recipe
 from sknorm_images._remote import is_url, was_url
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._whole_files import whole_file
-from sknorm_images._zarr_stores import open_store, whole_store
+from sknorm_images._zarr_stores import PartialStore, open_store, whole_store
 
 
 def save_images(
@@ -117,9 +116,12 @@ def save_images(
     _check_saveable(images)
     if target.name.endswith(".npy"):
         with whole_file(target, overwrite) as file:
-            _write_npy(images, file, target)
+            report(_write_npy(images, file, target), len(images))
         return np.load(target, mmap_mode="r")
-    _write_zarr(images, target, overwrite, int(chunk_size))
+    shape, size = _shape_of(images), int(chunk_size)
+    identity = _identity(images, shape, size)
+    with whole_store(target, overwrite, identity, shape, images.dtype, size) as store:
+        report(_write_zarr(images, store, shape, size), len(images))
     return open_store(target)
 
 
@@ -152,7 +154,18 @@ def _check_saveable(images: LazyImages | Array) -> None:
         )
 
 
-def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> None:
+def _shape_of(images: LazyImages | Array) -> tuple[int, ...]:
+    return common_shape(images._recipe) if isinstance(images, LazyImages) else images.shape
+
+
+def _identity(images: LazyImages | Array, shape: tuple[int, ...], chunk_size: int) -> str:
+    """Name what is saved, for another run to go on with; arrays are begun anew."""
+    if not isinstance(images, LazyImages):
+        return token_hex(4)
+    return f"{images._recipe.fingerprint(shape)[:16]}-{chunk_size}"
+
+
+def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> Failures:
     """Write rows to their places in a file, in any order."""
     shape = _shape_of(images)
     write_header(file, shape, images.dtype)
@@ -164,64 +177,44 @@ def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> None:
     file.truncate(start + total)  # images that are left blank stay zeros
     lock = Lock()
 
-    def write(rows: slice, block: NDArray[Any]) -> None:
+    def write(row: int, block: NDArray[Any]) -> None:
         with lock:  # not through a memmap, which ends the process where the disk is full
-            file.seek(start + rows.start * n_bytes)
+            file.seek(start + row * n_bytes)
             file.write(np.ascontiguousarray(block).data)
+
+    if not isinstance(images, LazyImages):
+        for _ in map_rows(images, lambda rows: write(rows.start, images[rows])):
+            pass
+        return {}
 
     def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
         def receive(i: int, pixels: Pixels) -> None:
-            row = rows.start + i
-            write(slice(row, row + 1), pixels)
+            write(rows.start + i, pixels)
 
         return read_alike(chunk, rows.start, shape[1:], receive), None
 
-    _save_rows(images, write, save)
+    return images._reduce(save, local=True, description="save")[1]
 
 
 def _write_zarr(
-    images: LazyImages | Array, path: Path, overwrite: bool, chunk_size: int
-) -> None:
+    images: LazyImages | Array, store: PartialStore, shape: tuple[int, ...], chunk_size: int
+) -> Failures:
     """Write chunks to a store, but those that an earlier run completed."""
-    shape = _shape_of(images)
-    if isinstance(images, LazyImages):
-        identity = f"{images._recipe.fingerprint(shape)[:16]}-{chunk_size}"
-    else:
-        identity = token_hex(4)  # nobody goes on with it
-    with whole_store(path, overwrite, identity, shape, images.dtype, chunk_size) as store:
-
-        def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
-            if rows in store:
-                return {}, None
-            block = np.zeros((len(chunk), *shape[1:]), np.uint8)
-            failures = read_alike(chunk, rows.start, shape[1:], block.__setitem__)
-            store.write(rows, block)
-            if not failures:  # another run tries these files again
-                store.mark(rows)
-            return failures, None
-
-        _save_rows(images, store.write, save, chunk_size)
-
-
-def _shape_of(images: LazyImages | Array) -> tuple[int, ...]:
-    return common_shape(images._recipe) if isinstance(images, LazyImages) else images.shape
-
-
-def _save_rows(
-    images: LazyImages | Array,
-    write: Callable[[slice, NDArray[Any]], None],
-    save: Task,
-    chunk_size: int | None = None,
-) -> None:
-    """Call `write` with rows of an array, or `save` with images that are to be read."""
     if not isinstance(images, LazyImages):
         for _ in map_rows(
-            images, lambda rows: write(rows, images[rows]), multiple_of=chunk_size
+            images, lambda rows: store.write(rows, images[rows]), multiple_of=chunk_size
         ):
             pass
-        return
-    _, failures = reduce_images(
-        images._recipe, save, local=True, chunk_size=chunk_size, description="save"
-    )
-    images._failures = failures
-    report(failures, len(images), stacklevel=5)
+        return {}
+
+    def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
+        if rows in store:
+            return {}, None
+        block = np.zeros((len(chunk), *shape[1:]), np.uint8)
+        failures = read_alike(chunk, rows.start, shape[1:], block.__setitem__)
+        store.write(rows, block)
+        if not failures:  # another run tries these files again
+            store.mark(rows)
+        return failures, None
+
+    return images._reduce(save, local=True, chunk_size=chunk_size, description="save")[1]

@@ -1,4 +1,4 @@
-"""What the two channel scalers share: fitting, transforming, and the way back."""
+"""What the channel scalers share: fitting, transforming, and the way back."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknorm_images._affine import Affine
-from sknorm_images._bulk_reading import read_array
 from sknorm_images._callbacks import follow_fit
 from sknorm_images._counting import Counted, count
-from sknorm_images._failures import report
+from sknorm_images._failures import refuse_if_none_is_readable, report
 from sknorm_images._images import LazyImages
 from sknorm_images._parallel import map_rows
 from sknorm_images._parameters import FloatArray, check_choice
@@ -127,10 +126,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         if not isinstance(X, LazyImages):
             return fitted._transform_array(X)
         affine = fitted._affine(X.n_channels)
-        out, _, failures = read_array(
-            X._recipe, fitted.dtype, lambda row, pixels: fitted._scale(affine, pixels, row)
+        out, _, failures = X._read_array(
+            fitted.dtype, write=lambda row, pixels: fitted._scale(affine, pixels, row)
         )
-        X._failures = failures
         report(failures, len(X))
         return out
 
@@ -163,13 +161,17 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         ImageDecodeError, OSError
             As `fit` and `transform` raise them.
         """
+        self._check_parameters()
+        if not (isinstance(X, LazyImages) and self._learns):
+            with committed(self) as fitted:
+                fitted.fit(X, y, sample_weight)
+            return fitted.transform(X)
         with committed(self) as fitted:
             fitted._reset()
             counted = fitted._fit(X, y, sample_weight, keep_pixels=True)
-        if counted is None or counted.pixels is None:
-            return fitted.transform(X)
-        n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
-        out = fitted._transform_array(counted.pixels, n_jobs)
+        assert counted is not None
+        assert counted.pixels is not None
+        out = fitted._transform_array(counted.pixels, X.n_jobs)
         out[list(counted.failures)] = 0
         return out
 
@@ -330,7 +332,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         def learn(advance: Callable[[int], None]) -> Counted:
             counted = count(X, weights, advance, keep_pixels=keep_pixels)
             if counted.statistics is None:
-                report(counted.failures, len(X))
+                refuse_if_none_is_readable(counted.failures, len(X))
                 raise ValueError(
                     "None of the images with a sample_weight above zero can be read, so there "
                     "is nothing to learn from. Check X and sample_weight."

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import Failures
+from sknorm_images._flattening import ImageFlattener
 from sknorm_images._images import LazyImages
 from sknorm_images._loading import JpegLoader
 from sknorm_images._resizing import Resizer
@@ -28,7 +29,7 @@ def flat_steps(step: Any) -> list[Any]:
     Returns
     -------
     list of transformers
-        None where there is nothing to do.
+        Empty where there is nothing to do.
     """
     if not isinstance(step, Pipeline):
         return [] if step in (None, "passthrough") else [step]
@@ -36,7 +37,7 @@ def flat_steps(step: Any) -> list[Any]:
 
 
 def describe_images(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
-    """Run the first steps, those that read no file, and list the others.
+    """Run the loaders and resizers at the beginning, which read no file.
 
     Parameters
     ----------
@@ -50,16 +51,18 @@ def describe_images(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     images : LazyImages or array-like
         What the loaders and resizers at the beginning make of X; X itself without any.
     steps : list of transformers
-        The steps that are left.
+        What is left to do; the pipeline itself, if it does not begin with one of them.
     """
     steps = flat_steps(pipeline)
+    if not steps or not isinstance(steps[0], JpegLoader | Resizer):
+        return X, [pipeline]
     while steps and isinstance(steps[0], JpegLoader | Resizer):
         X = steps.pop(0).transform(X)
     return X, steps
 
 
 def transform_images(
-    steps: Sequence[Any], images: Any, rows: Sequence[int] | NDArray[np.intp] | None = None
+    steps: Sequence[Any], images: Any, rows: Sequence[int] | NDArray[np.intp]
 ) -> tuple[Any, Failures]:
     """Do with images what a pipeline does, and tell which are blank rather than warn.
 
@@ -69,8 +72,8 @@ def transform_images(
         As `describe_images` lists them.
     images : LazyImages or array-like
         Some of the images.
-    rows : sequence of int or None, default=None
-        Their positions in X, for errors to name; None means that these are all images.
+    rows : sequence of int
+        Their positions in X, for errors to name.
 
     Returns
     -------
@@ -85,25 +88,40 @@ def transform_images(
         If an image cannot be read, unless the loader has ``on_error="blank"``.
     """
     failures: Failures = {}
+    X: Any = images
     try:
-        if isinstance(images, LazyImages) and images.on_error == "blank":
-            images, failures = images.read()
-        X: Any = images
-        for step in steps:
-            scales_images = X is images and isinstance(step, ChannelScaler)
+        for i, step in enumerate(steps):
+            if _is_to_be_read(X, steps[i:]):
+                X, failures = X.read()
+            # What a scaler makes of LazyImages: of pixels as they were read, too.
+            blank = (
+                list(failures) if _are_pixels(X) and isinstance(step, ChannelScaler) else []
+            )
             X = step.transform(X)
-            if failures and scales_images:
-                X[list(failures)] = 0  # as a scaler does with LazyImages
+            if blank:
+                X[blank] = 0
+        if isinstance(X, LazyImages):
+            X, failures = X.read()
     except ImageDecodeError as error:
         _locate(error, rows)
         raise
     for failure in failures.values():
         _locate(failure, rows)
-    return np.asarray(X) if isinstance(X, LazyImages) else X, failures
+    return X, failures
 
 
-def _locate(error: Exception, rows: Sequence[int] | NDArray[np.intp] | None) -> None:
+def _is_to_be_read(X: Any, steps: Sequence[Any]) -> bool:
+    """Whether X is images that no resizer is to come for, and no scaler reads all of."""
+    if not isinstance(X, LazyImages) or any(isinstance(step, Resizer) for step in steps):
+        return False
+    return X.on_error == "blank" or not isinstance(steps[0], ChannelScaler | ImageFlattener)
+
+
+def _are_pixels(X: Any) -> bool:
+    return isinstance(X, np.ndarray) and X.dtype == np.uint8
+
+
+def _locate(error: Exception, rows: Sequence[int] | NDArray[np.intp]) -> None:
     """Let an error that names a position among some images name that in X."""
-    if rows is None or not isinstance(error, ImageDecodeError) or error.position is None:
-        return
-    error.position = int(rows[error.position])
+    if isinstance(error, ImageDecodeError) and error.position is not None:
+        error.position = int(rows[error.position])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
@@ -84,7 +84,7 @@ class ImageTransformer(Transformer):
         return np.asarray(input_features, dtype=object)
 
 
-class StatelessImageTransformer(ImageTransformer):
+class StatelessImageTransformer(ImageTransformer, metaclass=ABCMeta):
     """An image transformer that has nothing to fit, and only describes what it makes."""
 
     def fit(self, X: Any, y: Any = None) -> Self:

@@ -10,7 +10,7 @@ from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from sknorm_images import ImageDecodeError, JpegLoader, LazyImages
+from sknorm_images import JpegLoader, LazyImages
 from sknorm_images._steps import describe_images, flat_steps, transform_images
 from sknorm_images.cli._terminal import complain_of
 
@@ -76,7 +76,7 @@ def transform_batches(
     images : LazyImages
         Of one size.
     steps : sequence of transformers
-        What is done with them; nothing gives their pixels.
+        What is done with them; an empty list gives their pixels.
     description : str
         What the progress bar is called.
 
@@ -104,11 +104,7 @@ def transform_batches(
     with bar:
         for start in range(0, n_images, n_at_once):
             rows = slice(start, min(start + n_at_once, n_images))
-            try:
-                X, failures = transform_images(steps, images[rows])
-            except ImageDecodeError as error:
-                error.position = start + (error.position or 0)  # it was that in the batch
-                raise
+            X, failures = transform_images(steps, images[rows], range(rows.start, rows.stop))
             for failure in failures.values():
                 complain_of(failure)
             n_failed += len(failures)

@@ -23,7 +23,7 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from sknorm_images._decoding import MODES
-from sknorm_images._failures import ON_ERROR
+from sknorm_images._failures import ON_ERROR_CHOICES
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
 from sknorm_images._pipeline import SCALERS
 from sknorm_images._scaling import ChannelScaler
@@ -103,7 +103,8 @@ def fit(
     ] = "ignore",
     engine: Annotated[str, _choice(ENGINES, "The library that resizes.")] = "pillow",
     on_error: Annotated[
-        str, _choice(ON_ERROR, "Stop at a broken file, or leave it out; later on, too.")
+        str,
+        _choice(ON_ERROR_CHOICES, "Stop at a broken file, or leave it out; later on, too."),
     ] = "raise",
     quantile_range: Annotated[
         Pair | None, _option("LOW HIGH", "minmax: percentiles for minimum and maximum.")

@@ -11,7 +11,6 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -26,7 +25,7 @@ from sknorm_images import (
     __version__,
     check_images,
 )
-from sknorm_images._channels import channel_names
+from sknorm_images._channels import channel_colors, channel_names
 from sknorm_images._remote import is_url
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._steps import flat_steps
@@ -196,11 +195,11 @@ def _scaled_histogram(scaler: Any, here: ChannelHistogram) -> str:
     figure = Figure(figsize=(7.2, 2.6), layout="constrained")
     ax = figure.subplots()
     edges = np.linspace(scaled.min(), scaled.max(), 65)
+    colors = channel_colors(n_channels)
     styles = cycle(("-", "--", ":"))  # told apart without colour, too
     for i, (name, style) in enumerate(zip(channel_names(n_channels), styles, strict=False)):
         counts, _ = np.histogram(scaled[:, i], edges, weights=here.counts[i])
-        color = name if is_color_like(name) else f"C{i}"
-        ax.stairs(counts, edges, label=name, color=color, linestyle=style)
+        ax.stairs(counts, edges, label=name, color=colors[i], linestyle=style)
     ax.set(xlabel="scaled value", ylabel="pixels")
     ax.legend()
     return _svg_uri(figure)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import JpegLoader, LazyImages
 from sknorm_images._failures import Failures
-from sknorm_images._steps import describe_images, transform_images
+from sknorm_images._steps import describe_images, flat_steps, transform_images
 from sknorm_images._stored import StoredImages, is_stored_in_chunks
 from sknorm_images.keras._augmentation import Augment, augmented
 from sknorm_images.keras._targets import Targets
@@ -141,7 +141,8 @@ def describe_samples(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
             "steps before the last one, such as pipeline[:-1]."
         )
     images, steps = describe_images(pipeline, X)
-    if any(isinstance(step, JpegLoader) and step.on_error == "blank" for step in steps):
+    left = [step for part in steps for step in flat_steps(part)]
+    if any(isinstance(step, JpegLoader) and step.on_error == "blank" for step in left):
         raise ValueError(
             "The JpegLoader has on_error='blank', and another step comes before it, so nobody "
             "can tell which images are blank and weigh nothing. Apply that step to X first."

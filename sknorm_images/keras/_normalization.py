@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sknorm_images import ChannelMinMaxScaler
+from sknorm_images import ChannelStandardScaler
 from sknorm_images._scaling import ChannelScaler
 
 
@@ -18,7 +18,7 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
 
     Parameters
     ----------
-    scaler : ChannelStandardScaler or ChannelMinMaxScaler
+    scaler : ChannelStandardScaler or ChannelStandardScaler
         Fitted, or with constants that need no fit.
 
     Returns
@@ -74,14 +74,14 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
     levels[1] = 1
     offset, scaled_one = scaler.transform(levels)
     factor = scaled_one - offset
-    if isinstance(scaler, ChannelMinMaxScaler):
-        return keras.layers.Rescaling(factor.tolist(), offset.tolist(), dtype="float32")
-    return keras.layers.Normalization(
-        axis=-1,
-        mean=(-offset / factor).tolist(),
-        variance=(1 / factor**2).tolist(),
-        dtype="float32",
-    )
+    if isinstance(scaler, ChannelStandardScaler):
+        return keras.layers.Normalization(
+            axis=-1,
+            mean=(-offset / factor).tolist(),
+            variance=(1 / factor**2).tolist(),
+            dtype="float32",
+        )
+    return keras.layers.Rescaling(factor.tolist(), offset.tolist(), dtype="float32")
 
 
 def _n_channels(scaler: ChannelScaler) -> int:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import is_color_like
 from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 from sklearn.base import clone
@@ -14,7 +13,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import ChannelHistogram, ChannelMinMaxScaler, ChannelStandardScaler
-from sknorm_images._channels import channel_names
+from sknorm_images._channels import channel_colors, channel_names
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images.plotting._panels import PanelDisplay, check_invertible
@@ -142,9 +141,9 @@ class ChannelHistogramDisplay(PanelDisplay):
         size = (6.4, 0.6 + 1.9 * n_channels)
         panels = self._make_panels(ax, (n_channels, 1), n_channels, size, gap=1.0)
         scaled: list[Any] = [None] * n_channels
+        colors = channel_colors(n_channels)
         for i, (panel, name) in enumerate(zip(panels, channel_names(n_channels), strict=True)):
-            color = f"tab:{name}" if is_color_like(f"tab:{name}") else "tab:gray"
-            _draw_histogram(panel, histogram.counts[i], color, marks[i])
+            _draw_histogram(panel, histogram.counts[i], colors[i], marks[i])
             panel.set_title(f"{name}: {marks[i].text}", loc="left", fontsize="medium")
             if i:
                 panel.sharex(panels[0])
