@@ -1,8 +1,8 @@
-"""Measure this project, and every peer that is installed, on the same photographs.
+"""Measure this project, and every peer that is installed, on the same photos.
 
     python -m benchmarks --output results
 
-makes the photographs, runs every table in turn, and writes ``results/performance.md``, a
+makes the photos, runs every table in turn, and writes ``results/performance.md``, a
 picture of each table (with Matplotlib), and ``results/performance.json``. Each contender has
 a process of its own and, on Linux, as many cores as ``--n-jobs`` says; in every round each
 makes one pass to warm up, and one that counts.

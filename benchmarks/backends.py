@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=3000)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
-    parser.add_argument("--folder", help="keep the photographs here")
+    parser.add_argument("--folder", help="keep the photos here")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
         files = photos(Path(options.folder or temporary), options.files) * options.repeat

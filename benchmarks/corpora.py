@@ -1,4 +1,4 @@
-"""Folders of photographs to measure with: pieces of the two that scikit-learn ships."""
+"""Folders of photos to measure with: pieces of the two that scikit-learn ships."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIXES = (".jpg", ".jpeg")
 
 
 def photos(folder: Path, n_files: int) -> list[str]:
-    """Write photographs of about 500 x 375 pixels: pieces as they are, never enlarged."""
+    """Write photos of about 500 x 375 pixels: pieces as they are, never enlarged."""
 
     def piece(photo: Image.Image, random: np.random.Generator) -> Image.Image:
         width, height = random.integers((460, 345), (541, 406)).tolist()
@@ -43,7 +43,7 @@ def large_photos(folder: Path, n_files: int) -> list[str]:
 
 
 def thumbnails(folder: Path, n_files: int) -> list[str]:
-    """Write photographs of 96 x 96 pixels."""
+    """Write photos of 96 x 96 pixels."""
 
     def piece(photo: Image.Image, random: np.random.Generator) -> Image.Image:
         return _crop(photo, (288, 288), random).resize((96, 96), Image.Resampling.LANCZOS)

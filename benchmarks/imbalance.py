@@ -1,4 +1,4 @@
-"""What weights and oversampling do for a class with few photographs.
+"""What weights and oversampling do for a class with few photos.
 
 KERAS_BACKEND=jax python -m benchmarks.imbalance
 """
@@ -18,7 +18,7 @@ from sknorm_images import load_image_folder, make_image_pipeline
 from sknorm_images.demo import make_photo_folder
 from sknorm_images.keras import PipelineDataset
 
-N_RARE = 6  # photographs of flowers, among 100 of temples
+N_RARE = 6  # photos of flowers, among 100 of temples
 SEEDS = range(5)
 WAYS: dict[str, dict[str, Any]] = {
     "as they are": {},

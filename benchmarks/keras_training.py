@@ -1,4 +1,4 @@
-"""How close training comes to the speed at which photographs can be decoded.
+"""How close training comes to the speed at which photos can be decoded.
 
 One epoch of a tiny model is timed against ``pipeline.transform`` of the same files, in turn,
 in one process, so that the ratio holds on any machine. Run it once a backend:
@@ -102,7 +102,7 @@ if __name__ == "__main__":
     parser.add_argument("--part", type=int, default=250, help="files in a call of transform")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=12)
-    parser.add_argument("--folder", help="keep the photographs here")
+    parser.add_argument("--folder", help="keep the photos here")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
         paths = photos(Path(options.folder or temporary), options.files)

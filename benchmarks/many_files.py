@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--n-jobs", type=int, default=2)
-    parser.add_argument("--folder", help="keep the photographs here")
+    parser.add_argument("--folder", help="keep the photos here")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
         files = photos(Path(options.folder or temporary), options.files)

@@ -333,9 +333,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             counted = count(X, weights, advance, keep_pixels=keep_pixels)
             if counted.statistics is None:
                 refuse_if_none_is_readable(counted.failures, len(X))
+                first = counted.failures[min(counted.failures)]
                 raise ValueError(
                     "None of the images with a sample_weight above zero can be read, so there "
-                    "is nothing to learn from. Check X and sample_weight."
+                    "is nothing to learn from. Check X and sample_weight; the first one fails "
+                    f"with: {first}"
                 )
             self._learn_from(counted.statistics, counted.pixels)
             return counted

@@ -1,4 +1,4 @@
-"""Real photographs for all tests: crops of the two that scikit-learn ships."""
+"""Real photos for all tests: crops of the two that scikit-learn ships."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def photos() -> list[Image.Image]:
-    """The two photographs, 640 x 427: a temple and a flower."""
+    """The two photos, 640 x 427: a temple and a flower."""
     return [Image.fromarray(photo) for photo in load_sample_images().images]
 
 
@@ -65,7 +65,7 @@ def encode_turned(
 
 
 def crops(photos: list[Image.Image], n: int, seed: int = 0) -> list[Image.Image]:
-    """Cut `n` pieces of differing sizes out of the photographs, in turn."""
+    """Cut `n` pieces of differing sizes out of the photos, in turn."""
     random = np.random.default_rng(seed)
     pieces = []
     for i in range(n):

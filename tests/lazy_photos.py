@@ -1,4 +1,4 @@
-"""The photographs of the fixture `pixels`, not yet decoded, and all that reads them."""
+"""The photos of the fixture `pixels`, not yet decoded, and all that reads them."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_the_command_writes_a_table_of_what_it_measured(tmp_path):
     assert all(row["decibels"] > 99 for row in found["scale"])
 
 
-def test_the_users_own_photographs_may_be_measured(files, tmp_path):
+def test_the_users_own_photos_may_be_measured(files, tmp_path):
     folder = Path(files[0]).parent
 
     printed = run(tmp_path, {"--tables": ["jobs-fit"], "--rounds": [1], "--corpus": [folder]})
@@ -152,7 +152,7 @@ def test_a_corpus_is_the_same_every_time(make, tmp_path):
 
 @pytest.mark.parametrize("turn", [1, 6])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_photographs_of_any_kind_are_compared(photos, tmp_path, mode, turn):
+def test_photos_of_any_kind_are_compared(photos, tmp_path, mode, turn):
     exif = Image.Exif()
     exif[0x0112] = turn
     path = tmp_path / "photo.jpg"

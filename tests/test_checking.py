@@ -96,7 +96,7 @@ def test_good_files_are_described_as_pillow_and_the_file_system_do(folder):
     assert found.orientation.tolist() == [1, 1, 1, 6]
 
 
-def test_bad_files_are_found_with_their_reason(folder):
+def test_broken_files_are_found_with_their_reason(folder):
     paths = paths_in(folder)
 
     found = pd.DataFrame(check_images(paths))
@@ -107,7 +107,7 @@ def test_bad_files_are_found_with_their_reason(folder):
         assert BAD[Path(row.filename).name] in row.reason
 
 
-def test_what_is_known_of_a_bad_file_is_told_all_the_same(folder):
+def test_what_is_known_of_a_broken_file_is_told_all_the_same(folder):
     found = pd.DataFrame(check_images(paths_in(folder)))
     found.index = found.filename.map(os.path.basename)
 
@@ -252,7 +252,7 @@ def test_verbose_shows_a_bar_that_counts_the_files(files, capsys):
     assert "24/24" in capsys.readouterr().err
 
 
-def test_a_fault_of_the_machine_is_not_taken_for_a_bad_file(files):
+def test_a_fault_of_the_machine_is_not_taken_for_a_broken_file(files):
     class OnACrowdedMachine:
         def __fspath__(self) -> str:
             raise OSError(24, "Too many open files")

@@ -50,7 +50,7 @@ def finish(process: subprocess.Popen[str]) -> Finished:
 
 @pytest.fixture(scope="module")
 def crops_of_two(photos: list[Image.Image]) -> dict[str, Image.Image]:
-    """One piece of each photograph, by the name of its class."""
+    """One piece of each photo, by the name of its class."""
     names = ("old temple", "flower")
     return {
         name: photo.crop((60, 40, 240, 190)) for name, photo in zip(names, photos, strict=True)
@@ -72,7 +72,7 @@ def photo_folder(
 
 @pytest.fixture(scope="module")
 def demos(photo_folder: Path) -> dict[str, Finished]:
-    """The demo on its own photographs, and on a user's folder: both at the same time."""
+    """The demo on its own photos, and on a user's folder: both at the same time."""
     processes = {
         "own": start("demo"),
         "data": start("demo", "--data", str(photo_folder), backend="tensorflow"),
@@ -103,7 +103,7 @@ def test_it_fits_on_three_quarters_of_its_300_files(demos):
 
 
 @pytest.mark.slow
-def test_its_model_tells_the_two_photographs_apart(demos):
+def test_its_model_tells_the_two_photos_apart(demos):
     [(accuracy, n_files)] = re.findall(
         r"held-out accuracy: ([\d.]+) \((\d+) files\)", demos["own"].out
     )
@@ -112,8 +112,8 @@ def test_its_model_tells_the_two_photographs_apart(demos):
 
 
 @pytest.mark.slow
-def test_its_own_photographs_have_plausible_statistics(demos, photos):
-    # Crops do not cover the photographs evenly, so this is no equality.
+def test_its_own_photos_have_plausible_statistics(demos, photos):
+    # Crops do not cover the photos evenly, so this is no equality.
     whole = np.concatenate([np.asarray(photo).reshape(-1, 3) for photo in photos])
     expected = np.stack([whole.mean(axis=0), whole.std(axis=0)], axis=1)
     np.testing.assert_allclose(printed_statistics(demos["own"].out), expected, rtol=0.25)

@@ -192,7 +192,7 @@ def test_blank_learns_from_what_could_be_read(
 
 @each_number_of_jobs
 @pytest.mark.parametrize("on_error", ["raise", "blank"])
-def test_a_file_that_becomes_unreadable(on_error, n_jobs, copies, pixels):
+def test_a_file_that_may_no_longer_be_read(on_error, n_jobs, copies, pixels):
     scaler = fitted().fit(lazy(copies, n_jobs))  # all is imported while we may
     before = pickle.dumps(vars(scaler))
     images = lazy(changing(copies, become_unreadable), n_jobs, on_error=on_error)

@@ -401,7 +401,7 @@ def test_bytes_are_named_by_their_number(photos):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_the_first_bad_image_in_order_is_the_one_that_is_named(bad_files, n_jobs):
+def test_the_first_broken_image_in_order_is_the_one_that_is_named(bad_files, n_jobs):
     images = lazy(bad_files, n_jobs=n_jobs)
 
     with pytest.raises(ImageDecodeError, match=r"image 5, .*truncated\.jpg"):
@@ -501,7 +501,7 @@ def test_blank_warns_at_the_line_that_reads(bad_files, read):
     assert caught[0].filename == __file__
 
 
-def test_blank_without_a_bad_image_warns_of_nothing(files, pixels):
+def test_blank_without_a_broken_image_warns_of_nothing(files, pixels):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(np.asarray(lazy(files, on_error="blank")), pixels)
@@ -586,7 +586,7 @@ def test_changing_what_failures_returns_changes_nothing(bad_files):
 
 
 @pytest.mark.parametrize("read", [np.asarray, list])
-def test_blank_of_bad_images_alone_is_a_value_error(bad_files, read):
+def test_blank_of_broken_images_alone_is_a_value_error(bad_files, read):
     images = lazy([bad_files[i] for i in BAD], on_error="blank")
 
     with pytest.raises(ValueError, match=r"None of the 3 images.*truncated\.jpg"):
@@ -605,7 +605,7 @@ def test_blank_without_a_resizer_asks_for_one(bad_files, photos, read, n_jobs):
         read(images)
 
 
-def test_blank_swallows_nothing_but_bad_files(files, monkeypatch):
+def test_blank_swallows_nothing_but_broken_files(files, monkeypatch):
     def fail(*args, **kwargs):
         raise MemoryError
 

@@ -104,7 +104,7 @@ def test_a_file_of_16_bits_is_refused_where_its_format_is_let_in():
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3), (5, 7, 4)])
-def test_arrays_of_gray_color_and_alpha_become_color(shape):
+def test_arrays_of_grey_colour_and_alpha_become_colour(shape):
     array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
     (pixels,) = JpegLoader().transform([array])
     channels = array.reshape(5, 7, -1)

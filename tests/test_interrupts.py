@@ -100,7 +100,7 @@ def test_after_an_interrupt_no_thread_checks_on(n_jobs, configuration, files):
 
 @each_reader
 @each_kind_of_threads
-def test_a_bad_image_stops_the_other_thread_between_two_images(
+def test_a_broken_image_stops_the_other_thread_between_two_images(
     n_jobs, configuration, reader, files, tmp_path
 ):
     bad = tmp_path / "bad.jpg"
@@ -380,7 +380,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def large(photos: list[Image.Image], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A photograph of 12 megapixels, which takes about 0.1 s to decode."""
+    """A photo of 12 megapixels, which takes about 0.1 s to decode."""
     path = tmp_path_factory.mktemp("large") / "large.jpg"
     path.write_bytes(encode(photos[0].resize((4000, 3000))))
     return str(path)

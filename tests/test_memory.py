@@ -128,7 +128,7 @@ print(json.dumps({"growth": peak() - before, "failures": len(images.failures)}))
 """
 
 
-def test_unreadable_photos_are_not_kept_in_memory(photos, tmp_path):
+def test_broken_photos_are_not_kept_in_memory(photos, tmp_path):
     good, bad = tmp_path / "good.jpg", tmp_path / "bad.jpg"
     data = encode(photos[0].resize((3000, 2000)))
     good.write_bytes(data)

@@ -28,7 +28,7 @@ def names(text: str) -> list[str]:
     return text.split()
 
 
-# What Pillow 11.0 and 13.0 decode alike: files that show the photograph as it is stored,
+# What Pillow 11.0 and 13.0 decode alike: files that show the photo as it is stored,
 SOUND = names("""
     a-scan-a-component adobe-too-short adobe-unknown-transform
     adobe-ycck-of-three-components arithmetic arithmetic-grayscale arithmetic-progressive
@@ -162,7 +162,7 @@ def test_a_peculiar_file_is_what_pillow_makes_of_it_or_an_error(name, color_mode
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_a_sound_file_shows_the_photograph(photos, name):
+def test_a_sound_file_shows_the_photo(photos, name):
     image = JpegLoader(exif_orientation=False).transform([path_of(name)])[0]
 
     height, width = (1, 1) if name == "one-pixel" else (47, 71)
@@ -211,7 +211,7 @@ def test_scaled_decoding_of_a_peculiar_file_is_close_to_full_decoding(
     # 71 x 47 is more than 2 x 3 times the target both ways, so it is decoded at a half.
     assert prepared[1] == ((36, 24) if size == (71, 47) else size)
     assert image.shape == full.shape == (7, 7, len(MODES[color_mode]))
-    # The usual 45 dB is for photographs; these have blocks that differ by all grey levels.
+    # The usual 45 dB is for photos; these have blocks that differ by all grey levels.
     assert psnr(image, full) >= 35
 
 
@@ -302,7 +302,7 @@ def seconds_to_read(data: bytes) -> float:
     return min(seconds() for _ in range(5))
 
 
-def test_a_claim_of_65500_squared_is_refused_faster_than_a_photograph_is_decoded(photos):
+def test_a_claim_of_65500_squared_is_refused_faster_than_a_photo_is_decoded(photos):
     claim = Path(path_of("claims-65500-squared")).read_bytes()
 
     assert seconds_to_read(claim) < seconds_to_read(encode(photos[0]))
@@ -321,11 +321,11 @@ def test_claims_of_65500_squared_take_no_memory():
 
 
 def scan_bomb(photo: Image.Image, times: int) -> bytes:
-    """A progressive photograph and its last scan, again and again."""
+    """A progressive photo and its last scan, again and again."""
     return repeat_last_scan(encode(photo.convert("L"), progressive=True, quality=5), times)
 
 
-def test_a_file_of_3000_scans_is_refused_faster_than_a_photograph_is_decoded(photos, prepared):
+def test_a_file_of_3000_scans_is_refused_faster_than_a_photo_is_decoded(photos, prepared):
     bomb = scan_bomb(photos[0], 3_000)
 
     refusing = seconds_to_read(bomb)

@@ -194,7 +194,7 @@ def test_channels_have_names_and_the_axes_units(pixels, n_channels, names):
     labels = [panel.get_xlabel() for panel in display.axes_]
     assert labels == [""] * (n_channels - 1) + ["grey level (0 to 255)"]
     colors = {bars(panel).get_facecolor() for panel in display.axes_}
-    assert len(colors) == (3 if n_channels == 3 else 1)
+    assert len(colors) == n_channels
     assert {panel.get_xlim() for panel in display.axes_} == {(-0.5, 255.5)}
 
 

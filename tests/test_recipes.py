@@ -39,7 +39,7 @@ def test_cmyk_loads_as_keras_loads_it(photos, tmp_path):
 
 
 def low_contrast(pixels: np.ndarray) -> np.ndarray:
-    """Photographs squeezed into 2 to 6 grey levels, brighter and brighter."""
+    """Photos squeezed into 2 to 6 grey levels, brighter and brighter."""
     squeezed = pixels[:8] // 64
     return (squeezed + np.arange(8, dtype=np.uint8)[:, None, None, None] * 30).astype(np.uint8)
 

@@ -114,7 +114,7 @@ def _nothing_is_left_behind() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def folder(photos, tmp_path_factory) -> Path:
-    """Photographs in two classes, under names that URLs have to quote."""
+    """Photos in two classes, under names that URLs have to quote."""
     folder = tmp_path_factory.mktemp("remote") / "photos"
     for i, crop in enumerate(crops(photos, N_PHOTOS)):
         path = folder / ("temple", "a flower")[i % 2] / "deep"[: i % 5] / f"{i:03} [é].jpg"

@@ -139,7 +139,7 @@ def test_standard_round_trip_gives_every_grey_level_back(mean, std):
     np.testing.assert_array_equal(np.rint(scaler.inverse_transform(scaled)), levels)
 
 
-def test_round_trip_of_photographs(pixels):
+def test_round_trip_of_photos(pixels):
     for scaler in SCALERS:
         scaled = scaler.fit_transform(pixels)
         np.testing.assert_array_equal(np.rint(scaler.inverse_transform(scaled)), pixels)

@@ -1,4 +1,4 @@
-"""Statistics of photographs against fractions and NumPy; test_properties has any images."""
+"""Statistics of photos against fractions and NumPy; test_properties has any images."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_weights_that_would_not_stay_exact_are_refused(files, weight):
         pipeline.fit(files, scale__sample_weight=weights)
 
 
-def test_percentiles_of_photographs_equal_numpy(pixels):
+def test_percentiles_of_photos_equal_numpy(pixels):
     scaler = ChannelMinMaxScaler(quantile_range=(1.5, 98.2)).fit(pixels)
     expected = np.percentile(pixels.reshape(-1, 3), (1.5, 98.2), axis=0)
     np.testing.assert_array_equal([scaler.data_min_, scaler.data_max_], expected)

@@ -199,7 +199,7 @@ def test_each_thread_warns_once_a_call_at_its_line_and_all_find_the_same_failure
         assert record.message.failures[4].position == 4
 
 
-def test_each_thread_is_told_of_the_first_bad_file_by_its_own_position(broken):
+def test_each_thread_is_told_of_the_first_broken_file_by_its_own_position(broken):
     images = lazy(broken, 2)
 
     def error_of(start: int) -> tuple[type[Exception], Any]:

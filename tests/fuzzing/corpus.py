@@ -1,4 +1,4 @@
-"""Small JPEG files of many kinds, cut out of the two photographs that scikit-learn ships."""
+"""Small JPEG files of many kinds, cut out of the two photos that scikit-learn ships."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from sknorm_images.keras import PipelineDataset
 from tests.keras.conftest import BAD, image_warnings, small_model, standardised, value_of
 
 
-def test_an_unreadable_file_stops_the_batch_by_default(broken, pipeline):
+def test_a_broken_file_stops_the_batch_by_default(broken, pipeline):
     dataset = PipelineDataset(pipeline, broken, batch_size=4)
     with pytest.raises(FileNotFoundError, match=r"missing\.jpg"):
         dataset[0]

@@ -142,7 +142,7 @@ def test_fit_stops_in_the_second_epoch_at_the_file_that_was_truncated_after_the_
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_of_several_bad_files_the_first_in_the_order_of_the_epoch_is_named(
+def test_of_several_broken_files_the_first_in_the_order_of_the_epoch_is_named(
     shuffle, pipeline, copies
 ):
     dataset = PipelineDataset(
@@ -161,7 +161,7 @@ def test_of_several_bad_files_the_first_in_the_order_of_the_epoch_is_named(
     "ignore:Exception ignored in. <function Callback:pytest.PytestUnraisableExceptionWarning"
 )
 @pytest.mark.parametrize("method", ["evaluate", "predict"])
-def test_evaluate_and_predict_name_a_bad_file(method, pipeline, copies):
+def test_evaluate_and_predict_name_a_broken_file(method, pipeline, copies):
     copies[13].write_bytes(copies[13].read_bytes()[:-300])
     dataset = PipelineDataset(pipeline, copies, np.zeros(24), batch_size=2, n_jobs=2)
     with pytest.raises(Exception, match="Cannot decode image") as caught:

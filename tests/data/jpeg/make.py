@@ -70,7 +70,7 @@ ORIENTATION = 0x0112
 BYTE, ASCII, SHORT, LONG, RATIONAL, FLOAT = 1, 2, 3, 4, 5, 11  # types of TIFF values
 
 
-# Photographs
+# Photos
 
 
 def photo(width: int = 71, height: int = 47) -> Image.Image:
