@@ -116,9 +116,6 @@ import time
 from pathlib import Path
 import joblib
 from sknorm_images._parallel import map_chunks
-from tests import new_process
-from tests.exact_results import exact_moments
-from tests.lazy_photos import READERS, each_reader, lazy, pipeline_of, watched
 
 def work(rows):
     folder = Path(inputs["folder"])
