@@ -19,8 +19,7 @@ from benchmarks.corpora import photos, repeated
 from benchmarks.footprint import MEBIBYTE
 from benchmarks.new_process import in_new_process
 from benchmarks.worker import peak_megabytes
-from sknorm_images import LazyImages, make_image_pipeline
-from sknorm_images._images import reduce_images
+from sknorm_images import make_image_pipeline
 
 _AT_LEAST = 5.0  # seconds of fits, so that few files are timed as well as many
 
@@ -37,7 +36,7 @@ def measure(files: list[str], n_paths: int, size: int, n_jobs: int) -> dict[str,
     statistics = pipeline[-1].statistics_
     chunks: list[int] = []
     start = time.perf_counter()
-    reduce_images(pipeline[:-1].transform(paths), _nothing, advance=chunks.append)
+    pipeline[:-1].transform(paths)._reduce(_nothing, advance=chunks.append)
     scheduling = time.perf_counter() - start
     return {
         "paths": n_paths,
@@ -49,7 +48,7 @@ def measure(files: list[str], n_paths: int, size: int, n_jobs: int) -> dict[str,
     }
 
 
-def _nothing(chunk: LazyImages, rows: slice) -> tuple[dict[int, Any], None]:
+def _nothing(chunk: Any, rows: slice) -> tuple[dict[int, Any], None]:
     return {}, None
 
 
