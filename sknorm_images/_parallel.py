@@ -99,11 +99,11 @@ def map_chunks(
             n_begun += 1
             yield delayed(task)(*arguments(rows))
 
-    options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1}
     if local:
-        options |= {"backend": "threading", "n_jobs": min(n_jobs, max(1, len(chunks)))}
-    else:
-        options |= {"prefer": "threads"}
+        n_jobs = min(n_jobs, max(1, len(chunks)))
+    # joblib's default is parsed as Python, which threads of Python 3.11 cannot do at once.
+    options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1, "pre_dispatch": 2 * n_jobs}
+    options |= {"backend": "threading"} if local else {"prefer": "threads"}
     results = _run(tasks, options)
     with _progress(n_items, verbose, description) as bar:
         try:

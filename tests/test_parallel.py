@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import ast
 import os
 import re
 import threading
@@ -136,6 +137,15 @@ with joblib.parallel_config(inputs["backend"], n_jobs=2):
     assert others == list(range(1, 3000))
     most = {"threading": 1024, "multiprocessing": 16}[backend]
     assert most // 2 < ahead < most
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_no_python_is_parsed_which_threads_cannot_do_at_once(n_jobs, files, monkeypatch):
+    # Among thousands of calls in threads, Python 3.11 ends one with a SystemError.
+    images, scaler = lazy(files, n_jobs=n_jobs), ChannelStandardScaler()
+    with monkeypatch.context() as without_parser:
+        without_parser.setattr(ast, "parse", None)
+        scaler.fit(images).transform(images)
 
 
 @pytest.mark.parametrize("n_images", [0, 1, 2, 3, 31, 32, 33, 65])
