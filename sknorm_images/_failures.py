@@ -10,7 +10,7 @@ from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 ReadError: TypeAlias = ImageDecodeError | OSError
 Failures: TypeAlias = dict[int, ReadError]  # by position
 
-ON_ERROR_CHOICES = ("raise", "blank")  # what becomes of them
+ON_ERROR_CHOICES = ("raise", "blank")  # what becomes of images that cannot be read
 
 # What is the matter with one file, as opposed to a full disk or too many open files.
 READ_ERRORS = (

@@ -54,7 +54,7 @@ def map_chunks(
         The slices cover ``range(n_items)``.
     arguments : callable
         Makes the arguments of one chunk, just before it is dispatched.
-    largest_chunk : int, default=_IMAGES_PER_CHUNK
+    largest_chunk : int, default=32
         No chunk holds more items; towards the end, chunks are smaller. Unless `local`, it is
         multiplied where there are many workers.
     multiple_of : int, default=1
