@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
-from types import MappingProxyType
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sknorm_images._cancellation import check_cancelled
+from sknorm_images._decoding import Picture, Pixels
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import READ_ERRORS, Failures, forget_frames
 from sknorm_images._parallel import map_chunks
-from sknorm_images._recipes import Picture, Pixels, Recipe, as_pixels
+from sknorm_images._recipes import Recipe, as_pixels
 
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 
@@ -130,8 +131,10 @@ def read_array(
     ImageDecodeError, OSError
         As `reduce_images` raises them.
     """
-    known = _known_for_size(recipe)
-    shape = common_shape(recipe, known)
+    if len(recipe) and not recipe.resizings:  # the first one tells the size, and is kept
+        first = read_one(recipe, 0, failures={})
+        recipe = replace(recipe, sources=[first, *recipe.sources[1:]])
+    shape = common_shape(recipe)
     out = np.empty(shape, dtype)
 
     def fill_chunk(chunk: Recipe, rows: slice) -> tuple[Failures, Any]:
@@ -140,8 +143,7 @@ def read_array(
         def receive(i: int, pixels: Pixels) -> None:
             write(target[i], pixels)
 
-        first = known if rows.start == 0 else {}
-        failures = read_alike(chunk, rows.start, shape[1:], receive, first)
+        failures = read_alike(chunk, rows.start, shape[1:], receive)
         target[list(failures)] = 0
         return failures, summarise(target, rows, failures)
 
@@ -151,21 +153,13 @@ def read_array(
     return out, total, failures
 
 
-def common_shape(recipe: Recipe, known: Mapping[int, Pixels] | None = None) -> tuple[int, ...]:
+def common_shape(recipe: Recipe) -> tuple[int, ...]:
     """Shape of the array of all images; without a Resizer, the first one tells."""
     if recipe.resizings:
         return recipe.shape
     if not len(recipe):
         return 0, 0, 0, recipe.n_channels
-    first = (known or _known_for_size(recipe))[0]
-    return len(recipe), *first.shape
-
-
-def _known_for_size(recipe: Recipe) -> dict[int, Pixels]:
-    """Decode the first image where there is no other way to know the size of all."""
-    if recipe.resizings or not len(recipe):
-        return {}
-    return {0: read_one(recipe, 0, failures={})}  # a blank one has no size, and raises
+    return len(recipe), *read_one(recipe, 0, failures={}).shape  # a blank one has none
 
 
 def read_alike(
@@ -173,7 +167,6 @@ def read_alike(
     start: int,
     shape: tuple[int, ...],
     receive: Callable[[int, Pixels], None],
-    known: Mapping[int, Picture] = MappingProxyType({}),
 ) -> Failures:
     """Decode images as `read_each` does, and see that they are of one shape.
 
@@ -187,8 +180,6 @@ def read_alike(
         ``(height, width, n_channels)`` of them all.
     receive : callable
         Called as ``receive(position, pixels)`` for every image that can be read.
-    known : mapping of int to Image or ndarray, default={}
-        As in `read_each`.
 
     Returns
     -------
@@ -211,17 +202,13 @@ def read_alike(
             )
         receive(i, pixels)
 
-    failures = read_each(recipe, check, known)
+    failures = read_each(recipe, check)
     if failures and recipe.on_error == "blank":
         recipe.make_blank(next(iter(failures.values())))  # raises where its size is unknown
     return failures
 
 
-def read_each(
-    recipe: Recipe,
-    receive: Callable[[int, Picture], None],
-    known: Mapping[int, Picture] = MappingProxyType({}),
-) -> Failures:
+def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failures:
     """Decode images in this thread, and hand each to ``receive(position, picture)``.
 
     Under ``on_error="raise"`` it stops at the first image that cannot be read, and in a
@@ -233,8 +220,6 @@ def read_each(
         The images.
     receive : callable
         Called for every image that can be read: one from a file is still Pillow's.
-    known : mapping of int to Image or ndarray, default={}
-        Images that have been decoded before, by position.
 
     Returns
     -------
@@ -242,14 +227,14 @@ def read_each(
         The images that cannot be read.
     """
     failures: Failures = {}
-    contents = recipe.read_ahead(known)
+    contents = recipe.read_ahead()
     for i in range(len(recipe)):
         check_cancelled()
         content = next(contents)
         try:
             if isinstance(content, Exception):
                 raise content
-            picture = known[i] if i in known else recipe.make(i, content)
+            picture = recipe.make(i, content)
         except READ_ERRORS as error:
             failures[i] = error
             if recipe.on_error == "raise":

@@ -89,7 +89,7 @@ def check_images(
         orientation : int64
             EXIF, from 1 (upright) to 8; 0 if unknown.
         n_bytes : int64
-            Size of the file.
+            Size of the file; 0 if it cannot be read.
         sha256 : object (str)
             Hash of the content in hexadecimal digits; empty if the file cannot be read.
         duplicate_of : int64

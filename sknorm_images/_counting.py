@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknorm_images._bulk_reading import read_each
+from sknorm_images._decoding import Picture
 from sknorm_images._failures import Failures
 from sknorm_images._images import LazyImages
 from sknorm_images._parallel import map_rows
-from sknorm_images._recipes import Picture, Recipe
+from sknorm_images._recipes import Recipe
 from sknorm_images._sample_weights import Weights, rows_of
 from sknorm_images._statistics import (
     Statistics,

@@ -20,7 +20,8 @@ from sknorm_images._signatures import JPEG, NOT_OPENED, identify
 
 Size: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[float, float, float, float]
-Decoded: TypeAlias = Image.Image | NDArray[np.uint8]  # what needs no file
+Pixels: TypeAlias = NDArray[np.uint8]
+Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
 
 MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
 
@@ -67,7 +68,7 @@ class Decoding:
 
     def decode(
         self,
-        source: Source | Decoded,
+        source: Source | Picture,
         draft_size: Callable[[Size, int], Size | None] | None = None,
         content: bytes | None = None,
     ) -> DecodedImage:

@@ -1,4 +1,4 @@
-"""What the package raises and warns of its own."""
+"""What the package raises and warns of images that cannot be read."""
 
 from __future__ import annotations
 
@@ -49,8 +49,12 @@ format. Repair or remove it, or pass on_error='blank' to JpegLoader.
             "Repair or remove it, or pass on_error='blank' to JpegLoader."
         )
 
-    def __reduce__(self) -> tuple[type[ImageDecodeError], tuple[str, str, int | None]]:
-        return type(self), (self.source, self.reason, self.position)
+
+def brief(error: Exception) -> str:
+    """Name an image that cannot be read and the reason, but no remedy."""
+    if isinstance(error, ImageDecodeError):
+        return f"{error.source!r}: {error.reason}"
+    return str(error)
 
 
 class ImageDecodeWarning(UserWarning):
@@ -86,12 +90,7 @@ class ImageDecodeWarning(UserWarning):
     def __init__(self, failures: Mapping[int, Exception], n_images: int) -> None:
         self.failures: dict[int, Exception] = dict(sorted(failures.items()))
         self.n_images = n_images
-        reasons = "; ".join(
-            f"{error.source!r}: {error.reason}"
-            if isinstance(error, ImageDecodeError)
-            else str(error)
-            for error in self.failures.values()
-        )
+        reasons = "; ".join(map(brief, self.failures.values()))
         super().__init__(
             f"{len(failures)} of {n_images} images cannot be read. They are left blank, "
             f"and out of the statistics of this call: {reasons}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TypeAlias
 
-from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
+from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning, brief
 
 ReadError: TypeAlias = ImageDecodeError | OSError
 Failures: TypeAlias = dict[int, ReadError]  # by position
@@ -55,5 +55,5 @@ def refuse_if_none_is_readable(failures: Failures, n_images: int) -> None:
     if failures and len(failures) == n_images:
         raise ValueError(
             f"None of the {n_images} images can be read, so there is nothing to go on with. "
-            f"Check X; the first one fails with: {failures[min(failures)]}"
+            f"Check X; the first one is {brief(failures[min(failures)])}"
         )

@@ -109,7 +109,7 @@ class ImageFlattener(Transformer, BaseEstimator):
         if isinstance(X, LazyImages):
             fitted._check_shape(X.shape)  # before anything is read
             X, failures = X.read()
-            report(failures, len(X))
+            report(failures, len(X), stacklevel=4)  # scikit-learn wraps transform
         elif not hasattr(X, "shape"):
             X = np.asarray(X)
         fitted._check_shape(X.shape)

@@ -137,7 +137,7 @@ def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
         raise ValueError(
             f"{folder.path!r} holds image files, such as {next(iter(folder.files))!r}, beside "
             f"the sub-folders {sub_folders}, so their class is unknown. Move them into a "
-            "sub-folder."
+            "sub-folder, or pass class_names."
         )
     names = sub_folders if class_names is None else list(class_names)
     if missing := [name for name in names if name not in sub_folders]:

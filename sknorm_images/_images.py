@@ -12,14 +12,14 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
 from sknorm_images._bulk_reading import Task, read_array, read_each, read_one, reduce_images
-from sknorm_images._decoding import Decoded, Decoding
+from sknorm_images._decoding import Decoding, Picture, Pixels
 from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._failures import Failures, report
 from sknorm_images._geometry import Resizing, upright
 from sknorm_images._indexing import select
-from sknorm_images._parameters import check_n_jobs, check_verbose
+from sknorm_images._parameters import check_n_jobs
 from sknorm_images._reading import Source
-from sknorm_images._recipes import Pixels, Recipe, as_pixels
+from sknorm_images._recipes import Recipe, as_pixels
 from sknorm_images._thumbnails import LARGEST_THUMBNAIL, strip_html
 
 _N_THUMBNAILS = 8
@@ -74,7 +74,7 @@ class LazyImages:
 
     def __init__(
         self,
-        sources: Sequence[Source | Decoded],
+        sources: Sequence[Source | Picture],
         n_channels: int,
         decoding: Decoding | None = None,
         resizings: tuple[Resizing, ...] = (),
@@ -154,6 +154,8 @@ class LazyImages:
             If there is no such image.
         ImageDecodeError, OSError
             If the image cannot be read, unless `on_error` is ``"blank"``.
+        ValueError
+            If it is to be left blank, and without a Resizer has no size.
         """
         rows = select(key, len(self))
         if not isinstance(rows, int):
@@ -205,20 +207,13 @@ class LazyImages:
         """Number of images that are decoded at once; `configured` changes it."""
         return self._recipe.n_jobs
 
-    @property
-    def verbose(self) -> int:
-        """Above 0, progress bars are shown; `configured` changes it."""
-        return self._recipe.verbose
-
-    def configured(self, *, n_jobs: int | None = None, verbose: int = 0) -> Self:
-        """Say anew how the images are read.
+    def configured(self, *, n_jobs: int | None = None) -> Self:
+        """Say anew how many images are read at once, without a progress bar.
 
         Parameters
         ----------
         n_jobs : int or None, default=None
             Number of images that are decoded at once.
-        verbose : int, default=0
-            Above 0, progress bars are shown.
 
         Returns
         -------
@@ -228,11 +223,10 @@ class LazyImages:
         Raises
         ------
         TypeError, ValueError
-            If one of them is of a wrong type, or out of its range.
+            If it is of a wrong type, or 0.
         """
         check_n_jobs(n_jobs)
-        check_verbose(verbose)
-        return self._with(replace(self._recipe, n_jobs=n_jobs, verbose=verbose))
+        return self._with(replace(self._recipe, n_jobs=n_jobs, verbose=0))
 
     def resized(self, resizing: Resizing) -> Self:
         """Add a size that the images are brought to when they are read.

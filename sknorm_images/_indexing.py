@@ -60,7 +60,7 @@ def _positions(positions: NDArray[Any], n_images: int) -> NDArray[Any]:
     if outside.any():
         raise IndexError(
             f"There is no image {positions[outside].flat[0]} among {n_images} images. Pass "
-            f"positions from 0 to {n_images - 1}."
+            f"positions below {n_images}."
         )
     return positions
 

@@ -61,26 +61,26 @@ def list_folder(
         raise
 
 
-def _list_local(root: Path, endings: tuple[str, ...]) -> Folder:
+def _list_local(root: Path, extensions: tuple[str, ...]) -> Folder:
     entries = sorted(entry for entry in root.iterdir() if not _is_hidden(entry.name))
     folders = {entry.name: str(entry) for entry in entries if entry.is_dir()}
     files = {
         entry.name: str(entry)
         for entry in entries
-        if entry.name not in folders and _is_image(entry.name, endings)
+        if entry.name not in folders and _is_image(entry.name, extensions)
     }
 
     def files_below(name: str) -> list[str]:
         found: list[Path] = []
         for parent, subfolders, names in os.walk(root / name, onerror=_raise):
             subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
-            found += [Path(parent, name) for name in names if _is_image(name, endings)]
+            found += [Path(parent, name) for name in names if _is_image(name, extensions)]
         return [str(path) for path in sorted(found)]
 
     return Folder(str(root), files, folders, files_below)
 
 
-def _list_remote(url: str, endings: tuple[str, ...]) -> Folder:
+def _list_remote(url: str, extensions: tuple[str, ...]) -> Folder:
     files: dict[str, str] = {}
     below: dict[str, list[str]] = {}
     for parts, is_folder, path in sorted(list_url(url)):
@@ -88,7 +88,7 @@ def _list_remote(url: str, endings: tuple[str, ...]) -> Folder:
             continue
         if is_folder or len(parts) > 1:  # a class may hold nothing but hidden files
             below.setdefault(parts[0], [])
-        if is_folder or any(map(_is_hidden, parts)) or not _is_image(parts[-1], endings):
+        if is_folder or any(map(_is_hidden, parts)) or not _is_image(parts[-1], extensions):
             continue
         if len(parts) == 1:
             files[parts[0]] = path
@@ -102,8 +102,8 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def _is_image(name: str, endings: tuple[str, ...]) -> bool:
-    return name.lower().endswith(endings) and not _is_hidden(name)
+def _is_image(name: str, extensions: tuple[str, ...]) -> bool:
+    return name.lower().endswith(extensions) and not _is_hidden(name)
 
 
 def _raise(error: OSError) -> None:

@@ -36,7 +36,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
     Parameters
     ----------
     color_mode : {"rgb", "grayscale"}, default="rgb"
-        What every image becomes; grayscale, CMYK and YCCK files are converted, as Pillow's
+        What every image becomes; grey, CMYK and YCCK files are converted, as Pillow's
         ``convert`` does.
     exif_orientation : bool, default=True
         Whether to turn images upright as their EXIF orientation says. Keras' ``load_img``
@@ -53,7 +53,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         JPEG files of more scans are refused: a small file of thousands of progressive scans
         keeps a decoder busy for a long time.
     on_error : {"raise", "blank"}, default="raise"
-        What becomes of a file that cannot be read, or cannot be decoded. ``"blank"`` leaves it
+        What becomes of a file that is missing, refused, or no image. ``"blank"`` leaves it
         out of all statistics, makes zeros of it in a scaler's output (a black image in
         plain pixels), and warns once a call with an `ImageDecodeWarning` that lists all.
     n_jobs : int or None, default=None

@@ -35,7 +35,7 @@ def merge_scalers(scalers: Sequence[S]) -> S:
     Returns
     -------
     ChannelStandardScaler or ChannelMinMaxScaler
-        New, and fitted; `scalers` stay as they are.
+        New, and fitted if `scalers` are, which stay as they are.
 
     Raises
     ------
@@ -138,7 +138,6 @@ def _check_alike(first: ChannelScaler, other: ChannelScaler, i: int) -> None:
             "one comes from uint8 images, the other from another dtype. Fit all to images of "
             "one dtype."
         )
-    first._check_mergeable()
 
 
 def _check_same(name: str, first: Any, other: Any, i: int, remedy: str) -> None:

@@ -12,7 +12,7 @@ from sknorm_images._affine import Affine
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import FloatArray, check_choice, finite_numbers, per_channel
 from sknorm_images._sample_weights import Weights
-from sknorm_images._scaling import ChannelScaler, nonzero
+from sknorm_images._scaling import ChannelScaler
 from sknorm_images._statistics import (
     MAX_HISTOGRAM_CHANNELS,
     ChannelHistogram,
@@ -44,7 +44,7 @@ class ChannelMinMaxScaler(ChannelScaler):
     quantile_range : tuple of two floats, default=(0.0, 100.0)
         Percentiles, from 0 to 100, that stand for minimum and maximum, as in
         :class:`sklearn.preprocessing.RobustScaler`; they equal ``numpy.percentile``. Others
-        than the default need uint8 images, or one array in one `fit`.
+        than the default need uint8 images of at most 64 channels, or one array in one `fit`.
     per_image : {False, "channel", "image"}, default=False
         "channel" scales each image by its own channels, "image" by all its channels
         together. Neither needs a fit, and neither can be inverted.
@@ -67,7 +67,7 @@ class ChannelMinMaxScaler(ChannelScaler):
         Number of images that were counted: read, and with a weight above zero. Only if
         something was learned, like `statistics_`.
     n_features_in_ : int
-        Number of channels.
+        Number of channels. With `per_image`, this is all there is.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X was a data frame whose names are all strings.
     statistics_ : ChannelHistogram, ChannelSums or ChannelMoments
@@ -163,15 +163,6 @@ class ChannelMinMaxScaler(ChannelScaler):
                 f"{MAX_HISTOGRAM_CHANNELS} channels."
             )
 
-    def _check_mergeable(self) -> None:
-        if self._robust and not isinstance(self.statistics_, ChannelHistogram):
-            raise ValueError(
-                f"quantile_range={self.quantile_range!r} was learned from all values of an "
-                "array at once, and percentiles of parts do not tell those of the whole. Fit "
-                "to one array of everything, or to uint8 images of at most "
-                f"{MAX_HISTOGRAM_CHANNELS} channels, whose grey levels are counted."
-            )
-
     def _attributes(
         self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None
     ) -> dict[str, Any]:
@@ -183,7 +174,7 @@ class ChannelMinMaxScaler(ChannelScaler):
             assert statistics is not None
             low, high = statistics.data_min, statistics.data_max
         bottom, top = self.feature_range
-        spread = high - low if self.data_range is not None else nonzero(high - low)
+        spread = high - low if self.data_range is not None else _nonzero(high - low)
         scale = (top - bottom) / spread
         return {
             "data_min_": low,
@@ -207,9 +198,20 @@ def _percentiles(
 ) -> tuple[FloatArray, FloatArray]:
     if isinstance(statistics, ChannelHistogram):
         return statistics.percentile(q[0]), statistics.percentile(q[1])
-    assert pixels is not None
+    if pixels is None:  # as when scalers are merged
+        raise ValueError(
+            f"quantile_range={q!r} was learned from all values of an array at once, and "
+            "percentiles of parts do not tell those of the whole. Fit to one array of "
+            f"everything, or to uint8 images of at most {MAX_HISTOGRAM_CHANNELS} channels, "
+            "whose grey levels are counted."
+        )
     low, high = np.percentile(pixels.reshape(-1, pixels.shape[-1]), q, axis=0)
     return low.astype(np.float64), high.astype(np.float64)
+
+
+def _nonzero(spread: FloatArray) -> FloatArray:
+    """Replace a spread of about zero by 1, as scikit-learn does for constant features."""
+    return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)
 
 
 def _check_pair(name: str, pair: Any, max_ndim: int = 1) -> None:

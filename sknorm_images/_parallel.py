@@ -101,7 +101,8 @@ def map_chunks(
 
     if local:
         n_jobs = min(n_jobs, max(1, len(chunks)))
-    # joblib's default is parsed as Python, which threads of Python 3.11 cannot do at once.
+    # joblib parses its default of pre_dispatch as Python, which threads of Python 3.11 cannot
+    # do at once.
     options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1, "pre_dispatch": 2 * n_jobs}
     options |= {"backend": "threading"} if local else {"prefer": "threads"}
     results = _run(tasks, options)
@@ -209,17 +210,16 @@ def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Ite
 def _run(tasks: Callable[[int], Iterator[Any]], options: dict[str, Any]) -> Iterator[Any]:
     """Yield the results of ``tasks(n_ahead)``, again and again until there are no more."""
     n_jobs = options["n_jobs"]
-    n_ahead = max(_CHUNKS_AHEAD, 4 * n_jobs)
-    parallel = None
-    with suppress(ValueError):  # multiprocessing's and Ray's backends only return lists
-        parallel = Parallel(return_as="generator", **options)
-    if parallel is not None:
+    pool: Any
+    try:
+        pool = nullcontext(Parallel(return_as="generator", **options))
+        n_ahead = max(_CHUNKS_AHEAD, 4 * n_jobs)
+    except ValueError:  # multiprocessing's and Ray's backends only return lists
+        pool = Parallel(**options)
+        n_ahead = _CHUNKS_PER_LIST * n_jobs
+    with pool as parallel:
         while some := _unless_empty(tasks(n_ahead)):
             yield from parallel(some)
-        return
-    with Parallel(**options) as pool:
-        while some := _unless_empty(tasks(_CHUNKS_PER_LIST * n_jobs)):
-            yield from pool(some)
 
 
 def _unless_empty(iterator: Iterator[T]) -> Iterator[T] | None:

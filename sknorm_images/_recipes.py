@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from sknorm_images._decoding import Decoded, Decoding
-from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._decoding import Decoding, Picture, Pixels
+from sknorm_images._exceptions import ImageDecodeError, brief
 from sknorm_images._failures import ReadError
 from sknorm_images._geometry import Resizing, upright
 from sknorm_images._reading import Source, name_of, read_ahead
 from sknorm_images._remote import is_url
 from sknorm_images._versions import __version__
 
-Pixels: TypeAlias = NDArray[np.uint8]
-Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
-
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """What `LazyImages` are, but for what their last reading found.
+    """All that `LazyImages` hold, but what their last reading found; workers are sent some.
 
-    The parameters are theirs. It is what travels to the workers that read some of them.
+    The parameters are theirs.
     """
 
-    sources: Sequence[Source | Decoded]
+    sources: Sequence[Source | Picture]
     n_channels: int
-    decoding: Decoding | None  # None where all sources are arrays
+    decoding: Decoding | None  # None where sources are arrays that are taken as they are
     resizings: tuple[Resizing, ...]
     on_error: str
     n_jobs: int | None
@@ -62,13 +57,8 @@ class Recipe:
         """Name an image: its path, or a description of what has none."""
         return name_of(self.sources[i])
 
-    def read_ahead(self, known: Collection[int]) -> Iterator[bytes | Exception | None]:
+    def read_ahead(self) -> Iterator[bytes | Exception | None]:
         """Read what sources are at URLs a few at a time, each few when their turn comes.
-
-        Parameters
-        ----------
-        known : collection of int
-            Images that need not be read.
 
         Returns
         -------
@@ -77,10 +67,7 @@ class Recipe:
         """
         if self.decoding is None:
             return repeat(None)
-        sources = self.sources
-        if known:
-            sources = [b"" if i in known else source for i, source in enumerate(sources)]
-        return read_ahead(sources, self.decoding.max_bytes)
+        return read_ahead(self.sources, self.decoding.max_bytes)
 
     def make(self, i: int, content: bytes | None = None) -> Picture:
         """Decode an image, and bring it to its size.
@@ -131,7 +118,7 @@ class Recipe:
             raise ValueError(
                 "on_error='blank' makes a black image of one that cannot be read, and "
                 "without a Resizer its size is unknown. Add one after the JpegLoader. "
-                f"{error}"
+                f"{brief(error)}"
             )
         return np.zeros(self.shape[1:], np.uint8)
 
@@ -160,7 +147,7 @@ def as_pixels(picture: Picture) -> Pixels:
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
 
 
-def _absolute(source: Source | Decoded) -> Source | Decoded:
+def _absolute(source: Source | Picture) -> Source | Picture:
     if is_url(source) or not isinstance(source, str | PathLike):
         return source
     return str(Path(name_of(source)).absolute())

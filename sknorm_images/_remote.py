@@ -306,7 +306,7 @@ def _read(place: _Place, url: str, max_bytes: int) -> bytes:
 
 
 def _names_below(fs: Any, root: str, url: str) -> list[tuple[str, bool]]:
-    """List the names of all that is below a folder, and whether it is one, too."""
+    """List the names below a folder, and whether each is a folder; raise if there is none."""
     base = root.rstrip("/")
     found = [(name.rstrip("/"), is_folder) for name, is_folder in _find(fs, root)]
     below = [item for item in found if item[0].startswith(f"{base}/" if base else "")]
@@ -318,7 +318,7 @@ def _names_below(fs: Any, root: str, url: str) -> list[tuple[str, bool]]:
 
 
 def _find(fs: Any, root: str) -> Iterator[tuple[str, bool]]:
-    """Yield the names of all that is below a folder, and whether it is one, too."""
+    """Yield what the filesystem lists below a folder, perhaps with the folder itself."""
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
     if protocols & _WITHOUT_FOLDERS:
         for name, info in fs.find(root, withdirs=True, detail=True).items():

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 Weights: TypeAlias = NDArray[np.int64] | NDArray[np.float64] | None
 
 
-def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
+def as_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
     """Convert weights to int64 where they are integral, so that counts stay exact."""
     if sample_weight is None:
         return None
@@ -34,8 +34,8 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
     ):
         if found:
             raise ValueError(
-                f"sample_weight holds {problem}, which weigh nothing. Pass weights from zero "
-                "up, and at least one above zero."
+                f"sample_weight holds {problem}, and a weight says how often an image counts. "
+                "Pass weights from zero up, and at least one above zero."
             )
     integral = (weights == np.rint(weights)).all() and weights.max() < 2**53
     return weights.astype(np.int64) if integral else weights

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknorm_images._bulk_reading import common_shape, read_alike
+from sknorm_images._decoding import Pixels
 from sknorm_images._failures import Failures, report
 from sknorm_images._images import LazyImages
 from sknorm_images._npy import write_header
 from sknorm_images._parallel import map_rows
 from sknorm_images._parameters import check_choice, check_number
-from sknorm_images._recipes import Pixels, Recipe
+from sknorm_images._recipes import Recipe
 from sknorm_images._remote import is_url, was_url
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._whole_files import whole_file
@@ -68,10 +69,10 @@ def save_images(
     ImportError
         If Zarr is asked for and not installed.
     ValueError
-        If `path` ends in neither of the two or is a URL; if there are no images, they differ
-        in size, or none can be read.
+        If `path` ends in neither of the two or is a URL, or a parameter is out of its range;
+        if there are no images, they differ in size, or none can be read.
     TypeError
-        If `path` is no path.
+        If `path` is no path, or `chunk_size` no integer.
     ImageDecodeError, OSError
         If an image cannot be read, unless the loader has ``on_error="blank"``: then it is
         black, and ``images.failures`` lists it. The array does not tell: give those images
@@ -118,10 +119,10 @@ def save_images(
         with whole_file(target, overwrite) as file:
             report(_write_npy(images, file, target), len(images))
         return np.load(target, mmap_mode="r")
-    shape, size = _shape_of(images), int(chunk_size)
-    identity = _identity(images, shape, size)
-    with whole_store(target, overwrite, identity, shape, images.dtype, size) as store:
-        report(_write_zarr(images, store, shape, size), len(images))
+    shape, chunk_size = _shape_of(images), int(chunk_size)
+    identity = _identity(images, shape, chunk_size)
+    with whole_store(target, overwrite, identity, shape, images.dtype, chunk_size) as store:
+        report(_write_zarr(images, store, shape, chunk_size), len(images))
     return open_store(target)
 
 

@@ -15,11 +15,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sknorm_images._affine import Affine
 from sknorm_images._callbacks import follow_fit
 from sknorm_images._counting import Counted, count
+from sknorm_images._exceptions import brief
 from sknorm_images._failures import refuse_if_none_is_readable, report
 from sknorm_images._images import LazyImages
 from sknorm_images._parallel import map_rows
-from sknorm_images._parameters import FloatArray, check_choice
-from sknorm_images._sample_weights import Weights, check_weights
+from sknorm_images._parameters import check_choice
+from sknorm_images._reading import name_of
+from sknorm_images._sample_weights import Weights, as_weights
 from sknorm_images._statistics import Statistics, statistics_of
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._transformer import ImageTransformer, committed, snapshot
@@ -161,15 +163,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         ImageDecodeError, OSError
             As `fit` and `transform` raise them.
         """
-        self._check_parameters()
-        if not (isinstance(X, LazyImages) and self._learns):
-            with committed(self) as fitted:
-                fitted.fit(X, y, sample_weight)
-            return fitted.transform(X)
         with committed(self) as fitted:
             fitted._reset()
             counted = fitted._fit(X, y, sample_weight, keep_pixels=True)
-        assert counted is not None
+        if counted is None or not isinstance(X, LazyImages):
+            return fitted.transform(X)
         assert counted.pixels is not None
         out = fitted._transform_array(counted.pixels, X.n_jobs)
         out[list(counted.failures)] = 0
@@ -273,9 +271,6 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     ) -> None:
         """Refuse data that the parameters cannot be learned from; by default, none."""
 
-    def _check_mergeable(self) -> None:
-        """Refuse a fitted scaler that cannot be merged with others; by default, none."""
-
     def _check_ready(self) -> None:
         self._check_parameters()
         if self._learns:
@@ -300,7 +295,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         first = next(iter(X), None) if len(X.shape) == 1 else None
         if isinstance(first, str | bytes | PathLike):
             raise ValueError(
-                f"X holds {str(first)!r}, and {type(self).__name__} takes images. Put a "
+                f"X holds {name_of(first)!r}, and {type(self).__name__} takes images. Put a "
                 "JpegLoader and a Resizer before it, as make_image_pipeline does."
             )
         if len(X.shape) <= 2:
@@ -321,7 +316,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Fit, and tell what was counted; None where nothing is learned."""
         self._check_parameters()
         X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
-        weights = check_weights(sample_weight, len(X))
+        weights = as_weights(sample_weight, len(X))
         if not self._learns:
             if not self.per_image:
                 self._assign(self._attributes(None, self.n_features_in_, None))
@@ -336,8 +331,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
                 first = counted.failures[min(counted.failures)]
                 raise ValueError(
                     "None of the images with a sample_weight above zero can be read, so there "
-                    "is nothing to learn from. Check X and sample_weight; the first one fails "
-                    f"with: {first}"
+                    "is nothing to learn from. Check X and sample_weight; the first one is "
+                    f"{brief(first)}"
                 )
             self._learn_from(counted.statistics, counted.pixels)
             return counted
@@ -362,8 +357,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Make the one map for all images; None where each image has its own."""
         if self.per_image:
             return None
-        learned = vars(self) if self._learns else None
-        attributes = learned or self._attributes(None, n_channels, None)
+        attributes = vars(self) if self._learns else self._attributes(None, n_channels, None)
         return self._affine_from(attributes, n_channels)
 
     def _affine_of_image(self, image: NDArray[Any]) -> Affine:
@@ -396,8 +390,3 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     def _out_dtype(self, X: Array) -> np.dtype[Any]:
         return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)
-
-
-def nonzero(spread: FloatArray) -> FloatArray:
-    """Replace a spread of about zero by 1, as scikit-learn does for constant features."""
-    return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 JPEG = b"\xff\xd8\xff"
 
-# What files called .jpg turn out to be; only for the error message.
+# What files called .jpg turn out to be.
 _SIGNATURES = {
     JPEG: "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sknorm_images._decoding import Decoded
+from sknorm_images._decoding import Picture
 from sknorm_images._images import LazyImages
 from sknorm_images._reading import Source
 from sknorm_images._remote import check_protocols
@@ -23,7 +23,7 @@ _COLUMN_HINT = (
 )
 
 
-def sources_of(X: Any) -> list[Source | Decoded]:
+def sources_of(X: Any) -> list[Source | Picture]:
     """Read X as paths, contents of files and images; file objects are read at once.
 
     Parameters
@@ -134,7 +134,7 @@ def _from_iterable(X: Any) -> list[Any]:
     return items
 
 
-def _source(item: Any, position: int) -> Source | Decoded:
+def _source(item: Any, position: int) -> Source | Picture:
     if isinstance(item, str | os.PathLike | Image.Image):
         return item
     if isinstance(item, np.ndarray):

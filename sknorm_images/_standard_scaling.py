@@ -21,8 +21,8 @@ class ChannelStandardScaler(ChannelScaler):
     :class:`sklearn.preprocessing.StandardScaler` with the pixels as samples. For uint8
     images they are computed from integer counts and rounded once, so they are the same to
     the last bit for every order of the images, chunk size, number of workers and joblib
-    backend. (A float32 running sum, as ``X.mean()`` takes it, stalls at 2**32 instead, which
-    1,000 photos of 224 x 224 reach.)
+    backend. (A float32 running sum, as ``X.mean(axis=(0, 1, 2))`` takes it, stalls at 2**32
+    instead, which 1,000 photos of 224 x 224 reach.)
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class ChannelStandardScaler(ChannelScaler):
         Number of images that were counted: read, and with a weight above zero. Only if
         something was learned, like `statistics_`.
     n_features_in_ : int
-        Number of channels.
+        Number of channels. With `per_image`, this is all there is.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X was a data frame whose names are all strings.
     statistics_ : ChannelHistogram, ChannelSums or ChannelMoments

@@ -6,9 +6,11 @@ chunk size and number of workers. Statistics of other dtypes are float64 moments
 
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from math import prod
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -22,7 +24,7 @@ MAX_HISTOGRAM_CHANNELS = 64  # 256 counts each: 128 KiB; beyond, sums alone are 
 Statistics: TypeAlias = "ChannelHistogram | ChannelSums | ChannelMoments"
 
 
-class _ChannelStatistics:
+class _ChannelStatistics(metaclass=ABCMeta):
     """What the three kinds share: they compare by value and refuse to mix.
 
     Each has `mean`, `data_min` and `data_max`, as a field or as a property; declared here,
@@ -42,21 +44,32 @@ class _ChannelStatistics:
     __hash__ = None  # type: ignore[assignment]
 
     @property
+    @abstractmethod
+    def n_channels(self) -> int:
+        """Number of channels."""
+
+    @property
     def is_constant(self) -> NDArray[np.bool_]:
         """Whether each channel has a single value, shape (n_channels,)."""
-        # The subclasses have these two, and the mean below.
+        # The subclasses have these two.
         return np.equal(self.data_min, self.data_max)  # type: ignore[attr-defined, no-any-return]
 
     def __repr__(self) -> str:
-        n_channels = len(self.mean)  # type: ignore[attr-defined]
-        return f"<{type(self).__name__}: {self.n_samples} images of {n_channels} channels>"
+        return (
+            f"<{type(self).__name__}: {self.n_samples} images of {self.n_channels} channels>"
+        )
 
-    def _check_mergeable(self, other: object) -> None:
+    def _check_addable(self, other: Any) -> None:
         if type(self) is not type(other):
             raise ValueError(
-                f"{type(self).__name__} cannot be added to {type(other).__name__}: one comes "
-                "from uint8 images, the other from another dtype. Hand images of one dtype "
-                "to all calls of partial_fit."
+                f"{type(self).__name__} cannot be added to {type(other).__name__}, which "
+                "counts images of another dtype, or otherwise. Hand images of one dtype to "
+                "all calls of partial_fit."
+            )
+        if self.n_channels != other.n_channels:
+            raise ValueError(
+                f"Statistics of {self.n_channels} channels cannot be added to those of "
+                f"{other.n_channels}. Add those of the same channels."
             )
 
 
@@ -106,7 +119,7 @@ class ChannelHistogram(_ChannelStatistics):
             If weights are so large that counts would no longer be exact.
         """
         n_channels = images.shape[-1]
-        n_pixels = _pixels_per_image(images)
+        n_pixels = prod(images.shape[1:-1])
         if weights is None and n_channels in (1, 3):  # Pillow is three times as fast
             rows = images.reshape(len(images), -1, n_channels)
             picture = Image.fromarray(rows if n_channels == 3 else rows[..., 0])
@@ -149,9 +162,14 @@ class ChannelHistogram(_ChannelStatistics):
         return cls(counts, 1)
 
     def __add__(self, other: Self) -> Self:
-        self._check_mergeable(other)
+        self._check_addable(other)
         _check_total(self.counts[0].sum() + float(other.counts[0].sum()), 2**62)
         return type(self)(self.counts + other.counts, self.n_samples + other.n_samples)
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return len(self.counts)
 
     @property
     def mean(self) -> FloatArray:
@@ -253,7 +271,7 @@ class ChannelSums(_ChannelStatistics):
         ValueError
             If weights are so large that sums would no longer be exact.
         """
-        n_pixels = _pixels_per_image(images)
+        n_pixels = prod(images.shape[1:-1])
         pixels = images.reshape(-1, images.shape[-1])
         if weights is None:
             weights = np.ones(len(images), np.int64)
@@ -270,7 +288,7 @@ class ChannelSums(_ChannelStatistics):
         )
 
     def __add__(self, other: Self) -> Self:
-        self._check_mergeable(other)
+        self._check_addable(other)
         _check_total((self.weight + other.weight) * 255**2, 2**62)
         return type(self)(
             self.weight + other.weight,
@@ -282,17 +300,19 @@ class ChannelSums(_ChannelStatistics):
         )
 
     @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return len(self.total)
+
+    @property
     def mean(self) -> FloatArray:
         """Mean of each channel in grey levels, shape (n_channels,), rounded once."""
-        return _mean(self._weights(), _exact(self.total))
+        return _mean(Fraction(self.weight), _exact(self.total))
 
     @property
     def var(self) -> FloatArray:
         """Population variance of each channel, shape (n_channels,), rounded once."""
-        return _var(self._weights(), _exact(self.total), _exact(self.squares))
-
-    def _weights(self) -> NDArray[Any]:
-        return _exact(np.full(self.total.shape, self.weight))
+        return _var(Fraction(self.weight), _exact(self.total), _exact(self.squares))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -348,7 +368,7 @@ class ChannelMoments(_ChannelStatistics):
         ChannelMoments
             The moments.
         """
-        n_pixels = _pixels_per_image(images)
+        n_pixels = prod(images.shape[1:-1])
         pixels = images.reshape(-1, images.shape[-1]).astype(np.float64)
         if weights is None:
             weights = np.ones(len(images))
@@ -364,7 +384,7 @@ class ChannelMoments(_ChannelStatistics):
 
     def __add__(self, other: Self) -> Self:
         """Merge as Chan, Golub and LeVeque (1979) do, "Updating formulae"."""
-        self._check_mergeable(other)
+        self._check_addable(other)
         weight = self.weight + other.weight
         delta = other.mean - self.mean
         return type(self)(
@@ -376,6 +396,11 @@ class ChannelMoments(_ChannelStatistics):
             self.n_samples + other.n_samples,
             self.n_values + other.n_values,
         )
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return len(self.mean)
 
     @property
     def var(self) -> FloatArray:
@@ -454,15 +479,11 @@ def has_histogram(dtype: np.dtype[Any], n_channels: int) -> bool:
 _LEVELS = np.arange(256).astype(object)  # Python integers: sums of squares cannot overflow
 
 
-def _pixels_per_image(images: NDArray[Any]) -> int:
-    return int(np.prod(images.shape[1:-1], dtype=np.int64))
-
-
 def _check_total(total: float, limit: int) -> None:
     """Refuse weights whose sums would no longer be exact, or overflow."""
     if total >= limit:
         raise ValueError(
-            f"sample_weight adds up to {total:g}, and counts of so many pixels are no longer "
+            f"sample_weight is so large that counts of pixels, up to {total:g}, are no longer "
             "exact. Pass smaller weights."
         )
 
@@ -474,11 +495,13 @@ def _exact(numbers: NDArray[Any]) -> NDArray[Any]:
     return numbers.astype(object)
 
 
-def _mean(weight: NDArray[Any], total: NDArray[Any]) -> FloatArray:
+def _mean(weight: NDArray[Any] | Fraction, total: NDArray[Any]) -> FloatArray:
     return (total / weight).astype(np.float64)  # type: ignore[no-any-return]
 
 
-def _var(weight: NDArray[Any], total: NDArray[Any], squares: NDArray[Any]) -> FloatArray:
+def _var(
+    weight: NDArray[Any] | Fraction, total: NDArray[Any], squares: NDArray[Any]
+) -> FloatArray:
     # Python divides integers and fractions with a single rounding.
     return ((weight * squares - total**2) / weight**2).astype(np.float64)  # type: ignore[no-any-return]
 

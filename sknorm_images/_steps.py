@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import Failures
@@ -61,6 +62,46 @@ def describe_images(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     return X, steps
 
 
+def describe_files(pipeline: Any, X: Any) -> tuple[LazyImages, list[Any]]:
+    """Do what `describe_images` does, for a fitted pipeline that begins with a loader.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        What transforms X.
+    X : array-like of shape (n_samples,) or (n_samples, 1)
+        What its loader takes.
+
+    Returns
+    -------
+    images : LazyImages
+        What the loaders and resizers at the beginning make of X.
+    steps : list of transformers
+        What is left to do.
+
+    Raises
+    ------
+    TypeError
+        If the pipeline begins with another step, or does not transform.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+    """
+    steps = flat_steps(pipeline)
+    if not steps or not isinstance(steps[0], JpegLoader):
+        raise TypeError(
+            f"pipeline begins with {type(steps[0]).__name__ if steps else 'nothing'}, and "
+            "files need a JpegLoader. Make it with make_image_pipeline, or with "
+            "`sknorm-images fit`."
+        )
+    if not hasattr(pipeline, "transform"):
+        raise TypeError(
+            f"pipeline ends with {type(steps[-1]).__name__}, which does not transform. Take "
+            "the steps before it, such as pipeline[:-1]."
+        )
+    check_is_fitted(pipeline)
+    return describe_images(pipeline, X)
+
+
 def transform_images(
     steps: Sequence[Any], images: Any, rows: Sequence[int] | NDArray[np.intp]
 ) -> tuple[Any, Failures]:
@@ -93,20 +134,17 @@ def transform_images(
         for i, step in enumerate(steps):
             if _is_to_be_read(X, steps[i:]):
                 X, failures = X.read()
-            # What a scaler makes of LazyImages: of pixels as they were read, too.
-            blank = (
-                list(failures) if _are_pixels(X) and isinstance(step, ChannelScaler) else []
-            )
+            are_pixels = isinstance(X, np.ndarray) and X.dtype == np.uint8
             X = step.transform(X)
-            if blank:
-                X[blank] = 0
+            if failures and are_pixels and isinstance(step, ChannelScaler):
+                X[list(failures)] = 0  # as a scaler does with LazyImages
         if isinstance(X, LazyImages):
             X, failures = X.read()
     except ImageDecodeError as error:
-        _locate(error, rows)
+        _renumber(error, rows)
         raise
     for failure in failures.values():
-        _locate(failure, rows)
+        _renumber(failure, rows)
     return X, failures
 
 
@@ -117,11 +155,7 @@ def _is_to_be_read(X: Any, steps: Sequence[Any]) -> bool:
     return X.on_error == "blank" or not isinstance(steps[0], ChannelScaler | ImageFlattener)
 
 
-def _are_pixels(X: Any) -> bool:
-    return isinstance(X, np.ndarray) and X.dtype == np.uint8
-
-
-def _locate(error: Exception, rows: Sequence[int] | NDArray[np.intp]) -> None:
+def _renumber(error: Exception, rows: Sequence[int] | NDArray[np.intp]) -> None:
     """Let an error that names a position among some images name that in X."""
     if isinstance(error, ImageDecodeError) and error.position is not None:
         error.position = int(rows[error.position])

@@ -105,7 +105,7 @@ class StatelessImageTransformer(ImageTransformer, metaclass=ABCMeta):
         Raises
         ------
         TypeError, ValueError, ImportError
-            As `transform` raises them.
+            As `transform` raises them, but for single images or files in X.
         """
         self._check(X)
         follow_fit(snapshot(self), lambda _: None, X, y)

@@ -16,6 +16,8 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageDecodeError,
     ImageDecodeWarning,
+    JpegLoader,
+    Resizer,
     make_image_pipeline,
 )
 from tests import new_process
@@ -75,6 +77,18 @@ def test_all_images_broken_is_an_error_under_blank_too(call, pixels):
     pipeline[-1].fit(pixels)
     with pytest.raises(ValueError, match=r"None of the 2 images can be read.*a\.jpg"):
         getattr(pipeline, call)(["a.jpg", "b.jpg"])
+
+
+def test_errors_under_blank_do_not_ask_for_it(not_a_photo):
+    scaler = ChannelStandardScaler(mean=100, std=50)
+    images = JpegLoader(on_error="blank").transform([not_a_photo])
+    for call, match in (
+        (lambda: scaler.transform(Resizer(8).transform(images)), "None of the 1 images"),
+        (lambda: scaler.transform(images), "without a Resizer"),
+    ):
+        with pytest.raises(ValueError, match=rf"{match}.*no known image format") as raised:
+            call()
+        assert "pass on_error" not in str(raised.value)
 
 
 def test_weights_are_blank_or_zero_for_all_is_an_error(with_bad_ones):

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sknorm_images import ImageFlattener, JpegLoader
+from sknorm_images import (
+    ImageDecodeWarning,
+    ImageFlattener,
+    JpegLoader,
+    make_image_pipeline,
+)
 from tests.conftest import encode
 from tests.lazy_photos import lazy
 
@@ -23,6 +28,14 @@ def test_flattening_keeps_order_and_dtype_and_has_a_way_back(pixels):
 def test_flattening_decodes_lazy_images(files, pixels):
     flat = ImageFlattener().fit_transform(lazy(files))
     np.testing.assert_array_equal(flat, pixels.reshape(24, -1))
+
+
+def test_the_warning_of_blank_images_points_at_the_caller(files, not_a_photo):
+    images = make_image_pipeline(8, on_error="blank")[:-1].transform([*files[:2], not_a_photo])
+    flattener = ImageFlattener().fit(images[:2])
+    with pytest.warns(ImageDecodeWarning) as caught:
+        flattener.transform(images)
+    assert caught[0].filename == __file__
 
 
 def test_flattening_refuses_images_of_another_shape(pixels):

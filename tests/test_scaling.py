@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -424,6 +425,13 @@ def test_weights_that_would_overflow_are_refused():
 def test_paths_given_to_a_scaler_are_sent_to_a_loader(files):
     with pytest.raises(ValueError, match=r"00\.jpg.*Put a JpegLoader and a Resizer before it"):
         ChannelStandardScaler().fit(files)
+
+
+def test_contents_of_files_given_to_a_scaler_are_not_in_its_message(files):
+    content = Path(files[0]).read_bytes()
+    with pytest.raises(ValueError, match=r"X holds '<\d+ bytes>'.*Put a JpegLoader") as raised:
+        ChannelStandardScaler().fit([content])
+    assert len(str(raised.value)) < 300
 
 
 def test_a_numpy_false_is_no_per_image(pixels):

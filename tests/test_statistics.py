@@ -90,3 +90,13 @@ def test_uint8_and_float_images_are_not_mixed(pixels):
         scaler.partial_fit(pixels / 255.0)
     np.testing.assert_array_equal(scaler.mean_, before)
     assert isinstance(ChannelStandardScaler().fit(pixels / 255).statistics_, ChannelMoments)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_statistics_of_other_channels_are_not_added(dtype):
+    grey, colour = (
+        ChannelStandardScaler().fit(np.zeros((1, 2, 2, n), dtype)).statistics_ for n in (1, 3)
+    )
+    for a, b in ((grey, colour), (colour, grey)):
+        with pytest.raises(ValueError, match=r"channels cannot be added .* same channels"):
+            a + b

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
 from sknorm_images._parameters import check_choice
-from sknorm_images._sample_weights import check_weights
+from sknorm_images._sample_weights import as_weights
 from sknorm_images.keras._targets import class_numbers
 
 
@@ -18,7 +18,7 @@ def loss_weights(
 ) -> NDArray[np.float32] | None:
     """Check the weights of all samples, or weigh every class alike if they are "balanced"."""
     if not isinstance(sample_weight, str):
-        weights = check_weights(sample_weight, n_samples)
+        weights = as_weights(sample_weight, n_samples)
         return None if weights is None else weights.astype(np.float32)
     check_choice("sample_weight", sample_weight, ("balanced",))
     numbers = class_numbers(y, n_samples, "sample_weight='balanced'")
