@@ -21,11 +21,10 @@ import numpy as np
 from joblib import parallel_config
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
-from sknorm_images import ImageDecodeWarning, JpegLoader, LazyImages, Resizer
+from sknorm_images import ImageDecodeWarning, LazyImages, Resizer
 from sknorm_images._parameters import check_number
-from sknorm_images._steps import describe_images, flat_steps, transform_images
+from sknorm_images._steps import describe_files, describe_images, flat_steps, transform_images
 
 __all__ = ["to_dask_array"]
 
@@ -59,11 +58,11 @@ def to_dask_array(
     Raises
     ------
     TypeError
-        If `pipeline` is none, does not begin with a `JpegLoader`, or does not transform; or
-        if X is of a kind that the loader does not take.
+        If `pipeline` does not begin with a `JpegLoader`, or does not transform; if X is of a
+        kind that the loader does not take; or if `chunks` are no integers.
     ValueError
         If X is empty, images of differing sizes have no common shape, since there is no
-        `Resizer`, or `chunks` do not add up.
+        `Resizer`, or `chunks` are below 1 or do not add up.
     ImportError
         If fsspec, or the library that it reads a URL with, is not installed.
     sklearn.exceptions.NotFittedError
@@ -101,8 +100,7 @@ def to_dask_array(
     >>> array[500:502].compute().shape  # decodes one block
     (2, 32, 48, 3)
     """
-    _check_pipeline(pipeline)
-    images, steps = describe_images(pipeline, X)
+    images, steps = describe_files(pipeline, X)
     if not len(images):
         raise ValueError("X is empty, so there is nothing to transform. Check X.")
     sizes = _sizes(chunks, len(images))
@@ -137,29 +135,9 @@ def _transform(blocks: NDArray[np.object_], steps: list[Any]) -> NDArray[Any]:
     with parallel_config(backend="sequential"):
         X, failures = transform_images(steps, block.images, block.rows)
     if failures:
-        found = {block.rows[i]: error for i, error in failures.items()}
-        warnings.warn(ImageDecodeWarning(found, len(block.rows)), stacklevel=1)
+        failures = {block.rows[i]: error for i, error in failures.items()}
+        warnings.warn(ImageDecodeWarning(failures, len(block.rows)), stacklevel=1)
     return np.asarray(X)
-
-
-def _check_pipeline(pipeline: Any) -> None:
-    if not isinstance(pipeline, Pipeline):
-        raise TypeError(
-            f"pipeline is a {type(pipeline).__name__}, and files need a Pipeline that begins "
-            "with a JpegLoader. Make it with make_image_pipeline."
-        )
-    loader = next(iter(flat_steps(pipeline)), None)
-    if not isinstance(loader, JpegLoader):
-        raise TypeError(
-            f"pipeline begins with a {type(loader).__name__}, and files need a JpegLoader. "
-            "Make it with make_image_pipeline."
-        )
-    if not hasattr(pipeline, "transform"):
-        raise TypeError(
-            f"pipeline ends with a {type(pipeline.steps[-1][1]).__name__}, which does not "
-            "transform. Pass the steps before it, such as pipeline[:-1]."
-        )
-    check_is_fitted(pipeline)
 
 
 def _example(pipeline: Pipeline) -> NDArray[Any]:

@@ -36,6 +36,7 @@ from sknorm_images import (
     ChannelMinMaxScaler,
     ChannelStandardScaler,
     ImageFlattener,
+    JpegLoader,
     check_images,
     load_image_folder,
     make_image_pipeline,
@@ -213,13 +214,20 @@ def test_the_help_warns_that_loading_runs_code(command, call):
     assert re.search("runs (whatever )?code", text)
 
 
-def test_without_typer_it_says_what_to_install():
+@pytest.mark.parametrize(
+    ("library", "extra", "arguments"),
+    [
+        ("typer", "cli", ["fit", "photos"]),
+        ("matplotlib", "plot", ["report", "photos", "-p", "a.joblib", "-o", "a.html"]),
+    ],
+)
+def test_without_a_library_it_says_what_to_install(library, extra, arguments):
     code = (
-        "import sys; sys.modules['typer'] = None\n"
+        f"import sys; sys.modules[{library!r}] = None\n"
         "from sknorm_images.__main__ import main; sys.exit(main())"
     )
-    finished = run("fit", "photos", command=[sys.executable, "-c", code])
-    assert_refused(finished, 'python -m pip install "sknorm-images[cli]"')
+    finished = run(*arguments, command=[sys.executable, "-c", code])
+    assert_refused(finished, f'python -m pip install "sknorm-images[{extra}]"')
 
 
 # fit
@@ -766,7 +774,7 @@ def test_a_pipeline_of_other_steps_is_refused(folder, tmp_path, call):
     path = tmp_path / "p.joblib"
     for steps, word in (
         ([("pca", PCA())], "JpegLoader"),
-        (make_image_pipeline(8).steps[::2], "Resizer"),
+        ([("load", JpegLoader()), ("scale", ChannelStandardScaler(mean=1, std=2))], "Resizer"),
         (make_image_pipeline(8).steps, "not fitted"),
         (
             [*make_image_pipeline(8).steps, ("knn", KNeighborsClassifier())],

@@ -225,12 +225,15 @@ def test_files_that_are_left_blank_become_what_transform_makes_of_them(kind, fil
 @pytest.mark.parametrize(
     ("pipeline", "message"),
     [
-        (StandardScaler(), "pipeline is a StandardScaler, and files need a Pipeline that"),
-        (JpegLoader(), "pipeline is a JpegLoader, and files need a Pipeline that begins with"),
-        (make_pipeline(Resizer(8)), "pipeline begins with a Resizer, and files need a Jpeg"),
+        (StandardScaler(), "pipeline begins with StandardScaler, and files need a JpegLoader"),
+        (make_pipeline("passthrough"), "pipeline begins with nothing, and files need a Jpeg"),
+        (
+            make_pipeline(Resizer(8)),
+            "pipeline begins with Resizer, and files need a JpegLoader",
+        ),
         (
             make_pipeline(*PIPELINES["flat"], LogisticRegression()),
-            "pipeline ends with a LogisticRegression, which does not transform. Pass the",
+            "pipeline ends with LogisticRegression, which does not transform. Take the",
         ),
     ],
 )
@@ -246,8 +249,9 @@ def test_a_pipeline_that_is_not_fitted_is_refused_at_once(files):
 
 def test_a_pipeline_without_a_resizer_is_refused(files):
     own = make_pipeline(JpegLoader(), ChannelMinMaxScaler(data_range=(0, 255)))
-    with pytest.raises(ValueError, match=r"pipeline has no Resizer .* Add one"):
-        to_dask_array(own, files)
+    for pipeline in (own, JpegLoader()):
+        with pytest.raises(ValueError, match=r"pipeline has no Resizer .* Add one"):
+            to_dask_array(pipeline, files)
 
 
 def test_a_step_that_fails_says_what_it_was_tried_with(files):

@@ -10,8 +10,8 @@ from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from sknorm_images import JpegLoader, LazyImages
-from sknorm_images._steps import describe_images, flat_steps, transform_images
+from sknorm_images import LazyImages
+from sknorm_images._steps import describe_files, transform_images
 from sknorm_images.cli._terminal import complain_of
 
 _IMAGES_PER_BATCH = 256  # so that the progress bar moves a few times a second
@@ -41,21 +41,10 @@ def images_of(
 
     Raises
     ------
-    ValueError
-        If the pipeline is of another kind.
+    TypeError, ValueError, sklearn.exceptions.NotFittedError
+        If the pipeline is of another kind, or not fitted.
     """
-    steps = flat_steps(pipeline)
-    if not steps or not isinstance(steps[0], JpegLoader):
-        raise ValueError(
-            f"the pipeline begins with {type(steps[0]).__name__ if steps else 'nothing'}, and "
-            "files need a JpegLoader. Make it with `sknorm-images fit` or make_image_pipeline."
-        )
-    if not hasattr(steps[-1], "transform"):
-        raise ValueError(
-            f"the pipeline ends with {type(steps[-1]).__name__}, which does not transform. "
-            "Save the part before it, pipeline[:-1]."
-        )
-    images, steps = describe_images(pipeline, files)
+    images, steps = describe_files(pipeline, files)
     if images.ndim == 1:
         raise ValueError(
             "the pipeline has no Resizer after its JpegLoader, and one array takes images of "
@@ -86,7 +75,7 @@ def transform_batches(
         Which images the batch holds.
     X : array-like
         What the steps make of them.
-    failed : list of int
+    blank : list of int
         Which rows of `X` stand for images that cannot be read.
 
     Raises

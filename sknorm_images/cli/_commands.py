@@ -168,8 +168,8 @@ def transform(
     weights = np.ones(len(images), np.float32)
 
     def blocks() -> Iterator[NDArray[Any]]:
-        for rows, X, failed in transform_batches(images, steps, "transform"):
-            weights[rows][failed] = 0
+        for rows, X, blank in transform_batches(images, steps, "transform"):
+            weights[rows][blank] = 0
             yield _cast(X, dtype)
 
     others = {"filenames": photos.filenames.astype(np.str_), "sample_weight": weights}
@@ -229,10 +229,11 @@ def report(
     force: Force = False,
 ) -> None:
     """Write one HTML page: statistics, histograms, samples, outliers and broken files."""
+    import sknorm_images.plotting  # noqa: F401 (whose ImportError says what to install)
+    from sknorm_images.cli._report import make_report  # Matplotlib takes a while to import
+
     loaded = load_pipeline(pipeline)
     files = image_files([directory])
-    from sknorm_images.cli._report import make_report  # matplotlib takes a while to import
-
     with whole_file(output, force, "--force") as file:
         page = make_report(directory, loaded, files, n_jobs=jobs, verbose=sys.stderr.isatty())
         file.write(page.encode())

@@ -142,8 +142,8 @@ def _measure(images: LazyImages) -> tuple[ChannelHistogram, dict[str, NDArray[np
     """Count the grey levels of all images, and take the brightness and contrast of each."""
     total = ChannelHistogram(np.zeros((images.n_channels, 256), np.int64), 0)
     brightness, contrast = np.full((2, len(images)), np.nan)
-    for rows, pixels, failed in transform_batches(images, [], "measure"):
-        for i in sorted(set(range(len(pixels))) - set(failed)):
+    for rows, pixels, blank in transform_batches(images, [], "measure"):
+        for i in sorted(set(range(len(pixels))) - set(blank)):
             histogram = ChannelHistogram.of(pixels[i : i + 1])
             total += histogram
             whole = ChannelHistogram(histogram.counts.sum(axis=0, keepdims=True), 1)

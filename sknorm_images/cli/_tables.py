@@ -32,7 +32,9 @@ def show_statistics(scaler: ChannelScaler) -> None:
     columns = {
         attribute: value.tolist()
         for attribute, value in vars(scaler).items()
-        if attribute.endswith("_") and isinstance(value, np.ndarray) and value.dtype != object
+        if attribute.endswith("_")
+        and isinstance(value, np.ndarray)
+        and value.dtype.kind == "f"
     }
     if not columns:
         learns = get_tags(scaler).requires_fit

@@ -66,7 +66,7 @@ def augmented(
     Raises
     ------
     TypeError
-        If it returned no pair, or no arrays.
+        If it returned no pair, no arrays, or targets under other names.
     ValueError
         If it returned another number of images or targets.
     """
@@ -78,9 +78,14 @@ def augmented(
         )
     x_new, y_new = result
     x_new = _as_array("images", x_new, len(x))
-    if isinstance(y, Mapping) and isinstance(y_new, Mapping) and set(y) == set(y_new):
-        return x_new, {name: _as_array(name, y_new[name], len(x)) for name in y}
-    return x_new, None if y is None else _as_array("targets", y_new, len(x))
+    if not isinstance(y, Mapping):
+        return x_new, None if y is None else _as_array("targets", y_new, len(x))
+    if not isinstance(y_new, Mapping) or set(y) != set(y_new):
+        raise TypeError(
+            f"augment was given targets named {', '.join(y)} and returned others, of type "
+            f"{type(y_new).__name__}. Return a dict of arrays under the names that came."
+        )
+    return x_new, {name: _as_array(name, y_new[name], len(x)) for name in y}
 
 
 def _as_array(name: str, value: Any, n_samples: int) -> NDArray[Any]:

@@ -24,9 +24,9 @@ class BatchOrder:
         Whether every epoch has an order of its own.
     seed : int
         With the number of the epoch, all that the order depends on.
-    drop_remainder : bool, default=False
+    drop_remainder : bool
         Whether a last batch that would be smaller is left out.
-    classes : ndarray of shape (n_samples,), dtype int, or None, default=None
+    class_numbers : ndarray of shape (n_samples,), dtype int, or None
         The class of each sample, numbered from 0 without gaps. Where given, samples of
         smaller classes are drawn repeatedly, until every class is as frequent as the largest.
     """
@@ -35,15 +35,15 @@ class BatchOrder:
     batch_size: int
     shuffle: bool
     seed: int
-    drop_remainder: bool = False
-    classes: NDArray[np.intp] | None = None
+    drop_remainder: bool
+    class_numbers: NDArray[np.intp] | None
 
-    @cached_property  # asked for with every batch, and with classes a count of them all
+    @cached_property  # asked for with every batch, and with class_numbers a count of them all
     def n_batches(self) -> int:
         """Number of batches in an epoch."""
         n_drawn = self.n_samples
-        if self.classes is not None:
-            counts = np.bincount(self.classes)
+        if self.class_numbers is not None:
+            counts = np.bincount(self.class_numbers)
             n_drawn = int(counts.max()) * len(counts)
         if self.drop_remainder:
             return n_drawn // self.batch_size
@@ -64,9 +64,9 @@ class BatchOrder:
         """
         samples = np.arange(self.n_samples)
         if self.shuffle:
-            generator = self._generator(epoch)
-            if self.classes is not None:
-                samples = _draw_evenly(self.classes, generator)
+            generator = self.generator(epoch)
+            if self.class_numbers is not None:
+                samples = _draw_evenly(self.class_numbers, generator)
             samples = generator.permutation(samples)
         samples.setflags(write=False)
         return samples
@@ -75,22 +75,21 @@ class BatchOrder:
         """Tell which part of an epoch's samples a batch is."""
         return slice(batch * self.batch_size, (batch + 1) * self.batch_size)
 
-    def augmenter(self, epoch: int, batch: int) -> np.random.Generator:
-        """Make the random generator of one batch, independent of all others."""
-        return self._generator(epoch, batch)
-
-    def _generator(self, *key: int) -> np.random.Generator:
+    def generator(self, *key: int) -> np.random.Generator:
+        """Make the random generator of an epoch, or of one batch of it: ``(epoch, batch)``."""
         # Keys of differing lengths never meet, while default_rng([seed, epoch]) and
         # default_rng([seed, epoch, 0]) would be the same stream.
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
 
 def _draw_evenly(
-    classes: NDArray[np.intp], generator: np.random.Generator
+    class_numbers: NDArray[np.intp], generator: np.random.Generator
 ) -> NDArray[np.intp]:
     """Repeat the members of smaller classes equally often, up to one time."""
-    counts = np.bincount(classes)
-    members_of_classes = np.split(np.argsort(classes, kind="stable"), np.cumsum(counts)[:-1])
+    counts = np.bincount(class_numbers)
+    members_of_classes = np.split(
+        np.argsort(class_numbers, kind="stable"), np.cumsum(counts)[:-1]
+    )
     drawn = []
     for members in members_of_classes:
         times, rest = divmod(int(counts.max()), len(members))

@@ -89,11 +89,11 @@ class Batches:
             x, y = augmented(self.augment, x, y, new_generator)
             x = _zeroed(x, blank)  # a weight of 0 does not make up for what augment may do
             y = _zeroed(y, blank) if self.targets.are_images else y
-        failed = {int(rows[i]): error for i, error in failures.items()}
+        failures = {int(rows[i]): error for i, error in failures.items()}
         if not self.targets.are_there:
-            return Batch(x, failed)
+            return Batch(x, failures)
         weights = self._weights_of(rows, blank)
-        return Batch((x, y) if weights is None else (x, y, weights), failed)
+        return Batch((x, y) if weights is None else (x, y, weights), failures)
 
     def _weights_of(
         self, rows: NDArray[np.intp], blank: list[int]
@@ -152,7 +152,7 @@ def describe_samples(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     elif not hasattr(images, "shape"):
         images = np.asarray(images)
     elif is_stored_in_chunks(images):
-        images = StoredImages(images)
+        images = StoredImages(images, finite=False)  # what the steps take is theirs to say
     if not images.shape:
         raise TypeError(
             f"X is a {type(X).__name__}, which holds no images. Pass paths, bytes, "

@@ -55,14 +55,16 @@ class PipelineDataset(keras.utils.PyDataset):
     label_mode : {"auto", "int", "categorical", "binary", "input", None}, default="auto"
         What the model gets of `y`:
 
-        - "auto": strings are numbered from 0, and numbers pass through as they are;
+        - "auto": strings are numbered from 0, and numbers pass through as they are, unless
+          `classes` are given;
         - "int": the numbers of the classes;
         - "categorical": one-hot, float32, of shape (batch_size, n_classes);
         - "binary": 0 and 1, float32, of shape (batch_size, 1), as Keras' own;
         - "input": the images themselves, for an autoencoder;
         - None: nothing.
 
-        With the last two, `y` only tells the classes that are weighed or oversampled.
+        With the last two, `y` only tells the classes: of those that are oversampled, and
+        with "input" of those that are weighed.
     classes : array-like of shape (n_classes,) or None, default=None
         Labels in the order of their numbers; None takes those in `y`, sorted. Pass
         ``classes=train.classes_`` for validation data that may lack a class.
@@ -165,12 +167,9 @@ class PipelineDataset(keras.utils.PyDataset):
             refuse_option(name)
         super().__init__()
         check_number("batch_size", batch_size, low=1, integral=True)
-        for name, value in (
-            ("shuffle", shuffle),
-            ("oversample", oversample),
-            ("drop_remainder", drop_remainder),
-        ):
-            check_choice(name, value, (True, False))
+        check_choice("shuffle", shuffle, (True, False))
+        check_choice("oversample", oversample, (True, False))
+        check_choice("drop_remainder", drop_remainder, (True, False))
         if seed is not None:
             check_number("seed", seed, low=0, integral=True)
         check_n_jobs(n_jobs)
@@ -184,9 +183,9 @@ class PipelineDataset(keras.utils.PyDataset):
                 "sample_weight weighs the loss of targets, and there are none. Pass y and a "
                 "label_mode, or leave sample_weight out."
             )
-        drawn_evenly = None
+        class_numbers = None
         if oversample:
-            drawn_evenly = classes_to_draw_evenly(y, n_samples, shuffle, sample_weight)
+            class_numbers = classes_to_draw_evenly(y, n_samples, shuffle, sample_weight)
         self._batches = Batches(images, steps, targets, weights, augment)
         self._order = BatchOrder(
             n_samples,
@@ -194,7 +193,7 @@ class PipelineDataset(keras.utils.PyDataset):
             bool(shuffle),
             secrets.randbits(64) if seed is None else int(seed),
             bool(drop_remainder),
-            drawn_evenly,
+            class_numbers,
         )
         if not len(self):
             raise ValueError(
@@ -297,6 +296,8 @@ class PipelineDataset(keras.utils.PyDataset):
         ------
         IndexError
             If there is no such batch.
+        TypeError, ValueError
+            If `epoch` is no integer, or below 0.
         """
         self._check_index(batch_index)
         if epoch is not None:
@@ -321,17 +322,17 @@ class PipelineDataset(keras.utils.PyDataset):
 
         Raises
         ------
-        IndexError
-            If there is no such batch.
+        IndexError, ValueError
+            If there is no such batch, or epoch.
         TypeError
-            If X holds no files.
+            If X is an array, or `epoch` no integer.
         """
         rows = self.rows(batch_index, epoch)
         images = self._batches.images
         if not isinstance(images, LazyImages):
             raise TypeError(
-                f"X is a {type(images).__name__}, whose images have no file names. Call "
-                "rows(batch_index) for their positions."
+                "X is an array, whose images have no file names. Call rows(batch_index) for "
+                "their positions."
             )
         return images[rows].filenames
 
@@ -400,4 +401,4 @@ class PipelineDataset(keras.utils.PyDataset):
 
     def _make_batch(self, index: int) -> Batch:
         rows = self._samples[self._order.rows(index)]
-        return self._batches.make(rows, partial(self._order.augmenter, self._epoch, index))
+        return self._batches.make(rows, partial(self._order.generator, self._epoch, index))

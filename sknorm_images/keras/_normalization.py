@@ -18,7 +18,7 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
 
     Parameters
     ----------
-    scaler : ChannelStandardScaler or ChannelStandardScaler
+    scaler : ChannelStandardScaler or ChannelMinMaxScaler
         Fitted, or with constants that need no fit.
 
     Returns

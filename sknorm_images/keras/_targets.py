@@ -154,8 +154,7 @@ def class_numbers(y: Any, n_samples: int, purpose: str) -> NDArray[np.intp]:
             "classes. Pass one label a sample; label_mode='categorical' makes them one-hot."
         )
     _check_length("y", labels, n_samples)
-    known = _distinct(labels)
-    return _numbers(labels, known)
+    return _numbers(labels, _distinct(labels))
 
 
 def _named_targets(
@@ -175,7 +174,9 @@ def _named_targets(
             )
         _check_length(f"y[{name!r}]", values, n_samples)
     if not targets:
-        raise ValueError("y is an empty dict. Pass targets by name, or None.")
+        raise ValueError(
+            "y is an empty dict, which names no targets. Pass targets by name, or None."
+        )
     return targets
 
 
@@ -208,7 +209,10 @@ def _as_labels(y: Any) -> NDArray[Any]:
         and isinstance(y, list | tuple)
         and not all(isinstance(label, str) for label in y)
     ):
-        raise ValueError("y holds text among other things. Pass labels of one kind.")
+        raise ValueError(
+            "y holds text among other things, and NumPy would make text of all. Pass labels "
+            "of one kind."
+        )
     if labels.ndim == 0:
         raise ValueError(f"y={y!r} is one label. Pass one for each sample.")
     if labels.dtype == object and all(isinstance(label, Number) for label in labels.flat):

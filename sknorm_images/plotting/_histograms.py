@@ -130,7 +130,8 @@ class ChannelHistogramDisplay(PanelDisplay):
 
     def _draw(self, ax: Axes | None) -> None:
         histogram, scaler = self.histogram, self.scaler
-        n_channels = _check_histogram(histogram)
+        _check_histogram(histogram)
+        n_channels = len(histogram.counts)
         ends: Any = [None] * n_channels
         if scaler is not None:
             check_invertible(scaler)
@@ -163,7 +164,7 @@ class _Marks(NamedTuple):
     text: str
 
 
-def _check_histogram(histogram: Any) -> int:
+def _check_histogram(histogram: Any) -> None:
     if not isinstance(histogram, ChannelHistogram):
         raise TypeError(
             f"histogram is a {type(histogram).__name__}, which counts no grey levels. Pass "
@@ -178,7 +179,6 @@ def _check_histogram(histogram: Any) -> int:
         )
     if not histogram.counts.any():
         raise ValueError("The histogram counts no pixels. Pass one of at least one image.")
-    return n_channels
 
 
 def _marks(histogram: ChannelHistogram, scaler: Any) -> list[_Marks]:

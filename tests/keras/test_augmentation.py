@@ -88,6 +88,13 @@ def test_targets_by_name_and_weights_stay_what_they_are():
     np.testing.assert_array_equal(weights, rows)
 
 
+@pytest.mark.parametrize("wrong", [lambda y: y["row"], lambda y: {"other": y["row"]}])
+def test_targets_by_name_that_come_back_otherwise_are_refused(wrong):
+    dataset = numbered(augment=lambda x, y: (x, wrong(y)), y={"row": np.arange(N_ROWS)})
+    with pytest.raises(TypeError, match=r"named row and returned others.*the names that came"):
+        dataset[0]
+
+
 @pytest.mark.parametrize("options", [{"y": None}, {"label_mode": None}])
 def test_without_targets_it_gets_none_and_a_batch_stays_images_alone(options):
     def augment(x: np.ndarray, y: None) -> tuple[np.ndarray, None]:

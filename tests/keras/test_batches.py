@@ -171,7 +171,7 @@ def test_one_thread_and_two_make_the_same_batches(stage, files, pipeline):
 
 
 class OnDisk:
-    """As much of an array as a lazy store of rows offers, such as that of zarr or HDF5."""
+    """As much of an array as a lazy store of rows offers, such as that of Zarr or HDF5."""
 
     def __init__(self, rows: np.ndarray) -> None:
         self._rows = rows
@@ -223,6 +223,15 @@ def test_an_array_in_chunks_is_read_image_by_image():
     assert in_chunks.taken == []
     dataset[0]
     assert in_chunks.taken == dataset.rows(0).tolist()
+
+
+def test_what_values_an_array_in_chunks_may_hold_is_said_by_the_steps():
+    rows = row_numbers(4).astype(np.float32)
+    rows[2] = np.nan
+    dataset = PipelineDataset(FunctionTransformer(np.nan_to_num), InChunks(rows), batch_size=4)
+    np.testing.assert_array_equal(dataset[0].ravel(), [0, 1, 0, 3])
+    with pytest.raises(ValueError, match="NaN"):
+        PipelineDataset(ChannelStandardScaler(mean=0, std=1), InChunks(rows))[0]
 
 
 def test_a_memmap_goes_through_a_fitted_scaler(pixels, tmp_path):
@@ -287,7 +296,7 @@ def test_lazy_images_tell_the_names_of_their_files(files, pipeline):
 
 
 def test_arrays_have_no_files_but_rows():
-    with pytest.raises(TypeError, match=r"X is a ndarray.*rows\(batch_index\)"):
+    with pytest.raises(TypeError, match=r"X is an array.*rows\(batch_index\)"):
         numbered().filenames(0)
 
 
