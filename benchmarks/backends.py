@@ -29,10 +29,10 @@ LIBRARIES = {"dask": "distributed", "ray": "ray"}
 def measure(backend: str, files: list[str], n_chunks: int, size: int) -> dict[str, float]:
     """Time chunks that do nothing, then a fit of all files, both when the workers are up."""
     with _workers(backend), joblib.parallel_config(backend, n_jobs=2):
-        _map_nothing(16)
-        few = _seconds(16)  # what every call costs, whatever it does
+        _seconds_for_nothing(16)  # the workers come up
+        few = _seconds_for_nothing(16)  # what every call costs, whatever it does
         cpu = time.process_time()
-        many = _seconds(n_chunks)
+        many = _seconds_for_nothing(n_chunks)
         cpu = time.process_time() - cpu
         pipeline = make_image_pipeline((size, size)).fit(files[:64])
         start = time.perf_counter()
@@ -46,15 +46,11 @@ def measure(backend: str, files: list[str], n_chunks: int, size: int) -> dict[st
     }
 
 
-def _seconds(n_chunks: int) -> float:
+def _seconds_for_nothing(n_chunks: int) -> float:
     start = time.perf_counter()
-    _map_nothing(n_chunks)
-    return time.perf_counter() - start
-
-
-def _map_nothing(n_chunks: int) -> None:
     for _ in map_chunks(int, n_chunks, lambda rows: (), largest_chunk=1):
         pass
+    return time.perf_counter() - start
 
 
 @contextmanager
@@ -87,10 +83,9 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=3000)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
-    parser.add_argument("--folder", help="keep the photos here")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
-        files = photos(Path(options.folder or temporary), options.files) * options.repeat
+        files = photos(Path(temporary), options.files) * options.repeat
         print(
             "| backend | ms a chunk | of these, in the submitting process | s a call | fit |"
         )

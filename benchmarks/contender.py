@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -113,18 +112,3 @@ def in_memory(task: Task) -> NDArray[np.uint8]:
             photo = ImageOps.exif_transpose(file).convert("RGB")
             image[:] = photo.resize((task.size, task.size), Image.Resampling.BILINEAR)
     return images
-
-
-def in_threads(function: Callable[[str], object], task: Task) -> tuple[()]:
-    """Call ``function(path)`` for every file, in ``n_jobs`` threads; there are no pictures."""
-
-    def call(files: list[str]) -> None:
-        for path in files:
-            function(path)
-
-    size = max(1, task.batch_size // 4)  # short, so that all threads end together
-    with ThreadPoolExecutor(task.n_jobs) as threads:
-        parts = [task.files[i : i + size] for i in range(0, len(task.files), size)]
-        for _ in threads.map(call, parts):
-            pass
-    return ()

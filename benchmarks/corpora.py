@@ -10,8 +10,6 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-Size = tuple[int, int]
-
 SUFFIXES = (".jpg", ".jpeg")
 
 
@@ -81,7 +79,9 @@ def repeated(files: list[str], n_files: int) -> list[str]:
     return (files * -(-n_files // len(files)))[:n_files]
 
 
-def _crop(photo: Image.Image, size: Size, random: np.random.Generator) -> Image.Image:
+def _crop(
+    photo: Image.Image, size: tuple[int, int], random: np.random.Generator
+) -> Image.Image:
     left = int(random.integers(0, photo.width - size[0] + 1))
     top = int(random.integers(0, photo.height - size[1] + 1))
     return photo.crop((left, top, left + size[0], top + size[1]))

@@ -8,7 +8,7 @@ import time
 from statistics import median
 
 from benchmarks import ours
-from benchmarks.contender import Task
+from benchmarks.contender import Contender, Task
 from benchmarks.corpora import repeated
 from benchmarks.rounds import ROOT, Worker
 from benchmarks.tables import Row
@@ -16,13 +16,16 @@ from benchmarks.tables import Row
 MEBIBYTE = 2**20 / 1e6  # in megabytes
 
 
+_SIZE = 224  # pixels, height and width
+
+
 def growth(
-    row: Row, files: list[str], few: int, many: int, size: int, n_jobs: int
+    contender: Contender, files: list[str], *, few: int, many: int, n_jobs: int
 ) -> float | None:
     """Peak memory for `many` files less that for `few`, in MiB, each in a new process."""
     peaks = []
     for n_files in (few, many):
-        worker = Worker(row, Task(repeated(files, n_files), size, n_jobs))
+        worker = Worker(Row("", contender), Task(repeated(files, n_files), _SIZE, n_jobs))
         peaks.append(worker.ask("again").get("peak_mb"))
         worker.close()
     return None if None in peaks else (peaks[1] - peaks[0]) / MEBIBYTE
@@ -30,14 +33,12 @@ def growth(
 
 def memory(files: list[str], n_jobs: int) -> dict[str, float | None]:
     """Memory that more files take, in MiB, beyond the array that is asked for."""
-    size, many = 224, 20_000
-    fit = growth(Row("fit", ours.fit), files, 1000, many, size, n_jobs)
-    few = 50
-    transform = growth(Row("transform", ours.transform), files, few, 1000, size, n_jobs)
-    output = (1000 - few) * size * size * 3 * 4 / 2**20
+    fit = growth(ours.fit, files, few=1000, many=20_000, n_jobs=n_jobs)
+    transform = growth(ours.transform, files, few=50, many=1000, n_jobs=n_jobs)
+    output = (1000 - 50) * _SIZE * _SIZE * 3 * 4 / 2**20
     return {
-        f"fit on {many:,} paths, more than on 1,000": fit,
-        f"transform of 1,000 paths, more than of {few}, less the output": (
+        "fit on 20,000 paths, more than on 1,000": fit,
+        "transform of 1,000 paths, more than of 50, less the output": (
             None if transform is None else transform - output
         ),
     }

@@ -50,9 +50,17 @@ def tiny_model(size: int, *first_layers: keras.Layer) -> keras.Model:
 
 
 def measure(
-    files: list[str], size: int, batch_size: int, part: int, repeats: int, n_jobs: int
+    folder: Path,
+    *,
+    n_files: int,
+    size: int,
+    batch_size: int,
+    part: int,
+    repeats: int,
+    n_jobs: int,
 ) -> None:
     """Print the rates, and their ratios within this run."""
+    files = photos(folder, n_files)
     pipeline = make_image_pipeline((size, size), n_jobs=n_jobs).fit(files)
     y = np.linspace(0, 1, len(files), dtype=np.float32)
     floats = tiny_model(size)
@@ -96,21 +104,11 @@ def measure(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--files", dest="n_files", type=int, default=1000)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--part", type=int, default=250, help="files in a call of transform")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=12)
-    parser.add_argument("--folder", help="keep the photos here")
-    options = parser.parse_args()
     with TemporaryDirectory() as temporary:
-        paths = photos(Path(options.folder or temporary), options.files)
-        measure(
-            paths,
-            options.size,
-            options.batch_size,
-            options.part,
-            options.repeats,
-            options.n_jobs,
-        )
+        measure(Path(temporary), **vars(parser.parse_args()))

@@ -12,7 +12,7 @@ from PIL import features
 
 from benchmarks.in_turn import ratio
 from benchmarks.rounds import Result
-from benchmarks.tables import Table
+from benchmarks.tables import SIMD, Table
 
 LIBRARIES = [
     "sknorm-images",
@@ -48,8 +48,8 @@ def environment() -> str:
 def table_as_markdown(table: Table, results: list[Result], n_files: int) -> str:
     """One row a contender: rate, ratio to the first one, memory, likeness to Pillow."""
     names = ["", "images/s", "ratio", "peak MB", "dB"]
-    best = next((result for result in results if result.name == table.best), None)
-    if best:
+    simd = next((result for result in results if result.name == SIMD), None)
+    if simd:
         names.append("simd / this")
     lines = [
         f"### {table.title}",
@@ -72,8 +72,8 @@ def table_as_markdown(table: Table, results: list[Result], n_files: int) -> str:
                 f"{result.peak_mb:,.0f}" if result.peak_mb else "",
                 f"{result.decibels:.0f}" if result.decibels else "",
             ]
-            if best:
-                cells.append(ratio(best.rates, result.rates, spread=False))
+            if simd:
+                cells.append(ratio(simd.rates, result.rates, spread=False))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

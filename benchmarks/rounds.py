@@ -119,7 +119,7 @@ def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
             for result, worker in rotated(running, i):
                 answer = worker.ask("again")
                 if "error" in answer:
-                    result.why_not = answer["error"]
+                    result.why_not = result.why_not or answer["error"]
                     continue
                 result.rates.append(answer["rate"])
                 result.peak_mb = answer["peak_mb"]

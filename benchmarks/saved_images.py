@@ -31,7 +31,7 @@ from sknorm_images.keras import PipelineDataset, normalization_layer
 
 
 def measure(
-    folder: Path, n_files: int, size: int, batch_size: int, repeats: int, n_jobs: int
+    folder: Path, *, n_files: int, size: int, batch_size: int, repeats: int, n_jobs: int
 ) -> None:
     """Print the rates, and their ratios to that from files within this run."""
     files = photos(folder / "photos", n_files)
@@ -101,18 +101,10 @@ def measure(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--files", dest="n_files", type=int, default=1000)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=8)
-    options = parser.parse_args()
     with TemporaryDirectory() as temporary:
-        measure(
-            Path(temporary),
-            options.files,
-            options.size,
-            options.batch_size,
-            options.repeats,
-            options.n_jobs,
-        )
+        measure(Path(temporary), **vars(parser.parse_args()))

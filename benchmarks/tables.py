@@ -46,8 +46,6 @@ class Table:
         Rows whose pictures differ more from Pillow's bilinear ones are not comparable.
     batch_size : int, default=32
         Images in a batch, for those that make batches.
-    best : str, default=""
-        The row that has a column of its own: its rate over that of every other row.
     """
 
     key: str
@@ -58,7 +56,6 @@ class Table:
     rows: list[Row]
     at_least_decibels: float = 0
     batch_size: int = 32
-    best: str = ""
 
 
 OURS = "sknorm_images, transform in 4 calls"
@@ -99,7 +96,6 @@ TABLES = [
             Row("load_img and img_to_array, one by one", peers.copied_recipe),
         ],
         at_least_decibels=35,
-        best=SIMD,
     ),
     Table(
         "plain",
@@ -118,7 +114,6 @@ TABLES = [
             Row("OpenCV, INTER_LINEAR, in threads", peers.opencv_linear),
         ],
         at_least_decibels=25,
-        best=SIMD,
     ),
     Table(
         "fit",
@@ -209,14 +204,6 @@ TABLES = [
         1000,
         224,
         [Row(f"n_jobs={n}", ours.fit, n_jobs=n) for n in JOBS],
-    ),
-    Table(
-        "jobs-decoding",
-        "Decoding alone, by the number of threads",
-        corpora.photos,
-        1000,
-        224,
-        [Row(f"threads={n}", limits.decoding, n_jobs=n) for n in JOBS],
     ),
     Table(
         "files",

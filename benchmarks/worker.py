@@ -31,10 +31,10 @@ def main() -> None:
     try:
         contender = getattr(import_module(order["module"]), order["function"])
         few = replace(task, files=task.files[:8])
-        noise = decibels(contender, few, **order["options"])
+        likeness = decibels(contender, few, **order["options"])
         batches = contender(task, **order["options"])
         rate(batches, len(task.files))
-        answer(decibels=noise)
+        answer(decibels=likeness)
         for _ in sys.stdin:
             rate(batches, len(task.files))  # so that files and memory are warm
             answer(rate=rate(batches, len(task.files)), peak_mb=peak_megabytes())
