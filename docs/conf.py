@@ -135,7 +135,12 @@ def link_public_names(app: Sphinx, doctree: nodes.document) -> None:
 
 def public_names() -> dict[str, str]:
     """Map the names that pages use to full ones."""
-    modules = (sknorm_images, sknorm_images.keras, sknorm_images.plotting)
+    modules = (
+        sknorm_images,
+        sknorm_images.distributed,
+        sknorm_images.keras,
+        sknorm_images.plotting,
+    )
     full = [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
     return {short: name for name in full for short in (name, name.rpartition(".")[2])}
 
