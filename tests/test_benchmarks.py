@@ -54,6 +54,19 @@ def broken(task: Task) -> Batches:
     raise RuntimeError(f"cannot read {len(task.files)} files")
 
 
+@contender()
+def broken_later(task: Task) -> Batches:
+    """Run one pass, and fail in the next."""
+    passes = [()]
+
+    def batches() -> tuple[()]:
+        if not passes:
+            raise RuntimeError("it worked before")
+        return passes.pop()
+
+    return batches
+
+
 def run(output: Path, options: dict[str, list[object]]) -> str:
     """Run the command, and return what it printed."""
     words = [str(word) for name, values in options.items() for word in (name, *values)]
@@ -108,17 +121,19 @@ def test_what_cannot_be_compared_is_named_with_the_reason(files):
         Row("turned", upside_down),
         Row("missing", of_a_library_that_is_missing),
         Row("broken", broken),
+        Row("broken later", broken_later),
     ]
     table = Table("key", "title", corpora.photos, 24, 32, rows, at_least_decibels=35)
 
-    results = measure(table, Task(files, 32, 2), n_rounds=1)
+    results = measure(table, Task(files, 32, 2), n_rounds=2)
 
-    assert [len(result.rates) for result in results] == [1, 0, 0, 0]
-    right, turned, missing, failed = (result.why_not for result in results)
+    assert [len(result.rates) for result in results] == [2, 0, 0, 0, 0]
+    right, turned, missing, failed, failed_later = (result.why_not for result in results)
     assert right == ""
     assert turned.startswith("other pictures: ")
     assert missing == "not installed: no_such_library"
     assert failed == "RuntimeError: cannot read 8 files"
+    assert failed_later == "RuntimeError: it worked before"
     page = report.table_as_markdown(table, results, 24)
     assert "| missing | not installed: no_such_library |" in page
 
