@@ -63,8 +63,9 @@ def _run(
         task = Task(files, table.size, options.n_jobs, table.batch_size)
         results = measure(table, task, options.rounds)
         found[table.key] = [asdict(result) for result in results]
-        page += [report.table_as_markdown(table, results, len(files)), ""]
-        print(page[-2], end="\n\n", flush=True)
+        text = report.table_as_markdown(table, results, len(files))
+        print(text, end="\n\n", flush=True)
+        page += [text, ""]
         if find_spec("matplotlib"):
             report.draw(options.output / f"{table.key}.png", table, results)
         _write(options.output, page, found)

@@ -129,10 +129,10 @@ def make_report(
         outliers=[
             (
                 title,
-                [(name(paths[i]), f"{numbers[of][i]:.3g}", thumbnail(i)) for i in rows],
-                of,
+                number,
+                [(name(paths[i]), f"{numbers[number][i]:.3g}", thumbnail(i)) for i in rows],
             )
-            for title, of, rows in _outliers(numbers)
+            for title, number, rows in _outliers(numbers)
         ],
         broken=[(name(files[i]), printable(found.reason[i])) for i in broken[:_BROKEN]],
     )
@@ -166,8 +166,8 @@ def _statistics(fitted: Any, here: ChannelHistogram) -> Iterator[tuple[str, list
         yield (
             channel,
             [
-                (name, None if fitted is None else of(fitted)[i], of(here)[i])
-                for name, of in _STATISTICS.items()
+                (name, None if fitted is None else derive(fitted)[i], derive(here)[i])
+                for name, derive in _STATISTICS.items()
             ],
         )
 
@@ -241,10 +241,10 @@ def _outliers(
     """Yield a title, the number that it is about, and the images, the oddest first."""
     ratio = numbers["aspect ratio"]
     oddness = -np.abs(np.log(ratio / np.median(ratio)))
-    for title, of, key in (
+    for title, number, key in (
         ("Darkest", "mean", numbers["mean"]),
         ("Brightest", "mean", -numbers["mean"]),
         ("Lowest contrast", "standard deviation", numbers["standard deviation"]),
         ("Oddest aspect ratio", "aspect ratio", oddness),
     ):
-        yield title, of, np.argsort(key, kind="stable")[:_OUTLIERS].tolist()
+        yield title, number, np.argsort(key, kind="stable")[:_OUTLIERS].tolist()
