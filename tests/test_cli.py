@@ -942,6 +942,7 @@ def test_show_tells_that_nothing_was_learned(tmp_path, call):
     finished = call("show", tmp_path / "p")
     assert finished.status == 0
     assert "ChannelStandardScaler(mean=1, std=2)" in finished.out
+    assert "ChannelStandardScaler learns nothing" in finished.out
 
 
 # A terminal
