@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import ast
 import os
 import re
@@ -401,33 +400,6 @@ def test_the_first_of_several_damaged_files_is_named(
     assert raised.value.position == 2
 
 
-def test_an_error_stops_the_reading(files, not_a_photo):
-    paths = [not_a_photo, *(files * 20)]
-    read: list[int] = []
-
-    def watch(position: int) -> None:
-        read.append(position)
-        time.sleep(0.005 * (position > 0))
-
-    with pytest.raises(ImageDecodeError):
-        ChannelStandardScaler().fit(lazy(watched(paths, watch), n_jobs=2))
-    assert len(read) < 300  # of 481: the chunks that were under way, and no more
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_transform"])
-def test_a_keyboard_interrupt_leaves_the_scaler_as_it_was(method, n_jobs, files, pixels):
-    def watch(position: int) -> None:
-        if position == 13:
-            _thread.interrupt_main()
-
-    scaler = ChannelStandardScaler().fit(pixels[:5])
-    before = state_of(scaler)
-    with pytest.raises(KeyboardInterrupt):
-        getattr(scaler, method)(lazy(watched(files, watch), n_jobs))
-    assert state_of(scaler) == before
-
-
 # Progress
 
 
@@ -528,16 +500,6 @@ def test_jobs_within_jobs_give_the_same_bits(backend, reference, files):
     _, output = reference
     parts = joblib.Parallel(n_jobs=2, backend=backend)(
         joblib.delayed(pipeline_of(2).fit_transform)(files) for _ in range(3)
-    )
-    for part in parts:
-        np.testing.assert_array_equal(part, output, strict=True)
-
-
-def test_threads_may_share_a_fitted_pipeline(reference, files):
-    _, output = reference
-    pipeline = pipeline_of(2).fit(files)
-    parts = joblib.Parallel(n_jobs=2, backend="threading")(
-        joblib.delayed(pipeline.transform)(files) for _ in range(4)
     )
     for part in parts:
         np.testing.assert_array_equal(part, output, strict=True)
