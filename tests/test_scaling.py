@@ -150,6 +150,14 @@ def test_constant_channels_are_divided_by_one():
     )
 
 
+@pytest.mark.parametrize("per_image", ["channel", "image"])
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_a_constant_image_becomes_zeros(scaler, per_image):
+    image = np.full((1, 5, 6, 3), 77, np.uint8)
+    scaled = clone(scaler).set_params(per_image=per_image).transform(image)
+    np.testing.assert_array_equal(scaled, np.zeros((1, 5, 6, 3), np.float32))
+
+
 def test_a_constant_float_channel_has_no_variance():
     X = np.full((1000, 1), 0.1)  # 0.1 has no exact float, so a naive variance is not 0
     scaler = ChannelStandardScaler().fit(X)
