@@ -68,19 +68,6 @@ def test_a_file_that_cannot_be_decoded(files, photos, tmp_path, kind, read):
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_missing_file_is_the_usual_error_with_its_path(files, n_jobs):
-    pipeline = make_image_pipeline((8, 8), n_jobs=n_jobs)
-    for call in (pipeline.fit, pipeline.fit_transform):
-        with pytest.raises(FileNotFoundError, match=r"No such file.*nowhere\.jpg"):
-            call([*files, "nowhere.jpg"])
-
-
-def test_a_folder_in_place_of_a_file_is_the_usual_error(files, tmp_path):
-    with pytest.raises(IsADirectoryError, match=tmp_path.name):
-        make_image_pipeline((8, 8)).fit([*files, tmp_path])
-
-
 def test_differing_sizes_without_a_resizer(files):
     images = JpegLoader().transform(files)
     for call in (
