@@ -234,18 +234,6 @@ def test_what_values_an_array_in_chunks_may_hold_is_said_by_the_steps():
         PipelineDataset(ChannelStandardScaler(mean=0, std=1), InChunks(rows))[0]
 
 
-def test_a_memmap_goes_through_a_fitted_scaler(pixels, tmp_path):
-    path = tmp_path / "pixels.npy"
-    np.save(path, pixels)
-    on_disk = np.load(path, mmap_mode="r")
-    dataset = PipelineDataset(
-        ChannelStandardScaler().fit(on_disk), on_disk, batch_size=7, shuffle=True, seed=0
-    )
-    for i in range(len(dataset)):
-        expected = standardised(pixels)[dataset.rows(i)]
-        np.testing.assert_allclose(dataset[i], expected, rtol=0, atol=1e-5)
-
-
 # The files of a batch
 
 
