@@ -10,8 +10,7 @@ import pytest
 from sklearn.datasets import load_files
 from sklearn.utils import Bunch
 
-from sknorm_images import JpegLoader, load_image_folder
-from tests.conftest import encode
+from sknorm_images import load_image_folder
 
 NAMES = [
     "dog/10.jpg",
@@ -95,20 +94,6 @@ def test_the_order_is_sorted_whatever_the_file_system(tmp_path, monkeypatch):
     assert relative(photos.filenames, tmp_path) == sorted(NAMES)
     np.testing.assert_array_equal(photos.target, [0, 0, 0, 1, 1, 2, 2])
     assert photos.target_names == ["ant", "cat", "dog"]
-
-
-def test_files_lie_as_deep_in_their_class_as_they_like(tmp_path):
-    make(tmp_path, "cat/2024/may/1.jpg", "cat/2.jpg", "dog/3.jpg")
-
-    photos = load_image_folder(tmp_path)
-
-    assert relative(photos.filenames, tmp_path) == [
-        "cat/2.jpg",
-        "cat/2024/may/1.jpg",
-        "dog/3.jpg",
-    ]
-    np.testing.assert_array_equal(photos.target, [0, 0, 1])
-    assert photos.target_names == ["cat", "dog"]
 
 
 def test_one_class_is_a_class(tmp_path):
@@ -213,15 +198,6 @@ def test_a_trailing_slash_changes_nothing(tmp_path):
     photos = load_image_folder(f"{tmp_path}{os.sep}")
 
     assert photos.filenames.tolist() == load_image_folder(tmp_path).filenames.tolist()
-
-
-def test_filenames_are_what_jpeg_loader_takes(tmp_path, photos):
-    (tmp_path / "temple").mkdir()
-    (tmp_path / "temple" / "1.jpg").write_bytes(encode(photos[0]))
-
-    X, _ = load_image_folder(tmp_path, return_X_y=True)
-
-    assert JpegLoader().transform(X)[0].shape == (427, 640, 3)
 
 
 def test_nothing_is_opened(tmp_path, monkeypatch):

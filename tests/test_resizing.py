@@ -262,16 +262,6 @@ def test_scaled_decoding_is_at_least_45_db_from_full_decoding(
     assert psnr(image, full) >= 45
 
 
-@pytest.mark.parametrize("aspect_ratio", FITS)
-def test_files_are_decoded_at_a_smaller_scale_by_default(large_files, aspect_ratio):
-    data, size = large_files[1], (224, 288)
-    full = expected(opened(data), size, aspect_ratio=aspect_ratio)
-
-    image = resized(data, size, aspect_ratio=aspect_ratio)
-
-    assert not np.array_equal(image, full)
-
-
 @pytest.mark.parametrize("orientation", [3, 6])
 @pytest.mark.parametrize("aspect_ratio", FITS)
 def test_scaled_decoding_of_turned_photos_is_as_near(large_files, orientation, aspect_ratio):

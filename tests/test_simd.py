@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 
 import cykooz_resizer
 import numpy as np
@@ -111,15 +110,6 @@ def test_threads_make_the_same_pixels_as_one(files):
         np.testing.assert_array_equal(
             pipeline.fit_transform(files * 3), expected.fit_transform(files * 3)
         )
-
-
-def test_a_pickled_pipeline_asks_for_the_same_engine(files):
-    pipeline = make_image_pipeline((48, 32), engine="simd").fit(files)
-
-    loaded = pickle.loads(pickle.dumps(pipeline))
-
-    assert loaded["resize"].engine == "simd"
-    np.testing.assert_array_equal(loaded.transform(files), pipeline.transform(files))
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "box", "hamming", "bicubic", "lanczos"])

@@ -51,12 +51,6 @@ def test_weights_that_would_not_stay_exact_are_refused(files, weight):
         pipeline.fit(files, scale__sample_weight=weights)
 
 
-def test_percentiles_of_photos_equal_numpy(pixels):
-    scaler = ChannelMinMaxScaler(quantile_range=(1.5, 98.2)).fit(pixels)
-    expected = np.percentile(pixels.reshape(-1, 3), (1.5, 98.2), axis=0)
-    np.testing.assert_array_equal([scaler.data_min_, scaler.data_max_], expected)
-
-
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 64])
 def test_a_histogram_counts_every_grey_level(n_channels):
     images = np.random.default_rng(1).integers(0, 256, (5, 6, 7, n_channels), dtype=np.uint8)
