@@ -258,10 +258,6 @@ def test_a_relative_path_is_read_from_the_working_directory(paths, monkeypatch):
     )
 
 
-def test_an_empty_list_gives_no_images():
-    assert JpegLoader().transform([]).shape == (0,)
-
-
 def test_transform_opens_no_file(tmp_path, photo):
     path = tmp_path / "deleted.jpg"
     path.write_bytes(encode(photo))
@@ -481,16 +477,6 @@ def test_max_scans_lets_in_as_many_and_no_more(photo):
         JpegLoader(max_scans=n - 1).transform([data])[0]
 
 
-def test_a_file_of_many_scans_is_refused_before_it_is_decoded(photo, prepared):
-    bomb = repeat_last_scan(encode(photo, progressive=True), 95)
-    assert n_scans(bomb) > 100
-
-    with pytest.raises(ImageDecodeError, match="more scans than max_scans=100"):
-        JpegLoader().transform([bomb])[0]
-
-    assert prepared == []
-
-
 def test_a_file_of_many_scans_decodes_where_max_scans_allows_it(photo):
     many = repeat_last_scan(encode(photo, progressive=True), 95)
 
@@ -567,14 +553,6 @@ def test_fit_and_transform_change_no_parameter(photo):
     loader.fit([encode(photo)]).transform([encode(photo)])
 
     assert all(getattr(loader, name) is value for name, value in parameters.items())
-
-
-def test_loading_needs_no_fit(photo):
-    data = encode(photo)
-
-    np.testing.assert_array_equal(
-        JpegLoader().transform([data])[0], JpegLoader().fit([data]).transform([data])[0]
-    )
 
 
 # Formats let in beside JPEG
