@@ -14,10 +14,8 @@ import subprocess
 import sys
 import termios
 import time
-import tomllib
 import tracemalloc
 from collections.abc import Callable
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -153,13 +151,6 @@ def assert_refused(finished: Finished, *words: str) -> None:
 
 
 # The program
-
-
-def test_the_script_of_the_package_is_the_same_program():
-    project = Path(sknorm_images.__file__).parents[1] / "pyproject.toml"
-    entry = tomllib.loads(project.read_text())["project"]["scripts"]["sknorm-images"]
-    module, _, name = entry.partition(":")
-    assert getattr(import_module(module), name) is main
 
 
 def test_the_version_is_that_of_the_distribution(call):
