@@ -87,7 +87,7 @@ def test_a_callback_hears_of_the_beginning_and_the_end_of_a_fit(estimator, files
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_transform"])
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_the_parts_of_a_fit_are_the_images_in_order(method, n_jobs, files, pixels):
+def test_the_parts_of_a_fit_are_the_images_in_order(method, n_jobs, files):
     recorder = Recorder()
     scaler = ChannelStandardScaler().set_callbacks(recorder)
     images = inputs(scaler, files).configured(n_jobs=n_jobs)
@@ -124,7 +124,7 @@ def test_what_is_learned_is_the_same_with_a_callback(files):
     assert followed.statistics_ == ChannelStandardScaler().fit(images).statistics_
 
 
-def test_at_the_end_of_a_fit_there_is_a_fitted_estimator(files, pixels):
+def test_at_the_end_of_a_fit_there_is_a_fitted_estimator(pixels):
     recorder = Recorder()
     scaler = ChannelStandardScaler().set_callbacks(recorder).fit(pixels)
     np.testing.assert_array_equal(recorder.fitted.transform(pixels), scaler.transform(pixels))

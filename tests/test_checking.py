@@ -171,7 +171,7 @@ def test_both_ways_tell_the_same_of_good_files(files):
         np.testing.assert_array_equal(header[name], decode[name])
 
 
-def test_the_loader_decides_what_is_readable(folder, photos):
+def test_the_loader_decides_what_is_readable(folder):
     paths = [str(folder / name) for name in ("png.jpg", "plain.jpg")]
 
     assert check_images(paths).readable.tolist() == [False, True]

@@ -680,7 +680,7 @@ def begin_transform(many: Path, pipeline: Path, output: Path) -> subprocess.Pope
 
 
 @pytest.fixture
-def large(tmp_path: Path, photos: list[Image.Image]) -> Path:
+def large(tmp_path: Path) -> Path:
     """A pipeline whose output is large: 3 MiB an image."""
     pipeline = make_image_pipeline(512, ChannelStandardScaler(mean=100, std=50))
     joblib.dump(pipeline, tmp_path / "large.joblib")
@@ -886,7 +886,7 @@ def test_links_to_folders_are_followed_as_classes_are(folder, tmp_path, call):
     assert [row["filename"] for row in rows] == expected.tolist()
 
 
-def test_names_that_cannot_be_encoded_are_shown_escaped(folder, tmp_path, call):
+def test_names_that_cannot_be_encoded_are_shown_escaped(tmp_path, call):
     name = os.fsdecode(b"caf\xe9.jpg")
     (tmp_path / name).write_bytes(b"nothing")
     finished = call("check", tmp_path)

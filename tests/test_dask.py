@@ -117,7 +117,7 @@ def test_weights_and_percentiles_are_the_same_to_the_last_bit(client, some):
 
 
 @pytest.mark.slow
-def test_no_path_travels_more_than_once(client, some, monkeypatch):
+def test_no_path_travels_more_than_once(client, some):
     pickled: list[int] = []
 
     class Counted(os.PathLike):

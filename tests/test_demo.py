@@ -247,9 +247,7 @@ def test_a_class_of_one_file_is_one_line_and_status_2(
     assert "Give each class at least 4" in line
 
 
-def test_a_file_that_is_no_jpeg_is_one_line_and_status_2(
-    photo_folder, tmp_path, monkeypatch, capsys
-):
+def test_a_file_that_is_no_jpeg_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
     for name in ("flower", "old temple"):
         (tmp_path / name).mkdir()
         for i in range(8):

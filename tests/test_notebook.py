@@ -170,7 +170,7 @@ def test_names_of_files_are_no_html(files, tmp_path):
     assert [picture["alt"] for picture in page.pictures] == [str(path)]
 
 
-def test_images_of_other_channels_are_named(files):
+def test_images_of_other_channels_are_named():
     images = Resizer(8).transform(np.zeros((2, 4, 4, 5), np.uint8))
     assert "5 channels cannot be shown" in Page(images._repr_html_()).text
 

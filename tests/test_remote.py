@@ -256,7 +256,7 @@ def test_check_images_finds_the_same_at_urls(s3, local):
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
 
 
-def test_paths_urls_and_bytes_may_be_mixed(s3, folder, local):
+def test_paths_urls_and_bytes_may_be_mixed(s3, local):
     files = load_image_folder("s3://bucket/photos").filenames
     X = [files[0], local.filenames[1], Path(local.filenames[2]).read_bytes(), files[3]]
 
@@ -264,7 +264,7 @@ def test_paths_urls_and_bytes_may_be_mixed(s3, folder, local):
         np.testing.assert_array_equal(image, np.asarray(Image.open(path)))
 
 
-def test_endpoint_and_credentials_may_come_from_the_configuration(s3_server, local):
+def test_endpoint_and_credentials_may_come_from_the_configuration(s3_server):
     fsspec.config.conf["s3"] = {
         "endpoint_url": s3_server,
         "key": "testing",
@@ -628,7 +628,7 @@ def refused_url() -> str:
         (None, "threading", "blank"),
     ],
 )
-def test_a_failing_network_ends_the_call_with_the_url(answer, on_error, backend, site, fitted):
+def test_a_failing_network_ends_the_call_with_the_url(answer, on_error, backend, site):
     files = load_image_folder(site.url).filenames
     good, bad = files[:8].tolist(), files[-3:].tolist()
     if answer is None:  # nobody listens
@@ -679,7 +679,7 @@ def test_a_connection_that_is_refused_keeps_its_class():
     assert caught.value.__cause__ is not None
 
 
-def test_an_s3_server_that_hangs_up_is_no_truncated_image(s3, site, monkeypatch, folder):
+def test_an_s3_server_that_hangs_up_is_no_truncated_image(s3, site, monkeypatch):
     def hang_up(request):
         content = encode(Image.new("RGB", (64, 64)))
         request.send(content[: len(content) // 2], length=len(content))
@@ -887,7 +887,7 @@ def test_files_are_fetched_together_and_no_more_than_a_few(site):
     assert 8 < max(most) <= 16
 
 
-def test_after_the_first_error_nothing_more_is_fetched(site, local):
+def test_after_the_first_error_nothing_more_is_fetched(site):
     files = load_image_folder(site.url).filenames.tolist()
     site.requests.clear()
 

@@ -165,7 +165,7 @@ def test_the_page_is_for_people_and_for_all_their_screens(page):
     assert all(attributes["alt"] for attributes in images)
 
 
-def test_names_are_escaped(html, page, folder):
+def test_names_are_escaped(html, page):
     assert MARKUP in page.text["Broken files"]
     assert "{{ 7 * 7 }}.jpg" in page.text["Broken files"]
     assert "onerror" not in {name for _, attributes in page.elements for name in attributes}

@@ -271,7 +271,7 @@ def test_photos_of_differing_sizes_are_refused(name, files, tmp_path):
 
 
 @each_name
-def test_photos_of_which_none_can_be_read_are_refused(name, files, tmp_path):
+def test_photos_of_which_none_can_be_read_are_refused(name, tmp_path):
     images = lazy([b"no photo"] * 3, on_error="blank")
     with pytest.raises(ValueError, match="None of the 3 images can be read"):
         save_images(images, tmp_path / name)

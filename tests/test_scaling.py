@@ -436,7 +436,7 @@ def test_a_range_set_after_a_fit_waits_for_the_next_fit(pixels):
     np.testing.assert_allclose(ours.transform(pixels), expected, atol=1e-6)
 
 
-def test_a_known_range_however_small_is_taken(pixels):
+def test_a_known_range_however_small_is_taken():
     scaled = ChannelMinMaxScaler(data_range=(0, 1e-20)).transform(np.array([[0.0], [1e-20]]))
     np.testing.assert_allclose(scaled, [[0], [1]])
 

@@ -258,7 +258,7 @@ def test_names_of_bytes_say_how_many_they_are(files, pipeline):
 
 @pytest.mark.parametrize("stage", [lambda p: p, lambda p: p[:-1]], ids=["whole", "prefix"])
 def test_the_names_of_the_files_follow_the_order_of_each_epoch(
-    stage: Callable[[Pipeline], Pipeline], files, pixels, pipeline
+    stage: Callable[[Pipeline], Pipeline], files, pipeline
 ):
     dataset = PipelineDataset(stage(pipeline), files, batch_size=10, shuffle=True, seed=0)
     names = {epoch: [dataset.filenames(i, epoch) for i in range(3)] for epoch in range(3)}
