@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import cykooz_resizer
 import numpy as np
 import pytest

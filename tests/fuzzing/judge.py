@@ -263,7 +263,7 @@ def _difference(pixels: object, answer: Answer) -> str:
 
 
 def _defect(error: ImageDecodeError, source: str) -> str:
-    """What section 6 of the design asks of the message: all in one line, and picklable."""
+    """What every error must do: name its source, in one line, and survive a pickle."""
     if (error.source, error.position) != (source, 0):
         return f"its error names {error.source!r} at {error.position}"
     if not error.reason or len(str(error).splitlines()) != 1:
