@@ -1,4 +1,4 @@
-"""Images, weights and scalers that hypothesis makes up."""
+"""Images, weights and scalers that Hypothesis makes up."""
 
 from __future__ import annotations
 

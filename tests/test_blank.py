@@ -36,7 +36,7 @@ BAD = [3, 21]
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("scaler", ["standard", "minmax"])
-def test_blank_leaves_broken_images_out_and_lists_them_once(
+def test_blank_leaves_out_images_that_cannot_be_read_and_lists_them_once(
     with_bad_ones, files, scaler, n_jobs
 ):
     good = make_image_pipeline((16, 16), scaler).fit(files)
@@ -59,7 +59,7 @@ def test_blank_leaves_broken_images_out_and_lists_them_once(
 
 
 @pytest.mark.parametrize("call", ["fit", "fit_transform", "transform"])
-def test_all_images_broken_is_an_error_under_blank_too(call, pixels):
+def test_no_image_that_can_be_read_is_an_error_under_blank_too(call, pixels):
     pipeline = make_image_pipeline((16, 16), on_error="blank")
     pipeline[-1].fit(pixels)
     with pytest.raises(ValueError, match=r"None of the 2 images can be read.*a\.jpg"):
@@ -142,7 +142,7 @@ BACKENDS = ["sequential", "threading", "loky"]
     ("scaler", "backend"),
     [*(("standard", backend) for backend in BACKENDS), ("minmax", "threading")],
 )
-def test_500_broken_files_of_10_000_change_no_bit_of_the_statistics(
+def test_500_files_of_10_000_that_cannot_be_read_change_no_bit_of_the_statistics(
     ten_thousand, fitted_on_the_good, scaler, backend
 ):
     paths, is_bad = ten_thousand
@@ -176,7 +176,7 @@ def test_500_broken_files_of_10_000_change_no_bit_of_the_statistics(
 
 
 @pytest.mark.long
-def test_500_broken_files_of_10_000_change_no_bit_under_multiprocessing_either(
+def test_500_files_of_10_000_that_cannot_be_read_change_no_bit_under_multiprocessing_either(
     ten_thousand, fitted_on_the_good
 ):
     # In a process of its own: one that has run JAX must not fork.
@@ -203,7 +203,7 @@ print(json.dumps([pickle.dumps(pipeline[-1]).hex(), list(warning.message.failure
 
 @pytest.mark.long
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_broken_files_are_left_out_of_every_way_to_fit(ten_thousand, backend):
+def test_files_that_cannot_be_read_are_left_out_of_every_way_to_fit(ten_thousand, backend):
     """1,000 files of the 10,000, in one call of each method and in several."""
     paths, is_bad = (part[:1000] for part in ten_thousand)
     n_bad = int(is_bad.sum())

@@ -939,7 +939,7 @@ def test_show_tells_that_nothing_was_learned(tmp_path, call):
 # A terminal
 
 
-def test_a_terminal_shows_progress_without_color_if_asked(folder, tmp_path):
+def test_a_terminal_shows_progress_without_colour_if_asked(folder, tmp_path):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     process = subprocess.Popen(
@@ -961,4 +961,4 @@ def test_a_terminal_shows_progress_without_color_if_asked(folder, tmp_path):
     text = shown.decode()
     assert "24/24" in text
     assert "image/s" in text
-    assert not re.search(r"\x1b\[[\d;]*[3-4]\d[\d;]*m", text)  # colors
+    assert not re.search(r"\x1b\[[\d;]*[3-4]\d[\d;]*m", text)  # colours

@@ -1,4 +1,4 @@
-"""Fits on the workers of a dask cluster, through joblib."""
+"""Fits on the workers of a Dask cluster, through joblib."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures show what Pillow and numpy find in the files, and can be read."""
+"""Pictures show what Pillow and NumPy find in the files, and can be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for any images and settings, which hypothesis makes up."""
+"""What holds for any images and settings, which Hypothesis makes up."""
 
 from __future__ import annotations
 
@@ -387,7 +387,7 @@ def grid_images(dtype: str) -> st.SearchStrategy[np.ndarray]:
 
 
 def near(out: np.ndarray, expected: np.ndarray, factor: np.ndarray, given: Any) -> bool:
-    """As `Formula.tolerance`, with what the statistics of numpy round on top."""
+    """As `Formula.tolerance`, with what the statistics of NumPy round on top."""
     limits = np.finfo(out.dtype)
     bound = float(limits.eps) * np.abs(expected) + float(limits.smallest_subnormal)
     bound += 1e-11 * (1 + factor)

@@ -54,7 +54,7 @@ def standardised(pixels: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def image_warnings() -> Iterator[list[ImageDecodeWarning]]:
-    """Gather the warnings of unreadable images; others stay errors, or ignored."""
+    """Gather the warnings of images that cannot be read; others stay errors, or ignored."""
     found: list[ImageDecodeWarning] = []
     with warnings.catch_warnings(record=True) as records:
         warnings.simplefilter("always", ImageDecodeWarning)

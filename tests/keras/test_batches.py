@@ -212,7 +212,7 @@ def test_an_array_on_disk_is_read_batch_by_batch(n_jobs):
 
 
 class InChunks(OnDisk):
-    """The same of a store that keeps rows in chunks, as that of zarr does."""
+    """The same of a store that keeps rows in chunks, as that of Zarr does."""
 
     chunks = (5, 1, 1, 1)
 

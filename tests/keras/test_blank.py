@@ -163,7 +163,7 @@ def test_predict_has_a_row_for_blank_files_too(broken, blank_pipeline):
     np.testing.assert_array_equal(predictions[BAD], 0)  # the bias is still zero
 
 
-def test_an_epoch_without_a_single_readable_image_is_an_error(tmp_path):
+def test_an_epoch_of_which_no_image_can_be_read_is_an_error(tmp_path):
     scaler = ChannelMinMaxScaler(data_range=(0, 255))
     pipeline = make_image_pipeline(8, scaler, on_error="blank")
     paths = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg")]

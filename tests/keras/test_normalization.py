@@ -100,14 +100,14 @@ def test_a_layer_keeps_a_constant_channel_finite(scaler, pixels):
 
 @pytest.mark.parametrize("scaler", [ChannelStandardScaler(), ChannelMinMaxScaler()])
 def test_a_layer_takes_grayscale_images(scaler, pixels):
-    gray = pixels[..., :1]
-    flat = gray.astype(np.float64)
+    grey = pixels[..., :1]
+    flat = grey.astype(np.float64)
     expected = (
         (flat - flat.mean()) / flat.std()
         if isinstance(scaler, ChannelStandardScaler)
-        else minmaxed(gray)
+        else minmaxed(grey)
     )
-    output = arrays(normalization_layer(scaler.fit(gray))(gray))
+    output = arrays(normalization_layer(scaler.fit(grey))(grey))
     np.testing.assert_allclose(output, expected, rtol=0, atol=1e-5)
 
 
