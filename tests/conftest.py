@@ -15,6 +15,8 @@ import pytest
 from PIL import Image, ImageFile
 from sklearn.datasets import load_sample_images
 
+from tests import command
+
 # Modules and folders that start processes or clusters, compile models or take many seconds,
 # and fixtures that are servers. Elsewhere, a test that is long is marked by itself.
 LONG = {
@@ -105,6 +107,17 @@ def not_a_photo(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("broken") / "not a photo.jpg"
     path.write_bytes(b"not a photo")
     return str(path)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> command.Call:
+    """The command in this process, and what it writes."""
+
+    def call(*arguments: str | Path) -> command.Finished:
+        capsys.readouterr()
+        return command.Finished(command.call(*arguments), *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture

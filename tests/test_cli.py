@@ -15,10 +15,8 @@ import sys
 import termios
 import time
 import tracemalloc
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -39,22 +37,12 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
-from sknorm_images.__main__ import main
+from tests.command import COMMAND, Finished, assert_refused
 from tests.conftest import encode
 from tests.fourth_scaler import ChannelMedianScaler
 
-COMMAND = [sys.executable, "-m", "sknorm_images"]
 COMMANDS = ["fit", "transform", "check", "show", "report", "demo"]
 SIZE = (32, 48)
-
-
-class Finished(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Finished]
 
 
 def run(*arguments: str | Path, command: list[str] = COMMAND) -> Finished:
@@ -74,23 +62,6 @@ def quiet_environment() -> dict[str, str]:
     """The environment without what makes programs take a file for a terminal."""
     forced = {"FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "COLUMNS"}
     return {name: value for name, value in os.environ.items() if name not in forced}
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """The command in this process, which is faster."""
-
-    def call(*arguments: str | Path) -> Finished:
-        monkeypatch.setattr(sys, "argv", ["sknorm-images", *map(str, arguments)])
-        monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # typer sets its own
-        capsys.readouterr()
-        try:
-            status = main()
-        except SystemExit as end:
-            status = end.code
-        return Finished(status, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +110,6 @@ def names_of(folder: Path) -> list[str]:
 
 def parts_in(folder: Path) -> list[str]:
     return [name for name in names_of(folder) if name.endswith(".part")]
-
-
-def assert_refused(finished: Finished, *words: str) -> None:
-    """One line on stderr, nothing on stdout, status 2."""
-    assert finished.status == 2, finished
-    assert finished.out == ""
-    [line] = finished.err.splitlines()
-    for word in words:
-        assert word in line
 
 
 # The program

@@ -9,23 +9,14 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sknorm_images.__main__ import main
 from sknorm_images.demo import choose_backend
+from tests.command import COMMAND, Finished, assert_refused
 from tests.conftest import encode
-
-COMMAND = [sys.executable, "-m", "sknorm_images"]
-
-
-class Finished(NamedTuple):
-    status: int
-    out: str
-    err: str
 
 
 def start(*arguments: str, backend: str | None = None) -> subprocess.Popen[str]:
@@ -178,81 +169,50 @@ def test_the_environment_variable_goes_first(monkeypatch):
 
 
 @pytest.mark.parametrize("missing", [["keras"], ["jax", "tensorflow", "torch"]])
-def test_without_keras_or_a_backend_it_says_what_to_install(missing, monkeypatch, capsys):
+def test_without_keras_or_a_backend_it_says_what_to_install(missing, monkeypatch, call):
     monkeypatch.delenv("KERAS_BACKEND")
     for name in missing:
         monkeypatch.setitem(sys.modules, name, None)
-    status, message = fails(["demo"], monkeypatch, capsys)
-    assert status == 2
-    assert 'python -m pip install "sknorm-images[demo]"' in message
+    assert_refused(call("demo"), 'python -m pip install "sknorm-images[demo]"')
 
 
 # Folders that cannot be used
 
 
-def fails(
-    arguments: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> tuple[int, str]:
-    """Run the command in this process, and return its status and its one line of error."""
-    monkeypatch.setattr(sys, "argv", ["sknorm_images", *arguments])
-    status = main()
-    err = capsys.readouterr().err
-    [line] = err.splitlines()
-    return status, line
-
-
-def test_a_missing_folder_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
+def test_a_missing_folder_is_one_line_and_status_2(tmp_path, call):
     missing = str(tmp_path / "no such folder")
-    status, line = fails(["demo", "--data", missing], monkeypatch, capsys)
-    assert status == 2
-    assert missing in line
+    assert_refused(call("demo", "--data", missing), missing)
 
 
-def test_an_empty_folder_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
-    status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
-    assert status == 2
-    assert str(tmp_path) in line
+def test_an_empty_folder_is_one_line_and_status_2(tmp_path, call):
+    assert_refused(call("demo", "--data", tmp_path), str(tmp_path))
 
 
-def test_a_folder_of_one_class_is_one_line_and_status_2(
-    photo_folder, tmp_path, monkeypatch, capsys
-):
+def test_a_folder_of_one_class_is_one_line_and_status_2(photo_folder, tmp_path, call):
     (tmp_path / "flower").mkdir()
     (tmp_path / "flower" / "0.jpg").write_bytes(
         (photo_folder / "flower" / "0.jpg").read_bytes()
     )
-    status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
-    assert status == 2
-    assert "no two classes" in line
+    assert_refused(call("demo", "--data", tmp_path), "no two classes")
 
 
-def test_a_folder_without_classes_is_one_line_and_status_2(photo_folder, monkeypatch, capsys):
-    folder = photo_folder / "flower"
-    status, line = fails(["demo", "--data", str(folder)], monkeypatch, capsys)
-    assert status == 2
-    assert "no two classes" in line
+def test_a_folder_without_classes_is_one_line_and_status_2(photo_folder, call):
+    assert_refused(call("demo", "--data", photo_folder / "flower"), "no two classes")
 
 
-def test_a_class_of_one_file_is_one_line_and_status_2(
-    photo_folder, tmp_path, monkeypatch, capsys
-):
+def test_a_class_of_one_file_is_one_line_and_status_2(photo_folder, tmp_path, call):
     for name in ("flower", "old temple"):
         (tmp_path / name).mkdir()
         content = (photo_folder / name / "0.jpg").read_bytes()
         (tmp_path / name / "0.jpg").write_bytes(content)
-    status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
-    assert status == 2
-    assert "flower' holds 1 JPEG files" in line
-    assert "Give each class at least 4" in line
+    finished = call("demo", "--data", tmp_path)
+    assert_refused(finished, "flower' holds 1 JPEG files", "Give each class at least 4")
 
 
-def test_a_file_that_is_no_jpeg_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
+def test_a_file_that_is_no_jpeg_is_one_line_and_status_2(tmp_path, call):
     for name in ("flower", "old temple"):
         (tmp_path / name).mkdir()
         for i in range(8):
             (tmp_path / name / f"{i}.jpg").write_bytes(b"not a photo")
-    status, line = fails(["demo", "--data", str(tmp_path)], monkeypatch, capsys)
-    assert status == 2
-    assert ".jpg" in line
+    finished = call("demo", "--data", tmp_path)
+    assert_refused(finished, ".jpg", out="16 JPEG files of 2 classes\n")

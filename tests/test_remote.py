@@ -900,26 +900,18 @@ def test_after_the_first_error_nothing_more_is_fetched(site):
 # The command line
 
 
-def test_the_command_line_takes_urls(s3, local, tmp_path, monkeypatch, capsys):
-    from sknorm_images.__main__ import main
-
+def test_the_command_line_takes_urls(s3, local, tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: str) -> str:
-        monkeypatch.setattr("sys.argv", ["sknorm-images", *arguments])
-        assert main() in (0, 1)
-        return capsys.readouterr().out
-
     few = [f"{name}/{i}.jpg" for name in ("cat", "dog") for i in range(4)]
     for name, path in zip(few, local.filenames, strict=False):
         make(tmp_path / "few", name)
         (tmp_path / "few" / name).write_bytes(Path(path).read_bytes())
     s3.put(f"{tmp_path}/few", "bucket/few", recursive=True)
     url = "s3://bucket/few"
-    command("fit", url, "-o", "p.joblib", "--size", "32x32")
-    command("transform", url, "-p", "p.joblib", "-o", "x.npz")
-    command("report", url, "-p", "p.joblib", "-o", "report.html")
-    checked = json.loads(command("check", "--json", url, f"{url}/cat", "few"))
+    assert call("fit", url, "-o", "p.joblib", "--size", "32x32").status == 0
+    assert call("transform", url, "-p", "p.joblib", "-o", "x.npz").status == 0
+    assert call("report", url, "-p", "p.joblib", "-o", "report.html").status == 0
+    checked = json.loads(call("check", "--json", url, f"{url}/cat", "few").out)
 
     files = load_image_folder("few").filenames
     expected = make_image_pipeline(SIZE).fit(files)

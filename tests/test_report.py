@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import sys
 from collections import defaultdict
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,8 +22,9 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
-from sknorm_images.__main__ import main
 from sknorm_images._decoding import MODES
+from tests import command
+from tests.command import assert_refused
 from tests.conftest import encode
 from tests.fourth_scaler import ChannelMedianScaler
 
@@ -66,13 +66,10 @@ class Page(HTMLParser):
             self.text[self._heading].append(text)
 
 
-def write_report(folder: Path, pipeline: Pipeline, output: Path, monkeypatch) -> str:
+def write_report(folder: Path, pipeline: Pipeline, output: Path) -> str:
     saved = output.with_suffix(".joblib")
     joblib.dump(pipeline, saved)
-    arguments = ["report", str(folder), "-p", str(saved), "-o", str(output)]
-    monkeypatch.setattr(sys, "argv", ["sknorm-images", *arguments])
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    assert main() == 0
+    assert command.call("report", folder, "-p", saved, "-o", output) == 0
     return output.read_text(encoding="utf-8")
 
 
@@ -115,8 +112,7 @@ def pipeline(files: list[str]) -> Pipeline:
 @pytest.fixture(scope="module")
 def html(folder, pipeline, tmp_path_factory) -> str:
     output = tmp_path_factory.mktemp("report") / "report.html"
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        return write_report(folder, pipeline, output, monkeypatch)
+    return write_report(folder, pipeline, output)
 
 
 @pytest.fixture(scope="module")
@@ -252,10 +248,10 @@ def test_samples_are_shown_as_read_scaled_and_back(page, levels, pipeline):
     ids=["grey", "per image", "constants", "fourth scaler", "flattened"],
 )
 def test_pipelines_of_other_kinds_are_reported(
-    pipeline, n_views, n_histograms, files, folder, tmp_path, monkeypatch
+    pipeline, n_views, n_histograms, files, folder, tmp_path
 ):
     pipeline.fit(files)
-    page = Page(write_report(folder, pipeline, tmp_path / "r.html", monkeypatch))
+    page = Page(write_report(folder, pipeline, tmp_path / "r.html"))
     assert len(page.images["Samples"]) == 6 * n_views
     assert len(page.images["The images it was fitted on"]) == n_histograms - 1
     assert len(page.images["The images of this folder"]) == 1
@@ -266,16 +262,14 @@ def test_pipelines_of_other_kinds_are_reported(
 def test_images_of_four_channels_are_reported(files, folder, tmp_path, monkeypatch):
     monkeypatch.setitem(MODES, "cmyk", "CMYK")
     pipeline = make_image_pipeline(24, color_mode="cmyk").fit(files)
-    page = Page(write_report(folder, pipeline, tmp_path / "r.html", monkeypatch))
+    page = Page(write_report(folder, pipeline, tmp_path / "r.html"))
     named = [text for text in page.text["Statistics"] if text.startswith("channel")]
     assert named == [f"channel {i}" for i in range(4)]
     assert len(page.images["Samples"]) == 3 * 6
     assert len(page.images["The images of this folder, scaled"]) == 1
 
 
-def test_turned_photos_have_the_aspect_ratio_that_a_person_sees(
-    photos, pipeline, tmp_path, monkeypatch
-):
+def test_turned_photos_have_the_aspect_ratio_that_a_person_sees(photos, pipeline, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     (tmp_path / "photos").mkdir()
@@ -284,37 +278,31 @@ def test_turned_photos_have_the_aspect_ratio_that_a_person_sees(
         (tmp_path / "photos" / f"{i}.jpg").write_bytes(encode(piece))
     turned = encode(photos[0].crop((0, 0, 100, 150)), exif=exif)
     (tmp_path / "photos" / "turned.jpg").write_bytes(turned)
-    html = write_report(tmp_path / "photos", pipeline, tmp_path / "r.html", monkeypatch)
+    html = write_report(tmp_path / "photos", pipeline, tmp_path / "r.html")
     page = Page(html)
     assert page.images["Oddest aspect ratio"][0]["alt"] == "turned.jpg"
     assert page.text["Oddest aspect ratio"][0] == "aspect ratio 1.5"
     assert picture_of(page.images["Oddest aspect ratio"][0]["src"]).shape == (100, 150, 3)
 
 
-def test_the_page_stays_small_when_many_files_are_broken(
-    photos, pipeline, tmp_path, monkeypatch
-):
+def test_the_page_stays_small_when_many_files_are_broken(photos, pipeline, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "good.jpg").write_bytes(encode(photos[0].crop((0, 0, 60, 40))))
     for i in range(213):
         (folder / f"{i}.jpg").write_bytes(b"")
-    page = Page(write_report(folder, pipeline, tmp_path / "r.html", monkeypatch))
+    page = Page(write_report(folder, pipeline, tmp_path / "r.html"))
     assert page.text["Broken files"].count("the file is empty") == 200
     assert "And 13 more, which" in page.text["Broken files"]
 
 
-def test_a_folder_of_broken_files_alone_is_refused(pipeline, tmp_path, monkeypatch, capsys):
+def test_a_folder_of_broken_files_alone_is_refused(pipeline, tmp_path, call):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"")
     joblib.dump(pipeline, tmp_path / "p")
-    arguments = ["report", str(tmp_path / "photos"), "-p", str(tmp_path / "p")]
-    monkeypatch.setattr(sys, "argv", ["sknorm-images", *arguments, "-o", str(tmp_path / "r")])
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    assert main() == 2
-    [line] = capsys.readouterr().err.splitlines()
-    assert "none of the 1 files can be read" in line
-    assert "the first one fails with: the file is empty" in line
+    finished = call("report", tmp_path / "photos", "-p", tmp_path / "p", "-o", tmp_path / "r")
+    words = "none of the 1 files can be read", "the first one fails with: the file is empty"
+    assert_refused(finished, *words)
 
 
 def test_a_report_reads_files_that_training_would_stop_at(folder, html):
