@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from sknorm_images import JpegLoader, check_images, make_image_pipeline
-from tests.conftest import encode
+from tests.conftest import encode, encode_turned
 from tests.jpeg_bytes import claim_size
 
 COLUMNS = [
@@ -34,18 +34,6 @@ COLUMNS = [
 ]
 
 
-def rotated(photo: Image.Image, orientation: int) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return encode(photo, exif=exif)
-
-
-def as_png(photo: Image.Image) -> bytes:
-    file = io.BytesIO()
-    photo.save(file, "PNG")
-    return file.getvalue()
-
-
 @pytest.fixture
 def folder(tmp_path, photos) -> Path:
     """Good files of several kinds, and bad ones."""
@@ -53,10 +41,10 @@ def folder(tmp_path, photos) -> Path:
     contents = {
         "cmyk.jpg": encode(photo.convert("CMYK")),
         "grey.jpg": encode(photo.convert("L")),
-        "turned.jpg": rotated(photo, 6),
+        "turned.jpg": encode_turned(photo, 6),
         "plain.jpg": encode(photo),
         "truncated.jpg": encode(photo)[:-1000],
-        "png.jpg": as_png(photo),
+        "png.jpg": encode(photo, "PNG"),
         "empty.jpg": b"",
         "huge.jpg": claim_size(encode(photo), 65_500, 65_500),
     }

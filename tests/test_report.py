@@ -25,7 +25,7 @@ from sknorm_images import (
 from sknorm_images._decoding import MODES
 from tests import command
 from tests.command import assert_refused
-from tests.conftest import encode
+from tests.conftest import encode, encode_turned
 from tests.fourth_scaler import ChannelMedianScaler
 
 MARKUP = "<img src=x onerror=alert(1)> & \"'.jpg"
@@ -270,13 +270,11 @@ def test_images_of_four_channels_are_reported(files, folder, tmp_path, monkeypat
 
 
 def test_turned_photos_have_the_aspect_ratio_that_a_person_sees(photos, pipeline, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # a quarter turn
     (tmp_path / "photos").mkdir()
     for i in range(4):
         piece = photos[i % 2].crop((0, 0, 100, 150))
         (tmp_path / "photos" / f"{i}.jpg").write_bytes(encode(piece))
-    turned = encode(photos[0].crop((0, 0, 100, 150)), exif=exif)
+    turned = encode_turned(photos[0].crop((0, 0, 100, 150)), 6)  # a quarter turn
     (tmp_path / "photos" / "turned.jpg").write_bytes(turned)
     html = write_report(tmp_path / "photos", pipeline, tmp_path / "r.html")
     page = Page(html)
