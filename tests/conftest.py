@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def photos() -> list[Image.Image]:
     """The two photos, 640 x 427: a temple and a flower."""
     return [Image.fromarray(photo) for photo in load_sample_images().images]
+
+
+@pytest.fixture(scope="session")
+def photo(photos: list[Image.Image]) -> Image.Image:
+    """A part of the temple, 177 x 131: both sides odd and of differing length."""
+    return photos[0].crop((120, 90, 297, 221))
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +96,14 @@ def files(photos: list[Image.Image], tmp_path_factory: pytest.TempPathFactory) -
         path.write_bytes(encode(crop, quality=60 + i))
         paths.append(str(path))
     return paths
+
+
+@pytest.fixture
+def copies(files: list[str], tmp_path: Path) -> list[Path]:
+    """The same files, in a folder of their own, for a test to break."""
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    return [Path(shutil.copy(path, folder)) for path in files]
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,6 @@ from tests.conftest import encode, encode_turned
 from tests.jpeg_bytes import claim_size, n_scans, repeat_last_scan
 
 
-@pytest.fixture(scope="module")
-def photo(photos: list[Image.Image]) -> Image.Image:
-    """A part of the temple, with both sides odd and of differing length."""
-    return photos[0].crop((120, 90, 297, 221))
-
-
 def pillow(data: bytes, mode: str = "RGB") -> np.ndarray:
     pixels = np.asarray(Image.open(io.BytesIO(data)).convert(mode))
     return pixels if mode == "RGB" else pixels[..., np.newaxis]

@@ -32,12 +32,6 @@ SIZES = [(48, 75), (75, 48), (300, 210), (31, 401), (1, 1), (131, 177)]
 
 
 @pytest.fixture(scope="module")
-def photo(photos: list[Image.Image]) -> Image.Image:
-    """A part of the temple, 177 x 131: both sides odd and of differing length."""
-    return photos[0].crop((120, 90, 297, 221))
-
-
-@pytest.fixture(scope="module")
 def large(photos: list[Image.Image]) -> Image.Image:
     """The temple at 2600 x 1735, the size of a photo from a camera."""
     return photos[0].resize((2600, 1735), Image.Resampling.LANCZOS)

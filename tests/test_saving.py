@@ -38,14 +38,6 @@ def everything_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.fixture
-def copies(files: list[str], tmp_path: Path) -> list[Path]:
-    """Files that a test may break, in a folder of their own."""
-    folder = tmp_path / "copies"
-    folder.mkdir()
-    return [Path(shutil.copy(path, folder)) for path in files]
-
-
 # What is saved
 
 

@@ -15,12 +15,6 @@ from tests.differences import greatest_difference
 SIZES = [(48, 75), (75, 48), (300, 210), (31, 401), (1, 1), (131, 177), (224, 224)]
 
 
-@pytest.fixture(scope="module")
-def photo(photos: list[Image.Image]) -> Image.Image:
-    """A part of the temple, 177 x 131."""
-    return photos[0].crop((120, 90, 297, 221))
-
-
 def resized(
     source: bytes, engine: str, size: tuple[int, int], **options: object
 ) -> np.ndarray:

@@ -81,15 +81,6 @@ def end(process: subprocess.Popen[bytes]) -> tuple[int, list[str], str]:
 # A file that breaks while a model trains
 
 
-@pytest.fixture
-def copies(files: list[str], tmp_path: Path) -> list[Path]:
-    """24 files that a test may break."""
-    paths = [tmp_path / Path(file).name for file in files]
-    for path, file in zip(paths, files, strict=True):
-        path.write_bytes(Path(file).read_bytes())
-    return paths
-
-
 class Truncate(keras.callbacks.Callback):
     """Cuts files off when the first epoch ends, and counts the batches of every epoch."""
 
