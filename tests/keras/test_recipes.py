@@ -241,16 +241,20 @@ def served(dataset: PipelineDataset, epoch: int = 0) -> np.ndarray:
     return np.concatenate([x for x, _ in batches_of(dataset)])
 
 
+def assert_some_are_mirrored(images: np.ndarray, pixels: np.ndarray) -> None:
+    """Check that some images are `pixels` the other way round, and the others as they were."""
+    mirrored = pixels[:, :, ::-1]
+    is_mirrored = [np.array_equal(*pair) for pair in zip(images, mirrored, strict=True)]
+    assert 0 < sum(is_mirrored) < len(pixels)
+    expected = np.where(np.reshape(is_mirrored, (-1, 1, 1, 1)), mirrored, pixels)
+    np.testing.assert_array_equal(images, expected)
+
+
 def test_a_layer_called_by_augment_flips_some_of_the_images(files, pixels, pipeline):
     dataset = PipelineDataset(
         pipeline[:-1], files, np.arange(24), batch_size=10, augment=flip, seed=0
     )
-    images = served(dataset)
-    mirrored = pixels[:, :, ::-1]
-    is_mirrored = [np.array_equal(*pair) for pair in zip(images, mirrored, strict=True)]
-    assert 0 < sum(is_mirrored) < 24
-    expected = np.where(np.reshape(is_mirrored, (-1, 1, 1, 1)), mirrored, pixels)
-    np.testing.assert_array_equal(images, expected)
+    assert_some_are_mirrored(served(dataset), pixels)
 
 
 def assert_reproducible(dataset_of: Any) -> None:
@@ -343,9 +347,4 @@ def test_albumentations_flips_some_of_the_images(files, pixels, pipeline, albume
     dataset = PipelineDataset(
         pipeline[:-1], files, np.arange(24), batch_size=10, augment=augment, seed=0
     )
-    images = served(dataset)
-    mirrored = pixels[:, :, ::-1]
-    is_mirrored = [np.array_equal(*pair) for pair in zip(images, mirrored, strict=True)]
-    assert 0 < sum(is_mirrored) < 24
-    expected = np.where(np.reshape(is_mirrored, (-1, 1, 1, 1)), mirrored, pixels)
-    np.testing.assert_array_equal(images, expected)
+    assert_some_are_mirrored(served(dataset), pixels)
