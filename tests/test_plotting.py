@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -34,6 +32,7 @@ from sknorm_images import (
     Resizer,
 )
 from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
+from tests import new_process
 from tests.conftest import encode
 from tests.fourth_scaler import ChannelMedianScaler
 
@@ -321,16 +320,16 @@ def test_axes_that_cannot_be_replaced_are_refused(pixels, which):
 
 
 def test_with_axes_of_one_s_own_pyplot_is_not_loaded():
-    code = (
-        "import sys\n"
-        "import numpy as np\n"
-        "from matplotlib.figure import Figure\n"
-        "from sknorm_images.plotting import ImageGridDisplay\n"
-        "display = ImageGridDisplay(np.zeros((2, 8, 8, 3), np.uint8))\n"
-        "display.plot(ax=Figure().subplots()).figure_.draw_without_rendering()\n"
-        "sys.exit('matplotlib.pyplot' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    code = """
+import numpy as np
+from matplotlib.figure import Figure
+from sknorm_images.plotting import ImageGridDisplay
+
+display = ImageGridDisplay(np.zeros((2, 8, 8, 3), np.uint8))
+display.plot(ax=Figure().subplots()).figure_.draw_without_rendering()
+print(json.dumps("matplotlib.pyplot" in sys.modules))
+"""
+    assert new_process.answer(code) is False
 
 
 # Grids

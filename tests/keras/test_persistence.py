@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import joblib
@@ -18,6 +14,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from sknorm_images.keras import PipelineDataset
+from tests import new_process
 from tests.keras.conftest import (
     assert_same_batches,
     batches_of,
@@ -123,10 +120,10 @@ def test_a_new_process_goes_on_where_this_one_was(files, pipeline, tmp_path):
     paths[0].write_bytes(pickle.dumps(dataset))
     joblib.dump(dataset, paths[1])
     code = """
-import pickle, sys
+import pickle
 import joblib, numpy as np
 
-for path in sys.argv[1:]:
+for path in inputs["paths"]:
     if path.endswith("joblib"):
         dataset = joblib.load(path)
     else:
@@ -136,15 +133,7 @@ for path in sys.argv[1:]:
         x, y, weights = dataset[i]
         np.savez(f"{path}.{i}.npz", x=x, y=y, weights=weights)
 """
-    process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *map(str, paths)],
-        cwd=Path(__file__).parents[2],
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    process = new_process.run(code, "-W", "error", paths=list(map(str, paths)))
     assert process.returncode == 0, process.stderr
     for i in range(1, len(dataset)):
         for path in paths:
