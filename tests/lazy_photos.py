@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -39,6 +42,13 @@ class Watched:
 
 def watched(paths: list[str], watch: Callable[[int], None]) -> list[Watched]:
     return [Watched(path, i, watch) for i, path in enumerate(paths)]
+
+
+class OnACrowdedMachine(PurePosixPath):
+    """A path that cannot be opened for a reason that is not the file's."""
+
+    def __fspath__(self) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 FITTED = ChannelStandardScaler(mean=100, std=50)  # constants: transform needs no fit

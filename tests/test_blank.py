@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import pickle
-from pathlib import PurePosixPath
 
 import joblib
 import numpy as np
@@ -21,6 +18,7 @@ from sknorm_images import (
 )
 from tests import new_process
 from tests.conftest import crops, encode
+from tests.lazy_photos import OnACrowdedMachine
 
 
 @pytest.fixture
@@ -84,13 +82,6 @@ def test_weights_are_blank_or_zero_for_all_is_an_error(with_bad_ones):
     weights[BAD] = 1
     with pytest.raises(ValueError, match=r"sample_weight; .*gone\.jpg"):
         ChannelStandardScaler().fit(images, sample_weight=weights)
-
-
-class OnACrowdedMachine(PurePosixPath):
-    """A path that cannot be opened for a reason that is not the file's."""
-
-    def __fspath__(self) -> str:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def test_blank_swallows_no_fault_of_the_machine(files):

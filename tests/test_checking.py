@@ -18,6 +18,7 @@ from PIL import Image, ImageFile
 from sknorm_images import JpegLoader, check_images, make_image_pipeline
 from tests.conftest import encode, encode_turned
 from tests.jpeg_bytes import claim_size
+from tests.lazy_photos import OnACrowdedMachine
 
 COLUMNS = [
     "filename",
@@ -241,12 +242,8 @@ def test_verbose_shows_a_bar_that_counts_the_files(files, capsys):
 
 
 def test_a_fault_of_the_machine_is_not_taken_for_a_broken_file(files):
-    class OnACrowdedMachine:
-        def __fspath__(self) -> str:
-            raise OSError(24, "Too many open files")
-
     with pytest.raises(OSError, match="Too many open files"):
-        check_images([*files, OnACrowdedMachine()])
+        check_images([*files, OnACrowdedMachine(files[0])])
 
 
 def test_it_warns_where_pillow_lets_truncated_files_pass(folder, monkeypatch):

@@ -179,12 +179,10 @@ def test_one_thread_computes_a_block(n_jobs, scheduler, files, capsys):
 
 
 @pytest.fixture
-def broken(files: list[str], tmp_path: Path) -> list[str]:
+def broken(files: list[str], not_a_photo: str, tmp_path: Path) -> list[str]:
     """24 paths; 9 is no photo, and of blocks of 6, the last has none that can be read."""
-    path = tmp_path / "not a photo.jpg"
-    path.write_bytes(b"not a photo")
     missing = str(tmp_path / "missing.jpg")
-    return [*files[:9], str(path), *files[10:18], *[missing] * 6]
+    return [*files[:9], not_a_photo, *files[10:18], *[missing] * 6]
 
 
 def test_a_damaged_file_is_named_by_its_position(pipeline, broken):

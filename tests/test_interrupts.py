@@ -101,15 +101,13 @@ def test_after_an_interrupt_no_thread_checks_on(n_jobs, configuration, files):
 @each_reader
 @each_kind_of_threads
 def test_a_broken_image_stops_the_other_thread_between_two_images(
-    n_jobs, configuration, reader, files, tmp_path
+    n_jobs, configuration, reader, files, not_a_photo
 ):
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes(b"not a photo")
     reads = Reads(seconds=0.1)
-    images = lazy(watched([str(bad), *(files * 20)], reads), n_jobs)
+    images = lazy(watched([not_a_photo, *(files * 20)], reads), n_jobs)
     with (
         joblib.parallel_config(**configuration) if configuration else nullcontext(),
-        pytest.raises(ImageDecodeError, match=r"image 0, .*bad\.jpg"),
+        pytest.raises(ImageDecodeError, match=r"image 0, .*not a photo\.jpg"),
     ):
         reader(images)
     assert reads.are_over()
