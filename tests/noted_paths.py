@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,3 +46,14 @@ def readings(folder: Path) -> dict[int, int]:
     """How many paths each process has read."""
     notes = (note for note in folder.iterdir() if note.name != "deadly")
     return {int(note.name): note.stat().st_size for note in notes}
+
+
+def interrupt_when_read(folder: Path) -> None:
+    """Do what Ctrl-C does to this process, as soon as a path is read."""
+
+    def interrupt() -> None:
+        while not readings(folder):
+            time.sleep(0.01)
+        _thread.interrupt_main()
+
+    threading.Thread(target=interrupt).start()

@@ -5,12 +5,10 @@ python -m tests.ray_fits FOLDER writes FOLDER/answers.json; FOLDER/files.json na
 
 from __future__ import annotations
 
-import _thread
 import json
 import os
 import re
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from sklearn.base import clone
 
 from sknorm_images import ChannelStandardScaler, make_image_pipeline
 from sknorm_images.demo import make_photo_folder
-from tests.noted_paths import noted, readings
+from tests.noted_paths import interrupt_when_read, noted, readings
 
 PAGE = Path(__file__).parent.parent / "docs" / "clusters.md"
 RETRY = {"max_restarts": -1, "max_task_retries": -1}
@@ -85,13 +83,7 @@ def fit(
 def interrupted(paths: list[str], folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     folder.mkdir()
     images = make_image_pipeline(32)[:-1].transform(noted(paths, folder, seconds=0.01))
-
-    def interrupt() -> None:
-        while not readings(folder):
-            time.sleep(0.01)
-        _thread.interrupt_main()  # what Ctrl-C does
-
-    threading.Thread(target=interrupt).start()
+    interrupt_when_read(folder)
     answer = {"raised": False}
     try:
         with joblib.parallel_config(**config):

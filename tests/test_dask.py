@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
 import os
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +21,7 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from sknorm_images._parallel import map_chunks
-from tests.noted_paths import noted, readings
+from tests.noted_paths import interrupt_when_read, noted, readings
 
 distributed = pytest.importorskip("distributed")
 to_dask_array = pytest.importorskip("sknorm_images.distributed").to_dask_array
@@ -176,13 +174,7 @@ def test_after_an_interrupt_the_workers_end_what_they_have_and_begin_no_more(
 ):
     scaler = ChannelStandardScaler()
     images = make_image_pipeline(32)[:-1].transform(noted(some, tmp_path, seconds=0.01))
-
-    def interrupt() -> None:
-        while not readings(tmp_path):
-            time.sleep(0.01)
-        _thread.interrupt_main()  # what Ctrl-C does
-
-    threading.Thread(target=interrupt).start()
+    interrupt_when_read(tmp_path)
     with joblib.parallel_config("dask"), pytest.raises(KeyboardInterrupt):
         scaler.fit(images)
     assert not hasattr(scaler, "statistics_")
