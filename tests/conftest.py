@@ -73,6 +73,12 @@ def encode_turned(
     return encode(image, image_format, exif=exif, **options)
 
 
+def pillow(data: bytes, mode: str = "RGB") -> np.ndarray:
+    """Decode an image with Pillow; it always has channels."""
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert(mode))
+    return pixels if mode == "RGB" else pixels[..., np.newaxis]
+
+
 def crops(photos: list[Image.Image], n: int, seed: int = 0) -> list[Image.Image]:
     """Cut `n` pieces of differing sizes out of the photos, in turn."""
     random = np.random.default_rng(seed)
