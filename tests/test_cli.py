@@ -727,6 +727,7 @@ def test_a_pipeline_of_other_steps_is_refused(folder, tmp_path, call):
     path = tmp_path / "p.joblib"
     for steps, word in (
         ([("pca", PCA())], "JpegLoader"),
+        ([("nothing", "passthrough")], "begins with nothing"),
         ([("load", JpegLoader()), ("scale", ChannelStandardScaler(mean=1, std=2))], "Resizer"),
         (make_image_pipeline(8).steps, "not fitted"),
         (
@@ -882,12 +883,6 @@ def test_show_tells_constants_from_what_was_learned(pixels, tmp_path, call):
     scaler = ChannelStandardScaler(mean=1, std=2).fit(pixels)
     joblib.dump(make_image_pipeline(8, scaler), tmp_path / "p")
     assert "ChannelStandardScaler, set to constants" in call("show", tmp_path / "p").out
-
-
-def test_an_empty_pipeline_is_refused(folder, tmp_path, call):
-    joblib.dump(Pipeline([("nothing", "passthrough")]), tmp_path / "p")
-    finished = call("transform", folder, "-p", tmp_path / "p", "-o", tmp_path / "out")
-    assert_refused(finished, "begins with nothing")
 
 
 def test_show_tells_that_nothing_was_learned(tmp_path, call):
