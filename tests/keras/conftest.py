@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from sknorm_images.keras import PipelineDataset
 
 N_ROWS = 13  # four batches of four, the last one of a single row
 BAD = [1, 4, 5, 6, 7]  # what of `broken` cannot be read
+AHEAD = "sknorm_images-look-ahead"  # what threads that make batches ahead are called
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +53,18 @@ def standardised(pixels: np.ndarray) -> np.ndarray:
     """What the pipelines make of `pixels`, in float64."""
     flat = pixels.reshape(-1, 3).astype(np.float64)
     return (pixels - flat.mean(axis=0)) / flat.std(axis=0)
+
+
+def threads_ahead() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == AHEAD]
+
+
+def let_threads_end() -> None:
+    """Wait until none of them is left; only a test that fails waits as long as this allows."""
+    deadline = time.monotonic() + 30
+    while threads_ahead() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert threads_ahead() == []
 
 
 @contextmanager

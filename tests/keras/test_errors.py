@@ -19,8 +19,7 @@ from PIL import Image
 from sknorm_images import ImageDecodeError
 from sknorm_images.keras import PipelineDataset
 from tests.conftest import encode
-from tests.keras.conftest import small_model
-from tests.keras.test_look_ahead import let_threads_end
+from tests.keras.conftest import let_threads_end, small_model
 
 PATIENCE = 60  # seconds; only a test that fails waits so long
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -34,9 +33,8 @@ import numpy as np
 
 from sknorm_images import ChannelMinMaxScaler, make_image_pipeline
 from sknorm_images.keras import PipelineDataset
-from tests.keras.conftest import counting_model, small_model, value_of
+from tests.keras.conftest import AHEAD, counting_model, let_threads_end, small_model, value_of
 from tests.keras.test_errors import Truncate
-from tests.keras.test_look_ahead import AHEAD, let_threads_end
 
 pipeline = make_image_pipeline((32, 48), ChannelMinMaxScaler(data_range=(0, 255)))
 paths = json.loads(sys.argv[1])

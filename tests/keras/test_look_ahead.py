@@ -16,21 +16,17 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sknorm_images.keras import PipelineDataset
 from sknorm_images.keras._look_ahead import LookAhead
-from tests.keras.conftest import counting_model, numbered, order_of, row_numbers
+from tests.keras.conftest import (
+    AHEAD,
+    counting_model,
+    let_threads_end,
+    numbered,
+    order_of,
+    row_numbers,
+    threads_ahead,
+)
 
 PATIENCE = 30  # seconds; only a test that fails waits so long
-AHEAD = "sknorm_images-look-ahead"
-
-
-def threads_ahead() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == AHEAD]
-
-
-def let_threads_end() -> None:
-    deadline = time.monotonic() + PATIENCE
-    while threads_ahead() and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert threads_ahead() == []
 
 
 @pytest.fixture(autouse=True)

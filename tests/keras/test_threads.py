@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 
 from sknorm_images.keras import PipelineDataset
-from tests.keras.conftest import BAD, image_warnings, numbered, standardised
-from tests.keras.test_look_ahead import let_threads_end
+from tests.keras.conftest import (
+    BAD,
+    image_warnings,
+    let_threads_end,
+    numbered,
+    standardised,
+)
 from tests.test_threads import (
     _threads_take_turns_often,  # noqa: F401 (a fixture that runs around every test here)
     at_once,
