@@ -6,6 +6,8 @@ import io
 import os
 import shutil
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,15 @@ def call(capsys: pytest.CaptureFixture[str]) -> command.Call:
         return command.Finished(command.call(*arguments), *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def threads_take_turns_often() -> Iterator[None]:
+    """Let another thread go on after every few bytecodes."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from sklearn.datasets import load_files
 from sklearn.utils import Bunch
 
 from sknorm_images import load_image_folder
+from tests.empty_files import make, relative
 
 NAMES = [
     "dog/10.jpg",
@@ -21,18 +22,6 @@ NAMES = [
     "ant/z.jpg",
     "ant/nest/deep/0.jpg",
 ]
-
-
-def make(folder: Path, *names: str) -> Path:
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    return folder
-
-
-def relative(filenames: np.ndarray, folder: Path) -> list[str]:
-    return [Path(name).relative_to(folder).as_posix() for name in filenames]
 
 
 # One class a sub-folder

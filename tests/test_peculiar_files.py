@@ -14,7 +14,7 @@ from tests.conftest import encode
 from tests.data.jpeg.make import FILES
 from tests.differences import psnr
 from tests.jpeg_bytes import repeat_last_scan
-from tests.test_memory import measure
+from tests.peak_memory import measure
 
 # What Pillow says of an index or of EXIF that is damaged, and then decodes.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

@@ -32,7 +32,7 @@ from sknorm_images import (
 )
 from tests import new_process
 from tests.conftest import crops, encode
-from tests.test_folders import make, relative
+from tests.empty_files import make, relative
 
 # The S3 server on this machine and its libraries, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import copy
 import pickle
-import sys
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,50 +31,13 @@ from sknorm_images import (
 )
 from tests.exact_results import exact_moments
 from tests.lazy_photos import lazy
+from tests.many_threads import at_once, until
+
+pytestmark = pytest.mark.usefixtures("threads_take_turns_often")
 
 N_THREADS = 12
-BAD = {1: FileNotFoundError, 4: ImageDecodeError}  # what of `broken` cannot be read, and why
-
-
-@pytest.fixture(autouse=True)
-def _threads_take_turns_often() -> Iterator[None]:
-    """Let another thread go on after every few bytecodes."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval)
-
-
 PATIENCE = 30  # seconds; only a test that fails waits so long
-
-
-def at_once(*functions: Callable[[], Any]) -> list[Any]:
-    """Call each function in a thread of its own, all at once; their results in order."""
-    together = threading.Barrier(len(functions))
-
-    def call(function: Callable[[], Any]) -> Any:
-        together.wait(timeout=30)
-        return function()
-
-    with ThreadPoolExecutor(len(functions)) as threads:
-        return list(threads.map(call, functions))
-
-
-def until(function: Callable[[], Any], others: list[Callable[[], Any]]) -> None:
-    """Call the others again and again, in threads, until `function` is done."""
-    is_done = threading.Event()
-
-    def repeat(other: Callable[[], Any]) -> None:
-        while not is_done.is_set():
-            other()
-
-    def finish() -> None:
-        try:
-            function()
-        finally:
-            is_done.set()
-
-    at_once(finish, *(lambda other=other: repeat(other) for other in others))
+BAD = {1: FileNotFoundError, 4: ImageDecodeError}  # what of `broken` cannot be read, and why
 
 
 # What NumPy makes of the photos, to the last bit: statistics that are rounded once

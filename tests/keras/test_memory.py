@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import encode
-from tests.test_memory import measure
+from tests.peak_memory import measure
 
 N_FILES = 64
 

@@ -16,11 +16,9 @@ from tests.keras.conftest import (
     numbered,
     standardised,
 )
-from tests.test_threads import (
-    _threads_take_turns_often,  # noqa: F401 (a fixture that runs around every test here)
-    at_once,
-    until,
-)
+from tests.many_threads import at_once, until
+
+pytestmark = pytest.mark.usefixtures("threads_take_turns_often")
 
 N_THREADS = 10
 
