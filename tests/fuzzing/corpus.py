@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 from sklearn.datasets import load_sample_images
+
+from tests.data.jpeg.make import profile
+from tests.jpeg_bytes import segment
 
 ORIENTATION = 0x0112
 _SHORT, _RATIONAL = 3, 5  # types of TIFF 6.0
@@ -54,8 +57,8 @@ def corpus() -> dict[str, bytes]:
         "thumbnail": _save(cut("RGB"), exif=exif(3) + _save(cut("RGB", (16, 16)))),
         "rich EXIF": _save(cut("RGB"), exif=_rich_exif()),
         "XMP orientation": insert_segment(_save(cut("RGB", (90, 50))), 0xE1, _XMP),
-        "ICC": _save(cut("RGB"), icc_profile=_profile()),
-        "ICC in two segments": _save(cut("RGB"), icc_profile=_profile() * 120),
+        "ICC": _save(cut("RGB"), icc_profile=profile()),
+        "ICC in two segments": _save(cut("RGB"), icc_profile=profile() * 120),
         "comment": _save(cut("RGB"), comment=b"a comment"),
         "MPO": _save(cut("RGB"), "MPO", save_all=True, append_images=[cut("RGB")]),
         "MPO orientation": _save(
@@ -103,8 +106,7 @@ def exif(orientation: int, byte_order: str = "<") -> bytes:
 
 def insert_segment(data: bytes, marker: int, payload: bytes, position: int = 2) -> bytes:
     """Put a segment into a file, by default right after its start."""
-    segment = struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
-    return data[:position] + segment + data[position:]
+    return data[:position] + segment(marker, payload) + data[position:]
 
 
 _XMP = (
@@ -126,11 +128,6 @@ def _rich_exif() -> bytes:
     tags.get_ifd(0x8769)[0x9286] = b"a comment of the user"
     tags.get_ifd(0x8825)[1] = "N"
     return tags.tobytes()
-
-
-def _profile() -> bytes:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return profile[:24] + bytes(12) + profile[36:]  # without the time when it was made
 
 
 def _cutter():

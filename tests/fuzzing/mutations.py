@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container
 from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
 from tests.fuzzing.corpus import ORIENTATION, corpus, exif, insert_segment
+from tests.jpeg_bytes import COM, DHT, DQT, DRI, EOI, FRAMES, SOI, SOS
 
 Random: TypeAlias = np.random.Generator
 Mutation: TypeAlias = Callable[[bytes, Random], bytes]
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
-_SOI, _EOI, _SOS, _DHT, _DQT, _DRI, _COM = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xFE
-_FRAMES = tuple(set(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC})
-_METADATA = (*range(0xE0, 0xF0), _COM)
-_CODES = (0x01, *range(0xC0, 0xE3), 0xED, 0xEE, 0xF0, _COM, 0xFF, 0x00)
+_METADATA = (*range(0xE0, 0xF0), COM)
+_CODES = (0x01, *range(0xC0, 0xE3), 0xED, 0xEE, 0xF0, COM, 0xFF, 0x00)
 _LIMITS = (0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 63, 64, 127, 128, 254, 255)
 _SIZES = (0, 1, 2, 7, 8, 9, 16, 17, 255, 256, 1000, 1024, 4096, 32767, 65500, 65535)
 
@@ -34,7 +33,7 @@ def pieces(data: bytes) -> list[bytes]:
     while match := _MARKER.search(data, position):
         starts.append(match.start())
         position = match.end()
-        if data[position - 1] not in (_SOI, _EOI):
+        if data[position - 1] not in (SOI, EOI):
             position += max(2, int.from_bytes(data[position : position + 2]))
     return [
         data[start:stop] for start, stop in pairwise([0, *starts, len(data)]) if stop > start
@@ -103,7 +102,7 @@ def repeat_segments(data: bytes, random: Random) -> bytes:
 def repeat_scans(data: bytes, random: Random) -> bytes:
     """Put a scan there again, up to 300 times: more than any decoder should go through."""
     parts = pieces(data)
-    scans = [i for i, part in enumerate(parts) if _marker(part) == _SOS]
+    scans = [i for i, part in enumerate(parts) if _marker(part) == SOS]
     if not scans:
         return data
     i = scans[_below(len(scans), random)]
@@ -156,7 +155,7 @@ def change_size(data: bytes, random: Random) -> bytes:
             value = _choose((*near, *_SIZES), random) % 65536
             frame[position : position + 2] = value.to_bytes(2)
 
-    return _change_segment(data, random, _FRAMES, 9, change)
+    return _change_segment(data, random, FRAMES, 9, change)
 
 
 def change_frame(data: bytes, random: Random) -> bytes:
@@ -172,7 +171,7 @@ def change_frame(data: bytes, random: Random) -> bytes:
             if position < len(frame):
                 frame[position] = value
 
-    return _change_segment(data, random, _FRAMES, 10, change)
+    return _change_segment(data, random, FRAMES, 10, change)
 
 
 def change_tables(data: bytes, random: Random) -> bytes:
@@ -183,7 +182,7 @@ def change_tables(data: bytes, random: Random) -> bytes:
             position = 4 if random.integers(2) else 4 + _below(min(17, len(table) - 4), random)
             table[position] = _choose((*range(5), *range(0x10, 0x15), _byte(random)), random)
 
-    return _change_segment(data, random, (_DHT, _DQT), 5, change)
+    return _change_segment(data, random, (DHT, DQT), 5, change)
 
 
 def change_scan_headers(data: bytes, random: Random) -> bytes:
@@ -195,7 +194,7 @@ def change_scan_headers(data: bytes, random: Random) -> bytes:
             position = 4 + _below(stop - 4, random)
             scan[position] = _choose((*range(6), 0x10, 0x11, 63, 64, _byte(random)), random)
 
-    return _change_segment(data, random, (_SOS,), 5, change)
+    return _change_segment(data, random, (SOS,), 5, change)
 
 
 def change_lengths(data: bytes, random: Random) -> bytes:
@@ -216,7 +215,7 @@ def change_restarts(data: bytes, random: Random) -> bytes:
     if random.integers(2):
         interval = int(_choose(_SIZES, random))
         return insert_segment(
-            data, _DRI, interval.to_bytes(2), _choose(_boundaries(data), random)
+            data, DRI, interval.to_bytes(2), _choose(_boundaries(data), random)
         )
     for _ in range(int(random.integers(1, 6))):
         start = _first_scan(data)
@@ -277,7 +276,7 @@ def add_metadata(data: bytes, random: Random) -> bytes:
     """Put an application segment there that promises more than it holds."""
     names = (b"JFIF\0", b"Exif\0\0", b"ICC_PROFILE\0", b"MPF\0", b"Adobe", b"Photoshop 3.0\0")
     name = _choose((*names, b"http://ns.adobe.com/xap/1.0/\0", b"FPXR\0"), random)
-    marker = _choose((0xE0, 0xE1, 0xE2, 0xE2, 0xED, 0xEE, _COM), random)
+    marker = _choose((0xE0, 0xE1, 0xE2, 0xE2, 0xED, 0xEE, COM), random)
     body = _choose((b"", b"8BIM\x03\xed", b"MM\0*\0\0\0\x08", b"\1\1", b"\0\x64"), random)
     payload = name + body + random.bytes(int(random.integers(0, 40)))
     return insert_segment(data, marker, payload, _choose(_boundaries(data), random))
@@ -354,7 +353,7 @@ def _first_scan(data: bytes) -> int:
     """Where the header ends; the end of the file where there is no scan."""
     position = 0
     for piece in pieces(data):
-        if _marker(piece) == _SOS:
+        if _marker(piece) == SOS:
             break
         position += len(piece)
     return position
@@ -368,7 +367,7 @@ def _boundaries(data: bytes) -> list[int]:
 def _change_segment(
     data: bytes,
     random: Random,
-    markers: Sequence[int],
+    markers: Container[int],
     min_length: int,
     change: Callable[[bytearray], None],
 ) -> bytes:
