@@ -1,4 +1,4 @@
-"""Real photos for all tests: crops of the two that scikit-learn ships."""
+"""What all tests share: real photos, crops of the two that scikit-learn ships, and helpers."""
 
 from __future__ import annotations
 
