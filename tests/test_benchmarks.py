@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from benchmarks import (
     corpora,
@@ -26,6 +25,7 @@ from benchmarks.contender import Batches, Task, contender, decibels
 from benchmarks.new_process import in_new_process
 from benchmarks.rounds import ROOT, Result, measure
 from benchmarks.tables import TABLES, Row, Table
+from tests.conftest import encode_turned
 
 pytestmark = pytest.mark.slow  # each test starts processes that measure
 
@@ -168,10 +168,8 @@ def test_a_corpus_is_the_same_every_time(make, tmp_path):
 @pytest.mark.parametrize("turn", [1, 6])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_photos_of_any_kind_are_compared(photos, tmp_path, mode, turn):
-    exif = Image.Exif()
-    exif[0x0112] = turn
     path = tmp_path / "photo.jpg"
-    photos[0].resize((100, 67)).convert(mode).save(path, exif=exif)
+    path.write_bytes(encode_turned(photos[0].resize((100, 67)).convert(mode), turn))
     task = Task([str(path)], 48, 1)
 
     assert decibels(ours.transform, task) > 99
@@ -179,7 +177,7 @@ def test_photos_of_any_kind_are_compared(photos, tmp_path, mode, turn):
         assert decibels(limit, task) is None
 
 
-def test_every_installed_peer_shows_the_same_pictures(photos, tmp_path):
+def test_every_installed_peer_shows_the_same_pictures(tmp_path):
     rows = [row for table in TABLES[:2] for row in table.rows]
     peers = [row for row in rows if row.contender.prepare.__module__ == "benchmarks.peers"]
     table = Table("key", "title", corpora.photos, 8, 64, peers)
