@@ -14,8 +14,6 @@ from benchmarks.rounds import ROOT, Worker
 from benchmarks.tables import Row
 
 MEBIBYTE = 2**20 / 1e6  # in megabytes
-
-
 _SIZE = 224  # pixels, height and width
 
 

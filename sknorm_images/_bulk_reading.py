@@ -15,7 +15,7 @@ from sknorm_images._decoding import Picture, Pixels
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import READ_ERRORS, Failures, forget_frames
 from sknorm_images._parallel import map_chunks
-from sknorm_images._recipes import Recipe, as_pixels
+from sknorm_images._recipes import Made, Recipe, as_pixels
 
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 
@@ -132,7 +132,7 @@ def read_array(
         As `reduce_images` raises them.
     """
     if len(recipe) and not recipe.resizings:  # the first one tells the size, and is kept
-        first = read_one(recipe, 0, failures={})
+        first = Made(read_one(recipe, 0, failures={}))
         recipe = replace(recipe, sources=[first, *recipe.sources[1:]])
     shape = common_shape(recipe)
     out = np.empty(shape, dtype)

@@ -53,7 +53,8 @@ def report(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
 def refuse_if_none_is_readable(failures: Failures, n_images: int) -> None:
     """Raise ValueError if none of the images can be read."""
     if failures and len(failures) == n_images:
+        first = min(failures)
         raise ValueError(
             f"None of the {n_images} images can be read, so there is nothing to go on with. "
-            f"Check X; the first one is {brief(failures[min(failures)])}"
+            f"Check X; image {first} fails with: {brief(failures[first])}"
         )

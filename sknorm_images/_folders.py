@@ -113,11 +113,11 @@ def load_image_folder(
                 f"{parameter}={value!r} is one string, and a sequence is asked for. "
                 f"Pass [{value!r}]."
             )
-    endings = tuple(ending.lower() for ending in extensions)
-    folder = list_folder(directory, endings)
+    extensions = tuple(extension.lower() for extension in extensions)
+    folder = list_folder(directory, extensions)
     if class_names is None and not folder.folders:
         if not folder.files:
-            raise ValueError(_empty(folder.path, endings))
+            raise ValueError(_empty(folder.path, extensions))
         return _answer(list(folder.files.values()), None, None, return_X_y)
     names = _classes_in(folder, class_names)
     filenames: list[str] = []
@@ -125,7 +125,7 @@ def load_image_folder(
     for number, name in enumerate(names):
         found = folder.files_below(name)
         if not found:
-            raise ValueError(_empty(folder.folders[name], endings))
+            raise ValueError(_empty(folder.folders[name], extensions))
         filenames += found
         target += [number] * len(found)
     return _answer(filenames, np.array(target, np.int64), names, return_X_y)
@@ -153,9 +153,9 @@ def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _empty(folder: str, endings: tuple[str, ...]) -> str:
+def _empty(folder: str, extensions: tuple[str, ...]) -> str:
     return (
-        f"{folder!r} holds no files that end in {' or '.join(endings)}. Check the path, "
+        f"{folder!r} holds no files that end in {' or '.join(extensions)}. Check the path, "
         "remove the folder, or pass other extensions."
     )
 

@@ -58,9 +58,10 @@ def _positions(positions: NDArray[Any], n_images: int) -> NDArray[Any]:
         )
     outside = (positions < -n_images) | (positions >= n_images)
     if outside.any():
+        remedy = f"positions from {-n_images} to {n_images - 1}" if n_images else "others"
         raise IndexError(
             f"There is no image {positions[outside].flat[0]} among {n_images} images. Pass "
-            f"positions below {n_images}."
+            f"{remedy}."
         )
     return positions
 

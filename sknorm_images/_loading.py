@@ -53,7 +53,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         JPEG files of more scans are refused: a small file of thousands of progressive scans
         keeps a decoder busy for a long time.
     on_error : {"raise", "blank"}, default="raise"
-        What becomes of a file that is missing, refused, or no image. ``"blank"`` leaves it
+        What becomes of a file that cannot be read or decoded. ``"blank"`` leaves it
         out of all statistics, makes zeros of it in a scaler's output (a black image in
         plain pixels), and warns once a call with an `ImageDecodeWarning` that lists all.
     n_jobs : int or None, default=None

@@ -21,6 +21,13 @@ from sknorm_images._remote import is_url
 from sknorm_images._versions import __version__
 
 
+@dataclass(frozen=True)
+class Made:
+    """An image that was made before, in the place of its source."""
+
+    pixels: Pixels
+
+
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """All that `LazyImages` hold, but what their last reading found; workers are sent some.
@@ -28,7 +35,7 @@ class Recipe:
     The parameters are theirs.
     """
 
-    sources: Sequence[Source | Picture]
+    sources: Sequence[Any]  # Source, Picture or Made
     n_channels: int
     decoding: Decoding | None  # None where sources are arrays that are taken as they are
     resizings: tuple[Resizing, ...]
@@ -92,6 +99,8 @@ class Recipe:
             If it is read but cannot be decoded.
         """
         source = self.sources[i]
+        if isinstance(source, Made):
+            return source.pixels
         first, *others = self.resizings or (None,)
         picture: Picture
         if self.decoding is None:
@@ -116,9 +125,9 @@ class Recipe:
         """Make the black image that stands for one that cannot be read."""
         if not self.resizings:
             raise ValueError(
-                "on_error='blank' makes a black image of one that cannot be read, and "
-                "without a Resizer its size is unknown. Add one after the JpegLoader. "
-                f"{brief(error)}"
+                "on_error='blank' makes a black image of one that cannot be read "
+                f"({brief(error)}), and without a Resizer its size is unknown. Add one after "
+                "the JpegLoader."
             )
         return np.zeros(self.shape[1:], np.uint8)
 

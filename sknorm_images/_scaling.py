@@ -124,15 +124,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """
         fitted = snapshot(self)
         fitted._check_ready()
-        X = fitted._validate(X, reset=False)
-        if not isinstance(X, LazyImages):
-            return fitted._transform_array(X)
-        affine = fitted._affine(X.n_channels)
-        out, _, failures = X._read_array(
-            fitted.dtype, write=lambda row, pixels: fitted._scale(affine, pixels, row)
-        )
-        report(failures, len(X))
-        return out
+        return fitted._transform(fitted._validate(X, reset=False))
 
     def fit_transform(
         self,
@@ -166,10 +158,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         with committed(self) as fitted:
             fitted._reset()
             counted = fitted._fit(X, y, sample_weight, keep_pixels=True)
-        if counted is None or not isinstance(X, LazyImages):
-            return fitted.transform(X)
-        assert counted.pixels is not None
-        out = fitted._transform_array(counted.pixels, X.n_jobs)
+        if counted is None or counted.pixels is None:
+            return fitted._transform(fitted._validate(X, reset=False))
+        n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
+        out = fitted._transform_array(counted.pixels, n_jobs)
         out[list(counted.failures)] = 0
         return out
 
@@ -328,11 +320,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             counted = count(X, weights, advance, keep_pixels=keep_pixels)
             if counted.statistics is None:
                 refuse_if_none_is_readable(counted.failures, len(X))
-                first = counted.failures[min(counted.failures)]
+                first = min(counted.failures)
                 raise ValueError(
                     "None of the images with a sample_weight above zero can be read, so there "
-                    "is nothing to learn from. Check X and sample_weight; the first one is "
-                    f"{brief(first)}"
+                    f"is nothing to learn from. Check X and sample_weight; image {first} "
+                    f"fails with: {brief(counted.failures[first])}"
                 )
             self._learn_from(counted.statistics, counted.pixels)
             return counted
@@ -371,6 +363,16 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
         """Write to `out` what becomes of `pixels`: one image, or any number for one map."""
         (affine or self._affine_of_image(pixels)).apply(pixels, out)
+
+    def _transform(self, X: LazyImages | Array) -> NDArray[Any]:
+        if not isinstance(X, LazyImages):
+            return self._transform_array(X)
+        affine = self._affine(X.n_channels)
+        out, _, failures = X._read_array(
+            self.dtype, write=lambda row, pixels: self._scale(affine, pixels, row)
+        )
+        report(failures, len(X), stacklevel=4)
+        return out
 
     def _transform_array(self, X: Array, n_jobs: int | None = None) -> NDArray[Any]:
         out = np.empty(X.shape, self._out_dtype(X))

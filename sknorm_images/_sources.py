@@ -129,7 +129,9 @@ def _from_iterable(X: Any) -> list[Any]:
     items = list(X)
     if any(isinstance(item, list | tuple) for item in items):
         if not all(isinstance(item, list | tuple) and len(item) == 1 for item in items):
-            raise ValueError(f"X is a sequence of sequences. {_COLUMN_HINT}")
+            raise ValueError(
+                f"X is a sequence of sequences, and a loader takes one column. {_COLUMN_HINT}"
+            )
         items = [item[0] for item in items]
     return items
 

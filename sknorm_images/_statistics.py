@@ -25,11 +25,7 @@ Statistics: TypeAlias = "ChannelHistogram | ChannelSums | ChannelMoments"
 
 
 class _ChannelStatistics(metaclass=ABCMeta):
-    """What the three kinds share: they compare by value and refuse to mix.
-
-    Each has `mean`, `data_min` and `data_max`, as a field or as a property; declared here,
-    dataclasses would take them for defaults.
-    """
+    """What the three kinds share: they compare by value and refuse to mix."""
 
     n_samples: int
 
@@ -51,7 +47,8 @@ class _ChannelStatistics(metaclass=ABCMeta):
     @property
     def is_constant(self) -> NDArray[np.bool_]:
         """Whether each channel has a single value, shape (n_channels,)."""
-        # The subclasses have these two.
+        # A field or a property of each kind: declared here, dataclasses would take it for a
+        # default.
         return np.equal(self.data_min, self.data_max)  # type: ignore[attr-defined, no-any-return]
 
     def __repr__(self) -> str:
@@ -62,14 +59,15 @@ class _ChannelStatistics(metaclass=ABCMeta):
     def _check_addable(self, other: Any) -> None:
         if type(self) is not type(other):
             raise ValueError(
-                f"{type(self).__name__} cannot be added to {type(other).__name__}, which "
-                "counts images of another dtype, or otherwise. Hand images of one dtype to "
-                "all calls of partial_fit."
+                f"{type(self).__name__} cannot be added to {type(other).__name__}, since each "
+                "kind of statistics is of images of another dtype. Hand images of one dtype "
+                "to all calls of partial_fit."
             )
         if self.n_channels != other.n_channels:
             raise ValueError(
-                f"Statistics of {self.n_channels} channels cannot be added to those of "
-                f"{other.n_channels}. Add those of the same channels."
+                f"Statistics of {self.n_channels} and of {other.n_channels} channels cannot "
+                "be added, since each channel is counted by itself. Add those of the same "
+                "channels."
             )
 
 
@@ -275,7 +273,7 @@ class ChannelSums(_ChannelStatistics):
         pixels = images.reshape(-1, images.shape[-1])
         if weights is None:
             weights = np.ones(len(images), np.int64)
-        _check_total(weights.sum(dtype=np.float64) * n_pixels * 255**2, 2**53)
+        _check_total(weights.sum(dtype=np.float64) * n_pixels, 2**53 / 255**2)
         per_pixel = np.repeat(weights, n_pixels)
         wide = pixels.astype(weights.dtype)
         return cls(
@@ -289,7 +287,7 @@ class ChannelSums(_ChannelStatistics):
 
     def __add__(self, other: Self) -> Self:
         self._check_addable(other)
-        _check_total((self.weight + other.weight) * 255**2, 2**62)
+        _check_total(self.weight + other.weight, 2**62 / 255**2)
         return type(self)(
             self.weight + other.weight,
             self.total + other.total,
@@ -307,12 +305,13 @@ class ChannelSums(_ChannelStatistics):
     @property
     def mean(self) -> FloatArray:
         """Mean of each channel in grey levels, shape (n_channels,), rounded once."""
-        return _mean(Fraction(self.weight), _exact(self.total))
+        return _mean(_exact(np.asarray(self.weight)), _exact(self.total))
 
     @property
     def var(self) -> FloatArray:
         """Population variance of each channel, shape (n_channels,), rounded once."""
-        return _var(Fraction(self.weight), _exact(self.total), _exact(self.squares))
+        weight = _exact(np.asarray(self.weight))
+        return _var(weight, _exact(self.total), _exact(self.squares))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -479,12 +478,12 @@ def has_histogram(dtype: np.dtype[Any], n_channels: int) -> bool:
 _LEVELS = np.arange(256).astype(object)  # Python integers: sums of squares cannot overflow
 
 
-def _check_total(total: float, limit: int) -> None:
-    """Refuse weights whose sums would no longer be exact, or overflow."""
+def _check_total(total: float, limit: float) -> None:
+    """Refuse a weighted number of pixels whose sums would no longer be exact, or overflow."""
     if total >= limit:
         raise ValueError(
-            f"sample_weight is so large that counts of pixels, up to {total:g}, are no longer "
-            "exact. Pass smaller weights."
+            f"The weights of the pixels in a channel add up to {total:g}, and counts of so "
+            "many are no longer exact. Pass smaller weights."
         )
 
 
@@ -495,13 +494,11 @@ def _exact(numbers: NDArray[Any]) -> NDArray[Any]:
     return numbers.astype(object)
 
 
-def _mean(weight: NDArray[Any] | Fraction, total: NDArray[Any]) -> FloatArray:
+def _mean(weight: NDArray[Any], total: NDArray[Any]) -> FloatArray:
     return (total / weight).astype(np.float64)  # type: ignore[no-any-return]
 
 
-def _var(
-    weight: NDArray[Any] | Fraction, total: NDArray[Any], squares: NDArray[Any]
-) -> FloatArray:
+def _var(weight: NDArray[Any], total: NDArray[Any], squares: NDArray[Any]) -> FloatArray:
     # Python divides integers and fractions with a single rounding.
     return ((weight * squares - total**2) / weight**2).astype(np.float64)  # type: ignore[no-any-return]
 

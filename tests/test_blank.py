@@ -64,12 +64,22 @@ def test_no_image_that_can_be_read_is_an_error_under_blank_too(call, pixels):
         getattr(pipeline, call)(["a.jpg", "b.jpg"])
 
 
+@pytest.mark.parametrize("per_image", [False, "channel"])
+@pytest.mark.parametrize("call", ["fit_transform", "transform"])
+def test_the_warning_points_at_the_caller(call, per_image, with_bad_ones):
+    images = make_image_pipeline((16, 16), on_error="blank")[:2].transform(with_bad_ones)
+    scaler = ChannelStandardScaler(per_image=per_image).fit(images[:3])
+    with pytest.warns(ImageDecodeWarning) as caught:
+        getattr(scaler, call)(images)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_errors_under_blank_do_not_ask_for_it(not_a_photo):
     scaler = ChannelStandardScaler(mean=100, std=50)
     images = JpegLoader(on_error="blank").transform([not_a_photo])
     for call, match in (
         (lambda: scaler.transform(Resizer(8).transform(images)), "None of the 1 images"),
-        (lambda: scaler.transform(images), "without a Resizer"),
+        (lambda: scaler.transform(images), "black image"),
     ):
         with pytest.raises(ValueError, match=rf"{match}.*no known image format") as raised:
             call()

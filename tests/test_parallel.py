@@ -26,6 +26,7 @@ from sknorm_images import (
     JpegLoader,
     make_image_pipeline,
 )
+from sknorm_images._decoding import MODES
 from tests import new_process
 from tests.exact_results import exact_moments
 from tests.lazy_photos import READERS, each_reader, lazy, pipeline_of, watched
@@ -298,6 +299,13 @@ def test_without_a_resizer_every_file_is_read_exactly_once_too(name, files):
     read: list[int] = []
     READERS[name](JpegLoader(n_jobs=2).transform(watched(files[:1] * 24, read.append)))
     assert sorted(read) == list(range(24))
+
+
+def test_the_image_that_tells_the_size_is_made_like_the_others(files, monkeypatch):
+    monkeypatch.setitem(MODES, "cmyk", "CMYK")  # of as many channels as RGBA
+    for read in (READERS["asarray"], READERS["transform"]):
+        first, second = read(JpegLoader(color_mode="cmyk").transform(files[:1] * 2))
+        np.testing.assert_array_equal(first, second)
 
 
 def test_images_are_decoded_only_when_they_are_read(files):

@@ -250,7 +250,7 @@ def test_what_the_constructor_was_given_is_checked_when_it_is_drawn(pixels):
             TypeError, match=r"counts no grey levels. Pass ChannelHistogram.of"
         ):
             ChannelHistogramDisplay(wrong).plot()
-    with pytest.raises(ValueError, match=r"counts no pixels. Pass one"):
+    with pytest.raises(ValueError, match=r"counts no pixels, .* Pass one"):
         ChannelHistogramDisplay(ChannelHistogram(np.zeros((3, 256), int), 0)).plot()
     with pytest.raises(TypeError, match="scaler is a Pipeline"):
         ChannelHistogramDisplay(histogram, pipeline_with(ChannelStandardScaler())).plot()

@@ -100,4 +100,7 @@ def transform_batches(
             yield rows, X, list(failures)
             bar.update(rows.stop - rows.start)
     if n_failed == n_images:
-        raise ValueError(f"none of the {n_images} images can be read. Check the folder.")
+        raise ValueError(
+            f"none of the {n_images} images can be read, so there is nothing to write. Check "
+            "the folder."
+        )

@@ -229,8 +229,9 @@ def report(
     force: Force = False,
 ) -> None:
     """Write one HTML page: statistics, histograms, samples, outliers and broken files."""
-    import sknorm_images.plotting  # noqa: F401 (whose ImportError says what to install)
-    from sknorm_images.cli._report import make_report  # Matplotlib takes a while to import
+    # Matplotlib takes a while to import; the first line says what to install without it.
+    import sknorm_images.plotting  # noqa: F401 (for its ImportError)
+    from sknorm_images.cli._report import make_report
 
     loaded = load_pipeline(pipeline)
     files = image_files([directory])

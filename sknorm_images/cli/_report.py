@@ -71,8 +71,8 @@ def make_report(
 
     Raises
     ------
-    ValueError
-        If the pipeline is of another kind, or no file can be read.
+    TypeError, ValueError, sklearn.exceptions.NotFittedError
+        If the pipeline is of another kind or not fitted, or no file can be read.
     """
     images, steps = images_of(pipeline, files, n_jobs)
     scaler = steps[0] if steps else None

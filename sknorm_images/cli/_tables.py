@@ -34,7 +34,7 @@ def show_statistics(scaler: ChannelScaler) -> None:
         for attribute, value in vars(scaler).items()
         if attribute.endswith("_")
         and isinstance(value, np.ndarray)
-        and value.dtype.kind == "f"
+        and value.dtype.kind in "fiub"
     }
     if not columns:
         learns = get_tags(scaler).requires_fit

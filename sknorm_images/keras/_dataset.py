@@ -325,14 +325,15 @@ class PipelineDataset(keras.utils.PyDataset):
         IndexError, ValueError
             If there is no such batch, or epoch.
         TypeError
-            If X is an array, or `epoch` no integer.
+            If the pipeline begins with no loader, and X is no LazyImages; or if `epoch` is
+            no integer.
         """
         rows = self.rows(batch_index, epoch)
         images = self._batches.images
         if not isinstance(images, LazyImages):
             raise TypeError(
-                "X is an array, whose images have no file names. Call rows(batch_index) for "
-                "their positions."
+                "X are no files that a JpegLoader at the beginning of the pipeline reads, so "
+                "nothing is known of their names. Call rows(batch_index) for positions in X."
             )
         return images[rows].filenames
 

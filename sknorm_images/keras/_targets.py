@@ -214,7 +214,7 @@ def _as_labels(y: Any) -> NDArray[Any]:
             "of one kind."
         )
     if labels.ndim == 0:
-        raise ValueError(f"y={y!r} is one label. Pass one for each sample.")
+        raise ValueError(f"y={y!r} is one label, and each sample has its own. Pass them all.")
     if labels.dtype == object and all(isinstance(label, Number) for label in labels.flat):
         return np.array(labels.tolist())  # a column of a mixed table
     return labels
@@ -223,7 +223,8 @@ def _as_labels(y: Any) -> NDArray[Any]:
 def _check_length(name: str, values: NDArray[Any], n_samples: int) -> None:
     if len(values) != n_samples:
         raise ValueError(
-            f"X has {n_samples} samples and {name} has {len(values)}. Pass one label a sample."
+            f"X has {n_samples} samples and {name} has {len(values)}, so nobody can tell "
+            "which belong together. Pass one label a sample."
         )
 
 

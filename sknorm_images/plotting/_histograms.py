@@ -178,7 +178,10 @@ def _check_histogram(histogram: Any) -> None:
             "Draw some: ChannelHistogram(histogram.counts[:16], histogram.n_samples)."
         )
     if not histogram.counts.any():
-        raise ValueError("The histogram counts no pixels. Pass one of at least one image.")
+        raise ValueError(
+            "The histogram counts no pixels, so there is nothing to draw. Pass one of at "
+            "least one image."
+        )
 
 
 def _marks(histogram: ChannelHistogram, scaler: Any) -> list[_Marks]:
