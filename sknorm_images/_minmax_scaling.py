@@ -12,7 +12,7 @@ from sknorm_images._affine import Affine
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import FloatArray, check_choice, finite_numbers, per_channel
 from sknorm_images._sample_weights import Weights
-from sknorm_images._scaling import ChannelScaler
+from sknorm_images._scaling import ChannelScaler, nonzero
 from sknorm_images._statistics import (
     MAX_HISTOGRAM_CHANNELS,
     ChannelHistogram,
@@ -174,7 +174,7 @@ class ChannelMinMaxScaler(ChannelScaler):
             assert statistics is not None
             low, high = statistics.data_min, statistics.data_max
         bottom, top = self.feature_range
-        spread = high - low if self.data_range is not None else _nonzero(high - low)
+        spread = high - low if self.data_range is not None else nonzero(high - low)
         scale = (top - bottom) / spread
         return {
             "data_min_": low,
@@ -207,11 +207,6 @@ def _percentiles(
         )
     low, high = np.percentile(pixels.reshape(-1, pixels.shape[-1]), q, axis=0)
     return low.astype(np.float64), high.astype(np.float64)
-
-
-def _nonzero(spread: FloatArray) -> FloatArray:
-    """Replace a spread of about zero by 1, as scikit-learn does for constant features."""
-    return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)
 
 
 def _check_pair(name: str, pair: Any, max_ndim: int = 1) -> None:

@@ -19,7 +19,7 @@ from sknorm_images._exceptions import brief
 from sknorm_images._failures import refuse_if_none_is_readable, report
 from sknorm_images._images import LazyImages
 from sknorm_images._parallel import map_rows
-from sknorm_images._parameters import check_choice
+from sknorm_images._parameters import FloatArray, check_choice
 from sknorm_images._reading import name_of
 from sknorm_images._sample_weights import Weights, as_weights
 from sknorm_images._statistics import Statistics, statistics_of
@@ -392,3 +392,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     def _out_dtype(self, X: Array) -> np.dtype[Any]:
         return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)
+
+
+def nonzero(spread: FloatArray) -> FloatArray:
+    """Replace a spread of about zero by 1, as scikit-learn does for constant features."""
+    return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)
