@@ -13,7 +13,6 @@ from benchmarks.corpora import repeated
 from benchmarks.rounds import ROOT, Worker
 from benchmarks.tables import Row
 
-MEBIBYTE = 2**20 / 1e6  # in megabytes
 _SIZE = 224  # pixels, height and width
 
 
@@ -24,9 +23,9 @@ def growth(
     peaks = []
     for n_files in (few, many):
         worker = Worker(Row("", contender), Task(repeated(files, n_files), _SIZE, n_jobs))
-        peaks.append(worker.ask("again").get("peak_mb"))
+        peaks.append(worker.ask("again").get("peak_mib"))
         worker.close()
-    return None if None in peaks else (peaks[1] - peaks[0]) / MEBIBYTE
+    return None if None in peaks else peaks[1] - peaks[0]
 
 
 def memory(files: list[str], n_jobs: int) -> dict[str, float | None]:

@@ -16,9 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.corpora import photos, repeated
-from benchmarks.footprint import MEBIBYTE
 from benchmarks.new_process import in_new_process
-from benchmarks.worker import peak_megabytes
+from benchmarks.worker import peak_mebibytes
 from sknorm_images import make_image_pipeline
 
 _AT_LEAST = 5.0  # seconds of fits, so that few files are timed as well as many
@@ -40,7 +39,7 @@ def measure(files: list[str], n_paths: int, size: int, n_jobs: int) -> dict[str,
     scheduling = time.perf_counter() - start
     return {
         "rate": n_paths * n_fits / taken,
-        "peak_mib": (peak_megabytes() or 0) / MEBIBYTE,
+        "peak_mib": peak_mebibytes() or 0,
         "chunks": len(chunks),
         "microseconds_a_chunk": scheduling / len(chunks) * 1e6,
     }

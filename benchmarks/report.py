@@ -47,7 +47,7 @@ def environment() -> str:
 
 def table_as_markdown(table: Table, results: list[Result], n_files: int) -> str:
     """One row a contender: rate, ratio to the first one, memory, likeness to Pillow."""
-    names = ["", "images/s", "ratio", "peak MB", "dB"]
+    names = ["", "images/s", "ratio", "peak MiB", "dB"]
     simd = next((result for result in results if result.name == SIMD), None)
     if simd:
         names.append("simd / this")
@@ -69,7 +69,7 @@ def table_as_markdown(table: Table, results: list[Result], n_files: int) -> str:
                 result.name,
                 f"{median(result.rates):,.0f}",
                 ratio(result.rates, results[0].rates),
-                f"{result.peak_mb:,.0f}" if result.peak_mb else "",
+                f"{result.peak_mib:,.0f}" if result.peak_mib else "",
                 f"{result.decibels:.0f}" if result.decibels else "",
             ]
             if simd:
@@ -98,8 +98,8 @@ def draw(path: Path, table: Table, results: list[Result]) -> None:
     )
     axes.axvline(rates[-1], color="black", linestyle="--", linewidth=1)
     axes.set_xlabel(f"images a second; dashed: {ran[-1].name}")
-    memory.barh([result.name for result in ran], [r.peak_mb or 0 for r in ran], color=colours)
-    memory.set_xlabel("peak memory, MB")
+    memory.barh([result.name for result in ran], [r.peak_mib or 0 for r in ran], color=colours)
+    memory.set_xlabel("peak memory, MiB")
     figure.suptitle(table.title)
     for part in (axes, memory):
         part.spines[["top", "right"]].set_visible(False)

@@ -29,7 +29,7 @@ class Result:
     name: str
     rates: list[float] = field(default_factory=list)  # images a second, round by round
     decibels: float | None = None
-    peak_mb: float | None = None
+    peak_mib: float | None = None
     why_not: str = ""
 
 
@@ -122,7 +122,7 @@ def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
                     result.why_not = result.why_not or answer["error"]
                     continue
                 result.rates.append(answer["rate"])
-                result.peak_mb = answer["peak_mb"]
+                result.peak_mib = answer["peak_mib"]
     finally:
         for _, worker in running:
             worker.close()

@@ -37,7 +37,7 @@ def main() -> None:
         answer(decibels=likeness)
         for _ in sys.stdin:
             rate(batches, len(task.files))  # so that files and memory are warm
-            answer(rate=rate(batches, len(task.files)), peak_mb=peak_megabytes())
+            answer(rate=rate(batches, len(task.files)), peak_mib=peak_mebibytes())
     except Exception as error:  # noqa: BLE001 (whatever a peer raises is the answer)
         answer(error=" ".join(f"{type(error).__name__}: {error}".split()))
 
@@ -53,7 +53,7 @@ def rate(batches: Callable[[], Iterable[Any]], n_files: int) -> float:
     return (n_pictures or n_files) / taken
 
 
-def peak_megabytes() -> float | None:
+def peak_mebibytes() -> float | None:
     """Most memory that this process and its children had, added up; Linux alone tells."""
     pids = [str(os.getpid())]
     try:
@@ -64,7 +64,7 @@ def peak_megabytes() -> float | None:
     except OSError:
         return None
     peaks = [line for text in statuses for line in text.splitlines() if "VmHWM" in line]
-    return sum(int(line.split()[1]) for line in peaks) * 1024 / 1e6 if peaks else None
+    return sum(int(line.split()[1]) for line in peaks) / 1024 if peaks else None
 
 
 if __name__ == "__main__":
