@@ -520,6 +520,7 @@ def test_two_resizers_in_a_row(photo):
         ("a.jpg", TypeError, "JpegLoader"),
         ([Image.new("RGB", (5, 6))], TypeError, "arrays"),
         (None, TypeError, "LazyImages"),
+        ([], ValueError, "X is empty, so its number of channels"),
     ],
 )
 def test_what_is_no_images_is_refused(method, X, error, message):

@@ -391,6 +391,15 @@ def test_parameters_out_of_a_numpy_grid_are_taken(pixels):
     assert scaler.transform(pixels).shape == pixels.shape
 
 
+def test_one_number_weighs_all_images(pixels):
+    one, each = (
+        ChannelStandardScaler().fit(pixels, sample_weight=weight)
+        for weight in (3, np.full(len(pixels), 3))
+    )
+    assert one.statistics_ == each.statistics_
+    assert one.statistics_.counts.sum() == 3 * pixels.size
+
+
 def test_weights_that_would_overflow_are_refused():
     scaler = ChannelStandardScaler()
     pixel = np.zeros((1, 1, 1, 3), np.uint8)
