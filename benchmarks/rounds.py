@@ -122,7 +122,8 @@ def measure(table: Table, task: Task, n_rounds: int) -> list[Result]:
                     result.why_not = result.why_not or answer["error"]
                     continue
                 result.rates.append(answer["rate"])
-                result.peak_mib = answer["peak_mib"]
+                # None where a thread ended while it was being asked about.
+                result.peak_mib = answer["peak_mib"] or result.peak_mib
     finally:
         for _, worker in running:
             worker.close()
