@@ -1,9 +1,6 @@
 """How the time of one image divides: each stage alone, in one thread.
 
     python -m benchmarks.stages
-
-The share that holds Python's lock is what py-spy tells of a process that fits or transforms:
-samples of ``py-spy record --gil`` over those of ``py-spy record``.
 """
 
 from __future__ import annotations
