@@ -1,6 +1,6 @@
 """How the time of one image divides: each stage alone, in one thread.
 
-    python -m benchmarks.stages
+python -m benchmarks.stages
 """
 
 from __future__ import annotations

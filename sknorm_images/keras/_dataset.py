@@ -332,8 +332,8 @@ class PipelineDataset(keras.utils.PyDataset):
         images = self._batches.images
         if not isinstance(images, LazyImages):
             raise TypeError(
-                "X are no files that a JpegLoader at the beginning of the pipeline reads, so "
-                "nothing is known of their names. Call rows(batch_index) for positions in X."
+                "X holds no files that a JpegLoader at the beginning of the pipeline reads, "
+                "so nothing is known of their names. Call rows(batch_index) for positions."
             )
         return images[rows].filenames
 
