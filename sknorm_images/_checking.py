@@ -58,8 +58,9 @@ def check_images(
     X : array-like of shape (n_samples,) or (n_samples, 1)
         Paths, URLs, bytes or binary files, as `JpegLoader` takes them.
     loader : JpegLoader or None, default=None
-        Whose `formats`, `max_pixels` and `max_scans` decide what can be decoded, such as
-        ``pipeline["load"]``. None means ``JpegLoader()``.
+        Its `protocols` say what X may lead to, and its `formats`, `max_pixels` and
+        `max_scans` what can be decoded; such as ``pipeline["load"]``. None means
+        ``JpegLoader()``.
     verify : {"decode", "header"}, default="decode"
         "decode" decodes every image at full size, and so finds truncated files. "header"
         looks only at what a decoder would be told first, which takes a fraction of the time.
@@ -102,7 +103,8 @@ def check_images(
         If X, or something in it, is no path, bytes or binary file, or `loader` is no
         JpegLoader.
     ValueError
-        If X has another shape, a URL an unknown protocol, or a parameter is out of its range.
+        If X has another shape, something in it leads to a protocol that `loader` does not
+        allow, or a parameter is out of its range.
     OSError
         If the machine or the network fails, and not the file: too many open files, a broken
         disk, a server that does not answer.
@@ -143,7 +145,8 @@ def check_images(
     check_choice("verify", verify, ("decode", "header"))
     check_n_jobs(n_jobs)
     check_verbose(verbose)
-    decoding, sources = loader._decoding(), files_of(X)
+    decoding = loader._decoding()
+    sources = files_of(X, decoding.access.protocols)
     warn_if_truncated_files_pass()
     columns: dict[str, NDArray[Any]] = {
         name: np.empty(len(sources), _DTYPES[kind])
@@ -165,7 +168,7 @@ def check_images(
 
 
 def _check_each(sources: Sequence[Source], decoding: Decoding, verify: str) -> list[_Finding]:
-    contents = read_ahead(sources, decoding.max_bytes)
+    contents = read_ahead(sources, decoding.access)
     return [_check_one(source, contents, decoding, verify) for source in sources]
 
 
@@ -181,7 +184,7 @@ def _check_one(
         content = next(contents)
         if isinstance(content, Exception):
             raise content
-        data = read(source, decoding.max_bytes) if content is None else content
+        data = read(source, decoding.access) if content is None else content
         kind = identify(data)
         found = found._replace(
             n_bytes=len(data), sha256=sha256(data).hexdigest(), format=kind or ""

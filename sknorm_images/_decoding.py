@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from sknorm_images._access import Access
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._jpeg_markers import JpegStructure, read_structure
 from sknorm_images._reading import Source, name_of, read
@@ -49,17 +50,18 @@ class DecodedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoding:
-    """How sources become images; the parameters are those of `JpegLoader`, and `max_bytes`.
-
-    Files that are larger than that are not read at all.
-    """
+    """How sources become images; the parameters are those of `JpegLoader`."""
 
     color_mode: str
     exif_orientation: bool
     formats: tuple[str, ...]
-    max_pixels: int
-    max_bytes: int
+    access: Access
     max_scans: int
+
+    @property
+    def max_pixels(self) -> int:
+        """Number of pixels of the largest image."""
+        return self.access.max_pixels
 
     @property
     def n_channels(self) -> int:
@@ -104,7 +106,7 @@ class Decoding:
             self._guard_size(source, *source.size)
             with self._blaming(source, b""):
                 return self._converted(source)
-        data = read(source, self.max_bytes) if content is None else content
+        data = read(source, self.access) if content is None else content
         with self._blaming(source, data):
             image, can_draft = self._open(source, data)
             return self._converted(image, draft_size if can_draft else None)

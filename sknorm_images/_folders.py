@@ -69,7 +69,8 @@ def load_image_folder(
         With the keys of :func:`sklearn.datasets.load_files`:
 
         filenames : ndarray of shape (n_samples,), dtype object
-            Paths (str), below `directory` as :class:`pathlib.Path` writes it, or URLs.
+            Paths (str), below `directory` as :class:`pathlib.Path` writes it, or URLs,
+            which `JpegLoader` takes where its `protocols` name what they lead to.
         target : ndarray of shape (n_samples,), dtype int64, or None
             Class numbers; None for a folder without sub-folders.
         target_names : list of str, or None
@@ -86,7 +87,8 @@ def load_image_folder(
     ValueError
         If there are no image files, or none in one of the classes; if there are image files
         beside the sub-folders, and `class_names` does not say which to take; or if it names
-        no folder, or one that is not there; or if a URL has an unknown protocol.
+        no folder, or one that is not there; if a URL has an unknown protocol or is one of
+        ``reference://``; or if a name in an archive, say, would lead out of the folder.
 
     See Also
     --------

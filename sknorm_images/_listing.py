@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from sknorm_images._remote import hint_at_url, is_url, join_url, list_url
+from sknorm_images._protocols import as_passed, is_url, local_path
+from sknorm_images._remote import join_url, list_url
 
 EXTENSIONS = (".jpg", ".jpeg")
 
@@ -54,10 +55,10 @@ def list_folder(
     if is_url(directory):
         return _list_remote(directory, extensions)
     try:
-        return _list_local(Path(directory), extensions)
+        return _list_local(Path(local_path(directory)), extensions)
     except OSError as error:
-        if hint := hint_at_url(error, directory):
-            raise hint from error
+        if (named := as_passed(error, directory)) is not error:
+            raise named from error
         raise
 
 
@@ -83,7 +84,7 @@ def _list_local(root: Path, extensions: tuple[str, ...]) -> Folder:
 def _list_remote(url: str, extensions: tuple[str, ...]) -> Folder:
     files: dict[str, str] = {}
     below: dict[str, list[str]] = {}
-    for parts, is_folder, path in sorted(list_url(url)):
+    for parts, is_folder, name in sorted(list_url(url)):
         if _is_hidden(parts[0]):
             continue
         if is_folder or len(parts) > 1:  # a class may hold nothing but hidden files
@@ -91,9 +92,9 @@ def _list_remote(url: str, extensions: tuple[str, ...]) -> Folder:
         if is_folder or any(map(_is_hidden, parts)) or not _is_image(parts[-1], extensions):
             continue
         if len(parts) == 1:
-            files[parts[0]] = path
+            files[parts[0]] = join_url(url, name)
         else:
-            below[parts[0]].append(path)
+            below[parts[0]].append(join_url(url, name))
     folders = {name: join_url(url, name) for name in below}
     return Folder(url, files, folders, below.__getitem__)
 

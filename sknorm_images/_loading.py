@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from sklearn.base import BaseEstimator
 
+from sknorm_images._access import Access
 from sknorm_images._decoding import MODES, Decoding, warn_if_truncated_files_pass
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import ON_ERROR_CHOICES
@@ -18,13 +19,9 @@ from sknorm_images._parameters import (
     check_number,
     check_verbose,
 )
+from sknorm_images._protocols import check_protocol_names
 from sknorm_images._sources import column_of, sources_of
 from sknorm_images._transformer import StatelessImageTransformer
-
-# No format needs more for a pixel than four channels of 16 bits; profiles, thumbnails and
-# the like come on top.
-_BYTES_A_PIXEL = 8
-_BYTES_BESIDE_PIXELS = 2**26
 
 
 class JpegLoader(StatelessImageTransformer, BaseEstimator):
@@ -44,11 +41,17 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
     formats : tuple of str, default=("JPEG",)
         Pillow's names of the formats that may be decoded. No other decoder ever sees a
         file. "JPEG" includes the first frame of MPO files.
+    protocols : tuple of str, default=("file",)
+        What paths and strings in X may lead to. ``"file"`` stands for local files (`str`,
+        `PathLike`, ``file://``); others are names of fsspec, such as ``"https"``, ``"s3"`` and
+        ``"zip"``, and every link of a chain of URLs has to be named. Servers follow redirects
+        only to what is named here. ``()`` allows contents, binary files and images in memory
+        alone: the setting for a server, whose strings come from strangers.
     max_pixels : int, default=89_478_485
         Larger images are refused before they are decoded. The default is the limit above
         which Pillow warns; raise ``PIL.Image.MAX_IMAGE_PIXELS`` first to allow more, in
-        worker processes too where joblib uses them. Files of more than 8 bytes for each of
-        these pixels, and 64 MiB, are not read at all.
+        worker processes too where joblib uses them. Files of more than 8 bytes for each
+        pixel (of these, or of those that a JPEG header claims), and 64 MiB, are not read.
     max_scans : int, default=100
         JPEG files of more scans are refused: a small file of thousands of progressive scans
         keeps a decoder busy for a long time.
@@ -85,6 +88,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         color_mode: str = "rgb",
         exif_orientation: bool = True,
         formats: tuple[str, ...] = ("JPEG",),
+        protocols: tuple[str, ...] = ("file",),
         max_pixels: int = 89_478_485,
         max_scans: int = 100,
         on_error: str = "raise",
@@ -94,6 +98,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         self.color_mode = color_mode
         self.exif_orientation = exif_orientation
         self.formats = formats
+        self.protocols = protocols
         self.max_pixels = max_pixels
         self.max_scans = max_scans
         self.on_error = on_error
@@ -106,10 +111,11 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, 1)
-            Paths (str or PathLike), URLs (str) such as ``"s3://bucket/1.jpg"``, contents of
-            files (bytes), binary file objects, which are read at once, or images in memory:
-            Pillow's, which are loaded at once and keep their pixels, or uint8 arrays of shape
-            (height, width) or (height, width, 1, 3 or 4), which are not copied. A list, an
+            Paths (str or PathLike), URLs (str) such as ``"s3://bucket/1.jpg"`` as far as
+            `protocols` allows them, contents of files (bytes), binary file objects, which are
+            read at once, or images in memory: Pillow's, which are loaded at once and keep
+            their pixels, or uint8 arrays of shape (height, width) or (height, width, 1, 3 or
+            4), which are not copied. A list, an
             array, or a pandas or Polars column; images may be in one array of shape
             (n_samples, height, width, n_channels).
 
@@ -121,10 +127,10 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         Raises
         ------
         TypeError
-            If X, or something in it, is none of these.
+            If X, or something in it, is none of these, or a parameter is of a wrong type.
         ValueError
-            If X has another shape, an array in it is no image, a URL in it has an unknown
-            protocol, or a parameter is out of its range.
+            If X has another shape, an array in it is no image, a path or URL in it leads to
+            a protocol that is not allowed or not known, or a parameter is out of its range.
         ImageDecodeError
             If the EXIF of an image of Pillow is damaged, and warnings are errors.
         ImportError
@@ -138,7 +144,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         """
         decoding = self._decoding()
         warn_if_truncated_files_pass()
-        sources = sources_of(X)
+        sources = sources_of(X, decoding.access.protocols)
         for i, source in enumerate(sources):
             if isinstance(source, Image.Image):
                 try:
@@ -178,8 +184,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             color_mode=self.color_mode,
             exif_orientation=self.exif_orientation,
             formats=_known_formats(self.formats),
-            max_pixels=self.max_pixels,
-            max_bytes=self.max_pixels * _BYTES_A_PIXEL + _BYTES_BESIDE_PIXELS,
+            access=Access(check_protocol_names(self.protocols), self.max_pixels),
             max_scans=self.max_scans,
         )
 

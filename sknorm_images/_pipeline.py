@@ -22,6 +22,7 @@ def make_image_pipeline(
     interpolation: str = "bilinear",
     aspect_ratio: str = "ignore",
     engine: str = "pillow",
+    protocols: tuple[str, ...] = ("file",),
     on_error: str = "raise",
     n_jobs: int | None = None,
     verbose: int = 0,
@@ -44,6 +45,8 @@ def make_image_pipeline(
         For `Resizer`.
     engine : {"pillow", "simd"}, default="pillow"
         For `Resizer`: the library that resizes.
+    protocols : tuple of str, default=("file",)
+        For `JpegLoader`: what paths and strings may lead to, such as ``("s3",)``.
     on_error : {"raise", "blank"}, default="raise"
         For `JpegLoader`.
     n_jobs : int or None, default=None
@@ -79,7 +82,11 @@ def make_image_pipeline(
             raise ValueError(f"scaler={scaler!r} is not known. Pass {known} or a transformer.")
         scaler = SCALERS[scaler]()
     loader = JpegLoader(
-        color_mode=color_mode, on_error=on_error, n_jobs=n_jobs, verbose=verbose
+        color_mode=color_mode,
+        protocols=protocols,
+        on_error=on_error,
+        n_jobs=n_jobs,
+        verbose=verbose,
     )
     resizer = Resizer(
         size, interpolation=interpolation, aspect_ratio=aspect_ratio, engine=engine

@@ -9,12 +9,12 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
+from sknorm_images._access import FIRST_BYTES, Access
 from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._protocols import as_passed, check_allowed, is_url, local_path
 from sknorm_images._remote import (
     NO_REGULAR_FILE,
     fetch_urls,
-    hint_at_url,
-    is_url,
     read_url,
     too_large,
 )
@@ -35,15 +35,15 @@ def name_of(source: object) -> str:
     )
 
 
-def read(source: Source, max_bytes: int) -> bytes:
+def read(source: Source, access: Access) -> bytes:
     """Read a source whole.
 
     Parameters
     ----------
     source : str, PathLike or bytes
         A path, a URL, or what is returned as it is.
-    max_bytes : int
-        Larger files are refused before they are read.
+    access : Access
+        What may be opened; larger files are refused before they are read.
 
     Returns
     -------
@@ -57,13 +57,18 @@ def read(source: Source, max_bytes: int) -> bytes:
     ImageDecodeError
         If there can be no such file, it is too large, or it is a device, a pipe or a
         socket, which may never end.
+    ValueError
+        If it leads where `access` does not allow.
     """
     if isinstance(source, bytes):
         return source
     if is_url(source):
-        return read_url(source, max_bytes)
-    try:  # unbuffered, since all is read at once
-        file = io.FileIO(os.fspath(source), opener=_open_without_waiting)
+        return read_url(source, access)
+    check_allowed([source], access.protocols)
+    try:
+        return _read_local(local_path(source), name_of(source), access)
+    except ImageDecodeError:
+        raise
     except ValueError as error:
         raise _impossible(source, str(error)) from error
     except OSError as error:
@@ -71,20 +76,13 @@ def read(source: Source, max_bytes: int) -> bytes:
             raise _impossible(source, os.strerror(error.errno)) from error
         if error.errno == errno.ENXIO:  # what opening a socket gives
             raise ImageDecodeError(name_of(source), NO_REGULAR_FILE) from error
-        if hint := hint_at_url(error, source):
-            raise hint from error
+        if (named := as_passed(error, source)) is not error:
+            raise named from error
         raise
-    with file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageDecodeError(name_of(source), NO_REGULAR_FILE)
-        if status.st_size > max_bytes:
-            raise too_large(name_of(source), f"{status.st_size}")
-        return file.readall()
 
 
 def read_ahead(
-    sources: Sequence[object], max_bytes: int
+    sources: Sequence[object], access: Access
 ) -> Iterator[bytes | Exception | None]:
     """Fetch URLs a few at a time, each few when the first of them is asked for.
 
@@ -92,7 +90,7 @@ def read_ahead(
     ----------
     sources : sequence of object
         Sources of any kind.
-    max_bytes : int
+    access : Access
         As in `read`.
 
     Yields
@@ -104,9 +102,38 @@ def read_ahead(
     for start in range(0, len(sources), _FETCHED_AT_ONCE):
         few = sources[start : start + _FETCHED_AT_ONCE]
         urls = [source for source in few if is_url(source)]
-        fetched = iter(fetch_urls(urls, max_bytes, archives) if urls else [])
+        fetched = iter(fetch_urls(urls, access, archives) if urls else [])
         for source in few:
             yield next(fetched) if is_url(source) else None
+
+
+def _read_local(path: str, name: str, access: Access) -> bytes:
+    # Unbuffered, since all is read at once.
+    with io.FileIO(path, opener=_open_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageDecodeError(name, NO_REGULAR_FILE)
+        limit, size, head = access.max_bytes, status.st_size, b""
+        if FIRST_BYTES < size <= limit:
+            head = file.read(FIRST_BYTES) or b""
+            limit = access.max_bytes_after(head)
+        if size > limit:
+            raise too_large(name, f"{size:,}")
+        content = head + _read_at_most(file, limit + 1 - len(head), size - len(head))
+        if len(content) > limit:  # it grows, or is one of the kernel's, whose size is 0
+            raise too_large(name, f"more than {limit:,}")
+        return content
+
+
+def _read_at_most(file: io.FileIO, n_bytes: int, expected: int) -> bytes:
+    """Read up to the end, or what is there where reading on would wait."""
+    chunks: list[bytes] = []
+    wanted = min(n_bytes, expected + 1)  # the one more tells that nothing is left
+    while wanted and (chunk := file.read(wanted)):
+        chunks.append(chunk)
+        n_bytes -= len(chunk)
+        wanted = min(n_bytes, 2**16)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _impossible(source: Source, reason: str) -> ImageDecodeError:

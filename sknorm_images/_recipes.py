@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from sknorm_images._decoding import Decoding, Picture, Pixels
 from sknorm_images._exceptions import ImageDecodeError, brief
 from sknorm_images._failures import ReadError
 from sknorm_images._geometry import Resizing, upright
+from sknorm_images._protocols import is_url, local_path
 from sknorm_images._reading import Source, name_of, read_ahead
-from sknorm_images._remote import is_url
 from sknorm_images._versions import __version__
 
 
@@ -74,7 +74,7 @@ class Recipe:
         """
         if self.decoding is None:
             return repeat(None)
-        return read_ahead(self.sources, self.decoding.max_bytes)
+        return read_ahead(self.sources, self.decoding.access)
 
     def make(self, i: int, content: bytes | None = None) -> Picture:
         """Decode an image, and bring it to its size.
@@ -157,6 +157,6 @@ def as_pixels(picture: Picture) -> Pixels:
 
 
 def _absolute(source: Source | Picture) -> Source | Picture:
-    if is_url(source) or not isinstance(source, str | PathLike):
+    if is_url(source) or not isinstance(source, str | os.PathLike):
         return source
-    return str(Path(name_of(source)).absolute())
+    return str(Path(os.fsdecode(local_path(source))).absolute())

@@ -5,23 +5,30 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from sknorm_images import _http
+from sknorm_images._access import FIRST_BYTES, Access
 from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._protocols import (
+    LOCAL,
+    check_allowed,
+    is_url,
+    links_of,
+    protocols_of,
+)
 
-# A scheme of two letters or more, since Windows has drives; other protocols may precede it.
-_URL = re.compile(r"(?:[a-z0-9]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
-_COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\](?![/\\])")  # what pathlib makes of it
 _CACHES = ("simplecache", "filecache", "blockcache", "cached")  # their path is the next one's
 _WITHOUT_FOLDERS = {"s3", "gs", "abfs", "oss"}  # stores that list all names in one go
 
 NO_REGULAR_FILE = "it is no regular file"
 
-# What is fetched of a file in one request, and beside others; few photos are larger.
-_FIRST_BYTES = 2**24
-
+_PLAIN = ("builtins", "socket")  # modules of errors whose strerror is the reason alone
+# Raised as they are: the first is ours, the others are no fault of a file or a network.
+_PASSED = (ImageDecodeError, ImportError, MemoryError, Warning)
 _BY_STATUS: dict[int, type[OSError]] = {
     401: PermissionError,
     403: PermissionError,
@@ -29,9 +36,6 @@ _BY_STATUS: dict[int, type[OSError]] = {
     410: FileNotFoundError,
 }
 _UNSATISFIABLE = 416  # what a range gives in an empty file
-_PLAIN = ("builtins", "socket")  # modules of errors whose strerror is the reason alone
-# Raised as they are: the first is ours, the others are no fault of a file or a network.
-_PASSED = (ImageDecodeError, ImportError, MemoryError, Warning)
 _NUMBERS: dict[type[OSError], int] = {
     FileNotFoundError: errno.ENOENT,
     PermissionError: errno.EACCES,
@@ -41,31 +45,30 @@ _NUMBERS: dict[type[OSError], int] = {
 }
 
 
-def is_url(source: object) -> TypeGuard[str]:
-    """Tell whether a source is a URL, or a chain of them as fsspec has it."""
-    return isinstance(source, str) and _URL.match(source) is not None
-
-
-def check_protocols(sources: Iterable[object]) -> None:
-    """Refuse URLs that no library can read, before anything is read.
+def check_protocols(sources: Iterable[object], allowed: Sequence[str]) -> None:
+    """Refuse what may not be opened, and URLs that no library can read, before any is read.
 
     Parameters
     ----------
     sources : iterable of object
-        URLs, and anything else, which is passed over.
+        Paths and URLs, and anything else, which is passed over.
+    allowed : sequence of str
+        The protocols that they may lead to.
 
     Raises
     ------
     ImportError
         If fsspec, or the library that it reads a protocol with, is not installed.
     ValueError
-        If fsspec does not know the protocol.
+        If a protocol is not allowed, or fsspec does not know it.
     """
+    sources = list(sources)
+    check_allowed(sources, allowed)
     urls: dict[str, str] = {}  # one for each protocol
     for source in sources:
         if is_url(source):
-            for part in source.split("::"):
-                urls.setdefault(_protocol_of(part), source)
+            for link in links_of(source):
+                urls.setdefault(link, source)
     fsspec: Any = _fsspec() if urls else None
     for protocol, url in urls.items():
         try:
@@ -82,20 +85,8 @@ def check_protocols(sources: Iterable[object]) -> None:
             ) from error
 
 
-def read_url(url: str, max_bytes: int) -> bytes:
+def read_url(url: str, access: Access) -> bytes:
     """Read what a URL leads to, whole.
-
-    Parameters
-    ----------
-    url : str
-        The URL.
-    max_bytes : int
-        Larger files are refused, and not downloaded unless the server heeds no ranges.
-
-    Returns
-    -------
-    bytes
-        The content.
 
     Raises
     ------
@@ -103,24 +94,23 @@ def read_url(url: str, max_bytes: int) -> bytes:
         If it cannot be read; FileNotFoundError if it does not exist, PermissionError if that
         is refused. `filename` is the URL.
     ImageDecodeError
-        If it is too large, or no regular file.
+        If it is too large, or no regular file. A file that is too large is not downloaded,
+        or not further than to the limit.
     ImportError, ValueError
         As `check_protocols` raises them.
     """
-    check_protocols([url])
+    check_protocols([url], access.protocols)
     try:
-        content = _read(_locate(url, {}), url, max_bytes)
-    except _PASSED:
-        raise
+        place = _locate(url, {}, access.protocols)
+        return _read_from(place.fs, place.path, url, access)
+    except _PASSED as error:
+        raise _renamed(error, url) from error.__cause__
     except Exception as error:
         raise _as_os_error(error, url) from error
-    if len(content) > max_bytes:
-        raise too_large(url, f"more than {max_bytes}")
-    return content
 
 
 def fetch_urls(
-    urls: Sequence[str], max_bytes: int, archives: dict[str, Any]
+    urls: Sequence[str], access: Access, archives: dict[str, Any]
 ) -> list[bytes | Exception | None]:
     """Read small files, at the same time where their filesystem can.
 
@@ -128,7 +118,7 @@ def fetch_urls(
     ----------
     urls : sequence of str
         The URLs; a few, since all are held in memory.
-    max_bytes : int
+    access : Access
         As in `read_url`.
     archives : dict
         Those that are open already, such as ZIP files; more are added.
@@ -139,27 +129,25 @@ def fetch_urls(
         For each the content, or what `read_url` would raise. None where `read_url` is to be
         asked: for files of more than 16 MiB, and what cannot be read together with others.
     """
-    first = min(_FIRST_BYTES, max_bytes + 1)
     found: list[bytes | Exception | None] = [None] * len(urls)
     groups: dict[int, list[tuple[int, _Place]]] = {}
     for i, url in enumerate(urls):
         try:
-            place = _locate(url, archives)
+            check_allowed([url], access.protocols)
+            place = _locate(url, archives, access.protocols)
         except Exception:  # noqa: BLE001 (read_url comes upon it again, and raises it)
             continue
         groups.setdefault(id(place.fs), []).append((i, place))
     for items in groups.values():
         paths = [place.path for _, place in items]
         try:
-            contents = items[0][1].fs.cat_ranges(paths, 0, first, on_error="return")
+            contents = _read_first(items[0][1].fs, paths)
         except Exception:  # noqa: BLE001 (of one file, perhaps, and read_url says which)
             continue
         for (i, _), content in zip(items, contents, strict=True):
             if isinstance(content, Exception):
                 found[i] = _named(content, urls[i])
-            elif len(content) > max_bytes:
-                found[i] = too_large(urls[i], f"more than {max_bytes}")
-            elif len(content) != first:  # more, where a server heeds no range
+            elif len(content) < FIRST_BYTES:  # more, where a server heeds no range
                 found[i] = bytes(content)
     return found
 
@@ -169,7 +157,7 @@ class Entry(NamedTuple):
 
     parts: tuple[str, ...]  # of its name below the folder
     is_folder: bool
-    url: str
+    relative: str  # the name as a URL has it
 
 
 def list_url(url: str) -> list[Entry]:
@@ -193,9 +181,10 @@ def list_url(url: str) -> list[Entry]:
     ImportError, ValueError
         As `check_protocols` raises them.
     """
-    check_protocols([url])
+    protocols = protocols_of(url)
+    check_protocols([url], protocols)
     try:
-        fs, root = _locate(url, {})
+        fs, root = _locate(url, {}, protocols)
         fs.invalidate_cache()  # what was listed before may be outdated
         below = _names_below(fs, root, url)
     except _PASSED:
@@ -208,12 +197,20 @@ def list_url(url: str) -> list[Entry]:
     for name, is_folder in below:
         relative = name.removeprefix(base).lstrip("/")
         parts = tuple(decoded(part) for part in relative.split("/"))
-        entries.append(Entry(parts, is_folder, join_url(url, relative)))
+        entries.append(Entry(parts, is_folder, relative))
     return entries
 
 
 def join_url(url: str, name: str) -> str:
-    """Name something below the folder at a URL, in the form that the URL has."""
+    """Name something below the folder at a URL, in the form that the URL has.
+
+    Raises ValueError for a name that would lead out of the folder.
+    """
+    if "::" in name or ".." in re.split(r"[/\\]", unquote(name)):
+        raise ValueError(
+            f"{url!r} holds {name[:200]!r}, which is not a name below that folder: '::' "
+            "begins another URL, and '..' leads to another folder. Rename or remove it."
+        )
     parts = url.split("::")
     i = next((i for i, part in enumerate(parts) if part.split("://")[0] not in _CACHES), 0)
     if "://" not in parts[i]:
@@ -221,19 +218,6 @@ def join_url(url: str, name: str) -> str:
     folder = parts[i] if parts[i].endswith("://") else parts[i].rstrip("/") + "/"
     parts[i] = folder + name
     return "::".join(parts)
-
-
-def was_url(path: str) -> bool:
-    """Tell whether a path looks like a URL that lost a slash, as in a Path."""
-    return _COLLAPSED.match(path) is not None
-
-
-def hint_at_url(error: OSError, path: str | os.PathLike[str]) -> FileNotFoundError | None:
-    """Say of a path that is missing that it was a URL before it lost a slash."""
-    if not isinstance(error, FileNotFoundError) or not was_url(os.fspath(path)):
-        return None
-    reason = f"{error.strerror}; a URL has two slashes and is a str, since a Path drops one"
-    return FileNotFoundError(error.errno, reason, os.fspath(path))
 
 
 def too_large(source: str, n_bytes: str) -> ImageDecodeError:
@@ -262,47 +246,79 @@ def _fsspec() -> Any:
     return fsspec
 
 
-def _protocol_of(part: str) -> str:
-    """Name the protocol of a URL, or of a part of a chain, as fsspec does."""
-    protocol, found, _ = part.partition("://")
-    return protocol if found or re.fullmatch("[a-z]+", part) else "file"
-
-
-def _locate(url: str, archives: dict[str, Any]) -> _Place:
+def _locate(url: str, archives: dict[str, Any], protocols: tuple[str, ...]) -> _Place:
     """Find the filesystem of a URL; one in an archive is opened unless it is in `archives`."""
     fsspec = _fsspec()
     head, _, rest = url.partition("::")
-    protocol = _protocol_of(head)
+    links = links_of(url)
+    options = _http.options_of(links, protocols)
+    for link, part in zip(links, url.split("::"), strict=True):
+        if link in LOCAL and not _holds_something(fsspec.core.strip_protocol(part)):
+            raise ImageDecodeError(url, NO_REGULAR_FILE)  # a pipe would be waited for
     # fsspec would open an archive anew, and read its directory, for every file in it.
-    if rest and not fsspec.get_filesystem_class(protocol).cachable:
-        root = f"{protocol}://::{rest}"
+    if rest and not fsspec.get_filesystem_class(links[0]).cachable:
+        root = f"{links[0]}://::{rest}"
         if root not in archives:
-            archives[root] = fsspec.core.url_to_fs(root)[0]
+            archives[root] = fsspec.core.url_to_fs(root, **options)[0]
         path = fsspec.core.strip_protocol(head) if "://" in head else ""
         return _Place(archives[root], path)
-    fs, path = fsspec.core.url_to_fs(url)
-    if protocol in ("file", "local") and not (fs.isfile(path) or fs.isdir(path)):
-        fs.info(path)  # which raises if there is no such file
-        raise ImageDecodeError(url, NO_REGULAR_FILE)  # a pipe would be waited for
-    return _Place(fs, path)
+    return _Place(*fsspec.core.url_to_fs(url, **options))
 
 
-def _read(place: _Place, url: str, max_bytes: int) -> bytes:
+def _holds_something(path: str) -> bool:
+    """Whether a local path is a folder or a file with content, not what may never end."""
+    status = os.stat(path)  # noqa: PTH116 (raises what opening the file would)
+    is_file = stat.S_ISREG(status.st_mode) and status.st_size > 0  # 0: those of the kernel
+    return is_file or stat.S_ISDIR(status.st_mode)
+
+
+def _read_first(fs: Any, paths: list[str]) -> list[Any]:
+    """Read the first bytes of files; errors are returned."""
+    if _is_http(fs):
+        bodies = _http.read_each(fs, paths, FIRST_BYTES)
+        return [body.content if isinstance(body, _http.Body) else body for body in bodies]
+    contents: list[Any] = fs.cat_ranges(paths, 0, FIRST_BYTES, on_error="return")
+    return contents
+
+
+def _read_from(fs: Any, path: str, url: str, access: Access) -> bytes:
     """Read a file, in one request unless it is empty or large."""
-    fs, path = place
-    first = min(_FIRST_BYTES, max_bytes + 1)
+    content, size = _read_start(fs, path, FIRST_BYTES)
+    if len(content) < FIRST_BYTES:
+        return content
+    limit = access.max_bytes_after(content)
+    if len(content) == FIRST_BYTES:  # more, where a server heeds no range
+        if size is None and not _is_http(fs):
+            size = fs.info(path)["size"]
+        if size is not None and size > limit:
+            raise too_large(url, f"{size:,}")
+        content, _ = _read_start(fs, path, limit + 1)
+    if len(content) > limit:
+        raise too_large(url, f"more than {limit:,}")
+    return content
+
+
+def _read_start(fs: Any, path: str, n_bytes: int) -> tuple[bytes, int | None]:
+    """Read up to `n_bytes`; return the size of the whole file, too, where a server says it."""
+    if _is_http(fs):
+        [body] = _http.read_each(fs, [path], n_bytes)
+        if isinstance(body, BaseException):
+            raise body
+        return body
     try:
-        content = bytes(fs.cat_file(path, start=0, end=first))
+        return bytes(fs.cat_file(path, start=0, end=n_bytes)), None
     except Exception as error:
         if _status_of(error) == _UNSATISFIABLE and fs.info(path)["size"] == 0:
-            return b""
+            return b"", 0
         raise
-    if len(content) != first:  # more, where a server heeds no range
-        return content
-    size = fs.info(path)["size"]
-    if size is not None and size > max_bytes:
-        raise too_large(url, f"{size}")
-    return bytes(fs.cat_file(path, start=0, end=max_bytes + 1))
+
+
+def _is_http(fs: Any) -> bool:
+    return not _protocols_of(fs).isdisjoint(_http.PROTOCOLS)
+
+
+def _protocols_of(fs: Any) -> set[str]:
+    return {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
 
 
 def _names_below(fs: Any, root: str, url: str) -> list[tuple[str, bool]]:
@@ -319,8 +335,7 @@ def _names_below(fs: Any, root: str, url: str) -> list[tuple[str, bool]]:
 
 def _find(fs: Any, root: str) -> Iterator[tuple[str, bool]]:
     """Yield what the filesystem lists below a folder, perhaps with the folder itself."""
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
-    if protocols & _WITHOUT_FOLDERS:
+    if _protocols_of(fs) & _WITHOUT_FOLDERS:
         for name, info in fs.find(root, withdirs=True, detail=True).items():
             yield name, info.get("type") == "directory" or name.endswith("/")
     else:
@@ -347,10 +362,15 @@ def _named(error: Exception, url: str) -> Exception | None:
     if _status_of(error) == _UNSATISFIABLE:
         return None  # read_url finds out why
     if isinstance(error, _PASSED):
-        return error
+        return _renamed(error, url)
     named = _as_os_error(error, url)
     named.__cause__ = error
     return named
+
+
+def _renamed(error: Exception, url: str) -> Exception:
+    """Let an error of ours name the URL as the user has it."""
+    return ImageDecodeError(url, error.reason) if type(error) is ImageDecodeError else error
 
 
 def _as_os_error(error: Exception, url: str) -> OSError:

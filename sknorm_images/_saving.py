@@ -21,8 +21,8 @@ from sknorm_images._images import LazyImages
 from sknorm_images._npy import write_header
 from sknorm_images._parallel import map_rows
 from sknorm_images._parameters import check_choice, check_number
+from sknorm_images._protocols import is_url, was_url
 from sknorm_images._recipes import Recipe
-from sknorm_images._remote import is_url, was_url
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._whole_files import whole_file
 from sknorm_images._zarr_stores import PartialStore, open_store, whole_store

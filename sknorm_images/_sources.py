@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,15 @@ _COLUMN_HINT = (
 )
 
 
-def sources_of(X: Any) -> list[Source | Picture]:
+def sources_of(X: Any, protocols: Sequence[str]) -> list[Source | Picture]:
     """Read X as paths, contents of files and images; file objects are read at once.
 
     Parameters
     ----------
     X : array-like of shape (n_samples,) or (n_samples, 1)
         Paths, bytes, binary files, or images as Pillow or NumPy hold them.
+    protocols : sequence of str
+        What paths and URLs in X may lead to.
 
     Returns
     -------
@@ -39,23 +41,25 @@ def sources_of(X: Any) -> list[Source | Picture]:
     Raises
     ------
     TypeError, ValueError
-        As `column_of` raises them, and if an item is neither of these, or a URL of unknown
-        protocol.
+        As `column_of` raises them, and if an item is neither of these, or leads to a protocol
+        that is not allowed or not known.
     ImportError
         If fsspec, or the library that it reads a URL with, is not installed.
     """
-    sources = [_source(item, i) for i, item in enumerate(column_of(X))]
-    check_protocols(sources)
-    return sources
+    items = column_of(X)
+    check_protocols(items, protocols)  # before a file object is read
+    return [_source(item, i) for i, item in enumerate(items)]
 
 
-def files_of(X: Any) -> list[Source]:
+def files_of(X: Any, protocols: Sequence[str]) -> list[Source]:
     """Read X as `sources_of` does, and refuse what is no file.
 
     Parameters
     ----------
     X : array-like of shape (n_samples,) or (n_samples, 1)
         Paths, bytes or binary files.
+    protocols : sequence of str
+        What paths and URLs in X may lead to.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def files_of(X: Any) -> list[Source]:
         As `sources_of` raises them; TypeError, too, if an item is an image in memory.
     """
     files: list[Source] = []
-    for i, source in enumerate(sources_of(X)):
+    for i, source in enumerate(sources_of(X, protocols)):
         if isinstance(source, Image.Image | np.ndarray):
             raise TypeError(
                 f"Image {i} of X is in memory, and of no file. Pass paths, bytes or binary "

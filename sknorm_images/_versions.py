@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from importlib.metadata import version
+from inspect import signature
 from typing import Any
 
 __version__ = version("sknorm-images")
@@ -62,7 +63,10 @@ class Versioned:
         saved = state.get(_ENTRY)
         if isinstance(saved, str) and _compatible_from(saved) > _compatible_from(__version__):
             warnings.warn(NewerVersionWarning(saved, __version__), stacklevel=2)
-        own = {name: value for name, value in state.items() if name != _ENTRY}
+        # A parameter that came later is at its default.
+        parameters = signature(type(self)).parameters.values()
+        own = {p.name: p.default for p in parameters if p.default is not p.empty}
+        own |= {name: value for name, value in state.items() if name != _ENTRY}
         super().__setstate__(own)  # type: ignore[misc] # BaseEstimator's, mixed in behind
 
 

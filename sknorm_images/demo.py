@@ -20,6 +20,7 @@ from sklearn.model_selection import train_test_split
 
 from sknorm_images import load_image_folder, make_image_pipeline
 from sknorm_images._channels import channel_names
+from sknorm_images._protocols import protocols_of
 
 _FILES_PER_CLASS = 150
 _FEWEST_FILES = 4
@@ -67,10 +68,10 @@ def run_demo(data: str | None = None) -> int:
                 f"class is held out. Give each class at least {_FEWEST_FILES}."
             )
         print(f"{len(photos.filenames)} JPEG files of {len(photos.target_names)} classes")
-        return _train_and_compare(photos, Path(workspace))
+        return _train_and_compare(photos, protocols_of(folder), Path(workspace))
 
 
-def _train_and_compare(photos: Any, workspace: Path) -> int:
+def _train_and_compare(photos: Any, protocols: tuple[str, ...], workspace: Path) -> int:
     train_files, test_files, y_train, y_test = train_test_split(
         photos.filenames,
         photos.target,
@@ -78,7 +79,7 @@ def _train_and_compare(photos: Any, workspace: Path) -> int:
         stratify=photos.target,
         random_state=_SEED,
     )
-    pipeline = make_image_pipeline(_SIZE, on_error="blank", n_jobs=-1)
+    pipeline = make_image_pipeline(_SIZE, protocols=protocols, on_error="blank", n_jobs=-1)
     start = time.perf_counter()
     pipeline.fit(train_files)
     seconds = time.perf_counter() - start

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import pickle
@@ -12,8 +11,9 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import fsspec
 import joblib
@@ -33,72 +33,16 @@ from sknorm_images import (
 from tests import new_process
 from tests.conftest import crops, encode
 from tests.empty_files import make, relative
+from tests.web_site import Server, Site, serving
 
 # The S3 server on this machine and its libraries, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
+PROTOCOLS = ("file", "memory", "http", "s3", "zip", "tar", "simplecache")
+jpeg_loader = partial(JpegLoader, protocols=PROTOCOLS)
+image_pipeline = partial(make_image_pipeline, protocols=PROTOCOLS)
+check_files = partial(check_images, loader=jpeg_loader())
 N_PHOTOS = 200
 SIZE = (32, 32)
-
-
-class Site(http.server.BaseHTTPRequestHandler):
-    """Files of `server.folder`, ranges of them, and index pages, unless `answer` does it."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.requests.append((self.command, self.path))
-        time.sleep(self.server.delay)
-        if self.server.answer is None or not self.server.answer(self):
-            self.serve()
-
-    do_HEAD = do_GET  # noqa: N815 (the name that http.server looks for)
-
-    def serve(self) -> None:
-        path = self.server.folder / unquote(self.path).strip("/")
-        if path.is_dir():
-            links = (f'<a href="{quote(p.name)}{"/" * p.is_dir()}">' for p in path.iterdir())
-            self.send("".join(links).encode(), kind="text/html")
-        elif not path.is_file():
-            self.send(b"", 404)
-        elif wanted := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
-            content, (first, last) = path.read_bytes(), map(int, wanted.groups())
-            if first >= len(content):
-                self.send(b"", 416)
-            else:
-                part = content[first : last + 1]
-                end = f"{first}-{first + len(part) - 1}/{len(content)}"
-                self.send(part, 206, headers={"Content-Range": f"bytes {end}"})
-        else:
-            self.send(path.read_bytes(), headers={"Accept-Ranges": "bytes"})
-
-    def send(self, body, status=200, kind="image/jpeg", length=None, headers=None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *args) -> None:
-        pass
-
-
-class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    request_queue_size = 128  # connections that arrive at once
-    daemon_threads = True
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Site)
-        self.folder, self.delay, self.answer = folder, 0.0, None
-        self.requests: list[tuple[str, str]] = []
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, request, client_address) -> None:
-        pass  # clients that hang up are what some tests are about
 
 
 @pytest.fixture(autouse=True)
@@ -131,17 +75,13 @@ def local(folder):
 
 @pytest.fixture(scope="module")
 def fitted(local):
-    return make_image_pipeline(SIZE).fit(local.filenames)
+    return image_pipeline(SIZE).fit(local.filenames)
 
 
 @pytest.fixture
 def site(folder) -> Iterator[Server]:
-    with Server(folder) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(folder) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +160,7 @@ def url(request, folder, tmp_path) -> str:
 
 def test_a_folder_at_a_url_is_fitted_and_transformed_as_a_local_one_is(url, local, fitted):
     photos = load_image_folder(url)
-    pipeline = make_image_pipeline(SIZE, n_jobs=2)
+    pipeline = image_pipeline(SIZE, n_jobs=2)
 
     X = pipeline.fit_transform(photos.filenames)
 
@@ -241,7 +181,7 @@ from sknorm_images import load_image_folder, make_image_pipeline
 
 files = load_image_folder("s3://bucket/photos").filenames
 with joblib.parallel_config(backend=inputs["backend"], n_jobs=2):
-    pipeline = make_image_pipeline(inputs["size"]).fit(files)
+    pipeline = make_image_pipeline(inputs["size"], protocols=("s3",)).fit(files)
 print(json.dumps(pipeline["scale"].statistics_.counts.tolist()))
 """
     counts = new_process.answer(code, backend=backend, size=SIZE)
@@ -249,8 +189,8 @@ print(json.dumps(pipeline["scale"].statistics_.counts.tolist()))
 
 
 def test_check_images_finds_the_same_at_urls(s3, local):
-    found = check_images(load_image_folder("s3://bucket/photos").filenames, n_jobs=2)
-    expected = check_images(local.filenames)
+    found = check_files(load_image_folder("s3://bucket/photos").filenames, n_jobs=2)
+    expected = check_files(local.filenames)
 
     for name in set(expected) - {"filename"}:
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
@@ -260,7 +200,7 @@ def test_paths_urls_and_bytes_may_be_mixed(s3, local):
     files = load_image_folder("s3://bucket/photos").filenames
     X = [files[0], local.filenames[1], Path(local.filenames[2]).read_bytes(), files[3]]
 
-    for image, path in zip(JpegLoader().transform(X), local.filenames, strict=False):
+    for image, path in zip(jpeg_loader().transform(X), local.filenames, strict=False):
         np.testing.assert_array_equal(image, np.asarray(Image.open(path)))
 
 
@@ -274,7 +214,7 @@ def test_endpoint_and_credentials_may_come_from_the_configuration(s3_server):
     photos = load_image_folder("s3://bucket/photos")
 
     assert len(photos.filenames) == N_PHOTOS
-    loader = JpegLoader()
+    loader = jpeg_loader()
     assert b"testing" not in pickle.dumps([loader, loader.transform(photos.filenames)])
     assert loader.transform(photos.filenames)[0].shape[-1] == 3
 
@@ -358,18 +298,16 @@ LAYOUTS = {
 def test_a_folder_is_listed_as_a_local_one_is(scheme, layout, class_names, tmp_path):
     folder = make(tmp_path / "photos", *LAYOUTS[layout])
     fsspec.filesystem("memory").put(f"{folder}/", "/photos", recursive=True)
-    before, after = {
-        "memory": ("memory://photos", ""),
-        "file": (f"file://{folder}", ""),
-        "zip": (
-            "zip://photos",
-            f"::{zipped(tmp_path, tmp_path.with_name(f'{tmp_path.name}-photos.zip'))}",
-        ),
+    archive = zipped(tmp_path, tmp_path.with_name(f"{tmp_path.name}-photos.zip"))
+    url, before, after = {
+        "memory": ("memory://photos", "memory://photos", ""),
+        "file": (folder.as_uri(), str(folder), ""),  # another spelling of a path
+        "zip": (f"zip://photos::{archive}", "zip://photos", f"::{archive}"),
     }[scheme]
 
-    def outcome(before: str, after: str = ""):
+    def outcome(url: str, before: str, after: str = ""):
         try:
-            photos = load_image_folder(before + after, class_names=class_names)
+            photos = load_image_folder(url, class_names=class_names)
         except ValueError as error:
             return str(error).replace(after, "").replace(before, "")
         assert all(name.startswith(before) for name in photos.filenames)
@@ -377,7 +315,7 @@ def test_a_folder_is_listed_as_a_local_one_is(scheme, layout, class_names, tmp_p
         names = [name.removeprefix(before).removesuffix(after) for name in photos.filenames]
         return names, photos.target_names, np.array(photos.target).tolist()
 
-    assert outcome(before, after) == outcome(str(folder))
+    assert outcome(url, before, after) == outcome(str(folder), str(folder))
 
 
 def test_an_object_that_stands_for_a_folder_is_no_file(s3):
@@ -448,9 +386,9 @@ def test_a_link_leads_to_a_class_and_below_it_to_nothing(tmp_path):
     (folder / "dog").symlink_to(elsewhere)
     (folder / "cat" / "round").symlink_to(folder)
 
-    names = load_image_folder(f"file://{folder}").filenames.tolist()
+    names = load_image_folder(folder.as_uri()).filenames.tolist()
 
-    assert names == [f"file://{name}" for name in load_image_folder(folder).filenames]
+    assert names == load_image_folder(folder).filenames.tolist()
 
 
 # What is no URL
@@ -461,14 +399,14 @@ def test_a_path_with_colons_is_a_path(name, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path(name).write_bytes(encode(photos[0]))
 
-    assert JpegLoader().transform([name])[0].shape == (427, 640, 3)
+    assert jpeg_loader().transform([name])[0].shape == (427, 640, 3)
 
 
 def test_a_path_that_was_a_url_gets_a_hint():
     path = Path("s3://bucket/photos/1.jpg")
 
     with pytest.raises(FileNotFoundError, match=r"a URL has two slashes.*s3:/bucket/photos"):
-        JpegLoader().transform([path])[0]
+        jpeg_loader().transform([path])[0]
     with pytest.raises(FileNotFoundError, match="a URL has two slashes"):
         load_image_folder(path.parent)
 
@@ -480,9 +418,10 @@ def test_a_path_that_was_a_url_gets_a_hint():
 def test_an_unknown_protocol_is_refused_before_anything_is_read(on_error, local):
     X = [local.filenames[0], "zip://1.jpg::nosuch://x.zip"]
 
+    loader = JpegLoader(protocols=(*PROTOCOLS, "nosuch"), on_error=on_error)
     for refuse in (
-        JpegLoader(on_error=on_error).transform,
-        check_images,
+        loader.transform,
+        partial(check_images, loader=loader),
         lambda X: load_image_folder(X[1]),
     ):
         with pytest.raises(ValueError, match=r"'nosuch'.*'zip://1\.jpg::nosuch://x\.zip'"):
@@ -501,7 +440,8 @@ def test_a_missing_library_is_named_with_what_to_install(missing, words):
     process = new_process.run(
         f"sys.modules[{missing!r}] = None\n"
         "from sknorm_images import *\nJpegLoader().transform(['1.jpg'])\n"
-        "for function in JpegLoader(on_error='blank').transform, check_images:\n"
+        "loader = JpegLoader(protocols=('s3',), on_error='blank')\n"
+        "for function in loader.transform, lambda X: check_images(X, loader=loader):\n"
         "    try: function(['s3://bucket/1.jpg'])\n"
         "    except ImportError as error: print(error)\n"
         "try: load_image_folder('s3://bucket')\n"
@@ -536,12 +476,12 @@ def test_a_missing_file_is_an_error_with_its_url(kind, s3, site, local, tmp_path
     files = [*local.filenames[:5], url]
 
     with pytest.raises(FileNotFoundError) as caught:
-        make_image_pipeline(SIZE).fit(files)
+        image_pipeline(SIZE).fit(files)
     with pytest.raises(FileNotFoundError):
-        JpegLoader().transform([url])[0]  # alone, not among others
+        jpeg_loader().transform([url])[0]  # alone, not among others
     with pytest.warns(ImageDecodeWarning, match=re.escape(url)):
-        X = make_image_pipeline(SIZE, on_error="blank").fit_transform(files)
-    found = check_images(files)
+        X = image_pipeline(SIZE, on_error="blank").fit_transform(files)
+    found = check_files(files)
 
     error = caught.value
     assert error.filename == url
@@ -565,11 +505,11 @@ def test_refused_credentials_are_a_permission_error_and_blank(s3_server, monkeyp
     url = "s3://bucket/photos/a flower/001 [é].jpg"
 
     with pytest.raises(PermissionError) as caught:
-        JpegLoader().transform([url])[0]
+        jpeg_loader().transform([url])[0]
     with pytest.raises(PermissionError):
         load_image_folder("s3://bucket/photos")
     with pytest.warns(ImageDecodeWarning, match="001"):
-        make_image_pipeline(SIZE, on_error="blank").fit([url, *local.filenames[:3]])
+        image_pipeline(SIZE, on_error="blank").fit([url, *local.filenames[:3]])
 
     assert caught.value.filename == url
     assert "Access Key" in caught.value.strerror
@@ -590,7 +530,7 @@ def test_what_http_says_is_what_a_local_file_would_say(status, kind, site):
     url = f"{site.url}/1.jpg"
 
     with pytest.raises(kind) as caught:
-        JpegLoader().transform([url])[0]
+        jpeg_loader().transform([url])[0]
 
     assert caught.value.filename == url
 
@@ -633,7 +573,7 @@ def test_a_failing_network_ends_the_call_with_the_url(answer, on_error, backend,
     good, bad = files[:8].tolist(), files[-3:].tolist()
     if answer is None:  # nobody listens
         bad = [refused_url()]
-    pipeline = make_image_pipeline(SIZE, on_error=on_error).fit(good)
+    pipeline = image_pipeline(SIZE, on_error=on_error).fit(good)
     before = pickle.dumps(pipeline)
     site.answer = answer
 
@@ -645,7 +585,7 @@ def test_a_failing_network_ends_the_call_with_the_url(answer, on_error, backend,
     with pytest.raises(OSError, match=r"127\.0\.0\.1") as in_transform:
         pipeline.transform([*good, *bad])
     with pytest.raises(OSError, match=r"127\.0\.0\.1"):
-        check_images(bad)
+        check_files(bad)
 
     for error in (in_fit.value, in_transform.value):
         assert not isinstance(error, FileNotFoundError | PermissionError)
@@ -659,7 +599,7 @@ def test_a_failing_network_ends_the_call_with_the_url(answer, on_error, backend,
 @pytest.mark.parametrize("name", ["photos.npy", "photos.zarr"])
 def test_a_network_that_drops_leaves_no_half_array(name, site, local, tmp_path):
     files = load_image_folder(site.url).filenames
-    images = make_image_pipeline(SIZE)[:-1].transform(files)
+    images = image_pipeline(SIZE)[:-1].transform(files)
     site.answer = cut_off
     with pytest.raises(OSError, match=r"127\.0\.0\.1") as caught:
         save_images(images, tmp_path / name, chunk_size=8)
@@ -667,14 +607,14 @@ def test_a_network_that_drops_leaves_no_half_array(name, site, local, tmp_path):
     assert not (tmp_path / name).exists()
     site.answer = None
     saved = save_images(images, tmp_path / name, chunk_size=8)
-    expected = make_image_pipeline(SIZE)[:-1].transform(local.filenames)
+    expected = image_pipeline(SIZE)[:-1].transform(local.filenames)
     np.testing.assert_array_equal(saved, expected)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_connection_that_is_refused_keeps_its_class():
     with pytest.raises(ConnectionRefusedError) as caught:
-        JpegLoader().transform([refused_url()])[0]
+        jpeg_loader().transform([refused_url()])[0]
 
     assert caught.value.__cause__ is not None
 
@@ -692,7 +632,7 @@ def test_an_s3_server_that_hangs_up_is_no_truncated_image(s3, site, monkeypatch)
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
 
     with pytest.raises(OSError, match=r"s3://bucket/1\.jpg") as caught:
-        JpegLoader().transform(["s3://bucket/1.jpg"])[0]
+        jpeg_loader().transform(["s3://bucket/1.jpg"])[0]
 
     assert not isinstance(caught.value, FileNotFoundError | PermissionError)
 
@@ -707,7 +647,7 @@ def test_without_credentials_the_reason_is_that_of_the_library(s3_server, monkey
     fsspec.filesystem("s3").clear_instance_cache()
 
     with pytest.raises(OSError, match="credentials"):
-        JpegLoader(on_error="blank").transform(["s3://bucket/photos/1.jpg"])[0]
+        jpeg_loader(on_error="blank").transform(["s3://bucket/photos/1.jpg"])[0]
     fsspec.filesystem("s3").clear_instance_cache()
 
 
@@ -728,8 +668,8 @@ def test_an_empty_file_is_an_image_that_cannot_be_decoded(kind, s3, site, tmp_pa
     }[kind]
 
     with pytest.raises(ImageDecodeError, match="the file is empty") as caught:
-        JpegLoader().transform([url])[0]
-    found = check_images([url])
+        jpeg_loader().transform([url])[0]
+    found = check_files([url])
 
     assert caught.value.source == url
     assert found.reason.tolist() == ["the file is empty"]
@@ -740,7 +680,7 @@ def test_a_truncated_file_is_named_by_its_url_and_position(s3, local):
     s3.pipe_file("bucket/cut.jpg", content[: len(content) // 2])
 
     with pytest.raises(ImageDecodeError, match="truncated") as caught:
-        make_image_pipeline(SIZE).fit([*local.filenames[:40], "s3://bucket/cut.jpg"])
+        image_pipeline(SIZE).fit([*local.filenames[:40], "s3://bucket/cut.jpg"])
 
     assert (caught.value.position, caught.value.source) == (40, "s3://bucket/cut.jpg")
 
@@ -758,8 +698,8 @@ def test_a_file_that_is_too_large_is_refused_and_not_downloaded(site, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Site, "send", count)
-        with pytest.raises(ImageDecodeError, match=f"{70 * 2**20} bytes are more than any"):
-            JpegLoader(max_pixels=100).transform([f"{site.url}/large.jpg"])[0]
+        with pytest.raises(ImageDecodeError, match=f"{70 * 2**20:,} bytes are more than any"):
+            jpeg_loader(max_pixels=100).transform([f"{site.url}/large.jpg"])[0]
 
     assert sum(sent) == 16 * 2**20  # what is asked for of every file
 
@@ -768,8 +708,8 @@ def test_a_member_of_an_archive_that_is_too_large_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("large.jpg", bytes(70 * 2**20))
 
-    with pytest.raises(ImageDecodeError, match=f"{70 * 2**20} bytes are more than any"):
-        JpegLoader(max_pixels=100).transform([f"zip://large.jpg::{tmp_path}/x.zip"])[0]
+    with pytest.raises(ImageDecodeError, match=f"{70 * 2**20:,} bytes are more than any"):
+        jpeg_loader(max_pixels=100).transform([f"zip://large.jpg::{tmp_path}/x.zip"])[0]
 
 
 def test_a_large_file_within_the_limits_is_read_whole(site, tmp_path, photos):
@@ -777,7 +717,7 @@ def test_a_large_file_within_the_limits_is_read_whole(site, tmp_path, photos):
     content = encode(photos[0]) + bytes(20 * 2**20)  # what follows an image is passed over
     (tmp_path / "large.jpg").write_bytes(content)
 
-    found = check_images([f"{site.url}/large.jpg"])
+    found = check_files([f"{site.url}/large.jpg"])
 
     assert found.n_bytes[0] == len(content)
     assert found.readable[0]
@@ -792,7 +732,7 @@ def test_a_server_that_heeds_no_range_is_read_all_the_same(site, local):
     url = load_image_folder(site.url).filenames[0]
 
     np.testing.assert_array_equal(
-        JpegLoader().transform([url])[0], np.asarray(Image.open(local.filenames[0]))
+        jpeg_loader().transform([url])[0], np.asarray(Image.open(local.filenames[0]))
     )
 
 
@@ -800,7 +740,7 @@ def test_a_named_pipe_at_a_file_url_is_refused_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
 
     with pytest.raises(ImageDecodeError, match="no regular file"):
-        JpegLoader().transform([f"file://{tmp_path}/pipe.jpg"])[0]
+        jpeg_loader().transform([f"file://{tmp_path}/pipe.jpg"])[0]
 
 
 # Archives
@@ -810,7 +750,7 @@ def test_a_named_pipe_at_a_file_url_is_refused_not_waited_for(tmp_path):
 def test_an_archive_that_is_replaced_is_read_anew(n_jobs, tmp_path, folder, photos):
     file = zipped(folder, tmp_path / "photos.zip")
     files = load_image_folder(f"zip://::{file}").filenames
-    pipeline = make_image_pipeline(SIZE, n_jobs=n_jobs)
+    pipeline = image_pipeline(SIZE, n_jobs=n_jobs)
     first = pipeline.fit_transform(files[:20])
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         for name in files[:20]:
@@ -834,7 +774,7 @@ def test_the_directory_of_an_archive_is_not_read_for_every_file(tmp_path, folder
 
     monkeypatch.setattr(zipfile.ZipFile, "__init__", count)
     files = load_image_folder(url).filenames
-    make_image_pipeline(SIZE, n_jobs=2).fit_transform(files)
+    image_pipeline(SIZE, n_jobs=2).fit_transform(files)
 
     assert len(opened) < len(files) / 5
 
@@ -849,7 +789,7 @@ def test_threads_share_an_archive_that_has_one_position(tmp_path, folder, local,
         for name in relative(local.filenames, folder)
     ]
 
-    pipeline = make_image_pipeline(SIZE, n_jobs=4).fit(files)
+    pipeline = image_pipeline(SIZE, n_jobs=4).fit(files)
 
     assert pipeline["scale"].statistics_ == fitted["scale"].statistics_
 
@@ -861,7 +801,7 @@ def test_a_file_takes_one_request(site):
     files = load_image_folder(site.url).filenames
     site.requests.clear()
 
-    make_image_pipeline(SIZE, n_jobs=2).fit_transform(files)
+    image_pipeline(SIZE, n_jobs=2).fit_transform(files)
 
     assert len(site.requests) == len(set(site.requests)) == len(files)
     assert {command for command, _ in site.requests} == {"GET"}
@@ -882,7 +822,7 @@ def test_files_are_fetched_together_and_no_more_than_a_few(site):
         return False
 
     site.answer = watch
-    make_image_pipeline(SIZE).fit(files[:64])
+    image_pipeline(SIZE).fit(files[:64])
 
     assert 8 < max(most) <= 16
 
@@ -892,7 +832,7 @@ def test_after_the_first_error_nothing_more_is_fetched(site):
     site.requests.clear()
 
     with pytest.raises(FileNotFoundError):
-        make_image_pipeline(SIZE).fit([f"{site.url}/nowhere.jpg", *files])
+        image_pipeline(SIZE).fit([f"{site.url}/nowhere.jpg", *files])
 
     assert len(site.requests) <= 16
 
@@ -914,7 +854,7 @@ def test_the_command_line_takes_urls(s3, local, tmp_path, monkeypatch, call):
     checked = json.loads(call("check", "--json", url, f"{url}/cat", "few").out)
 
     files = load_image_folder("few").filenames
-    expected = make_image_pipeline(SIZE).fit(files)
+    expected = image_pipeline(SIZE).fit(files)
     assert joblib.load("p.joblib")["scale"].statistics_ == expected["scale"].statistics_
     with np.load("x.npz") as out:
         np.testing.assert_array_equal(out["images"], expected.transform(files))
@@ -930,7 +870,8 @@ def test_a_program_that_read_urls_ends_in_silence(site, s3):
     process = new_process.run(
         "from sknorm_images import *\n"
         "files = load_image_folder('s3://bucket/photos').filenames[:40]\n"
-        f"make_image_pipeline((8, 8), n_jobs=2).fit_transform([*files, {url!r}])\n",
+        "pipeline = make_image_pipeline((8, 8), n_jobs=2, protocols=('s3', 'http'))\n"
+        f"pipeline.fit_transform([*files, {url!r}])\n",
         "-W",
         "error",
     )

@@ -10,8 +10,9 @@ from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from sknorm_images import LazyImages
-from sknorm_images._steps import describe_files, transform_images
+from sknorm_images import JpegLoader, LazyImages
+from sknorm_images._protocols import protocols_of
+from sknorm_images._steps import describe_files, flat_steps, transform_images
 from sknorm_images.cli._terminal import complain_of
 
 _IMAGES_PER_BATCH = 256  # so that the progress bar moves a few times a second
@@ -19,7 +20,7 @@ _BYTES_PER_BATCH = 2**24  # of uint8: 111 images of 224 x 224 in colour, 64 MiB 
 
 
 def images_of(
-    pipeline: Pipeline, files: Sequence[str], n_jobs: int
+    pipeline: Pipeline, directory: str, files: Sequence[str], n_jobs: int
 ) -> tuple[LazyImages, list[Any]]:
     """Describe the images of files as a pipeline reads them.
 
@@ -27,8 +28,10 @@ def images_of(
     ----------
     pipeline : Pipeline
         A JpegLoader, a Resizer, and any other steps.
+    directory : str
+        The folder: a path or a URL. The loader may read what that leads to, and no more.
     files : sequence of str
-        The files.
+        The files in it.
     n_jobs : int
         Number of images that are decoded at once.
 
@@ -44,6 +47,9 @@ def images_of(
     TypeError, ValueError, sklearn.exceptions.NotFittedError
         If the pipeline is of another kind, or not fitted.
     """
+    for step in flat_steps(pipeline)[:1]:
+        if isinstance(step, JpegLoader):
+            step.set_params(protocols=protocols_of(directory))
     images, steps = describe_files(pipeline, files)
     if images.ndim == 1:
         raise ValueError(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sknorm_images import (
     ChannelMinMaxScaler,
+    JpegLoader,
     __version__,
     check_images,
     load_image_folder,
@@ -26,6 +27,7 @@ from sknorm_images._decoding import MODES
 from sknorm_images._failures import ON_ERROR_CHOICES
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
 from sknorm_images._pipeline import SCALERS
+from sknorm_images._protocols import protocols_of
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images._whole_files import whole_file
@@ -130,6 +132,7 @@ def fit(
         interpolation=interpolation,
         aspect_ratio=aspect_ratio,
         engine=engine,
+        protocols=protocols_of(directory),
         on_error=on_error,
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
@@ -164,7 +167,7 @@ def transform(
         )
     loaded = load_pipeline(pipeline)
     photos = load_image_folder(directory)
-    images, steps = images_of(loaded, photos.filenames, jobs)
+    images, steps = images_of(loaded, directory, photos.filenames, jobs)
     weights = np.ones(len(images), np.float32)
 
     def blocks() -> Iterator[NDArray[Any]]:
@@ -194,7 +197,13 @@ def check(
     """
     if as_json and as_csv:
         raise ValueError("--json and --csv are two formats. Pass one of them.")
-    found = check_images(image_files(directories), n_jobs=jobs, verbose=sys.stderr.isatty())
+    protocols = {name for directory in directories for name in protocols_of(directory)}
+    found = check_images(
+        image_files(directories),
+        loader=JpegLoader(protocols=tuple(sorted(protocols))),
+        n_jobs=jobs,
+        verbose=sys.stderr.isatty(),
+    )
     rows = list(zip(*(column.tolist() for column in found.values()), strict=True))
     if as_json:
         typer.echo(json.dumps([dict(zip(found, row, strict=True)) for row in rows], indent=1))

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from sknorm_images._listing import EXTENSIONS, list_folder
 from sknorm_images._npy import write_header
-from sknorm_images._remote import is_url
+from sknorm_images._protocols import is_url
 
 
 def image_files(folders: Iterable[str]) -> list[str]:

@@ -26,7 +26,7 @@ from sknorm_images import (
     check_images,
 )
 from sknorm_images._channels import channel_colors, channel_names
-from sknorm_images._remote import is_url
+from sknorm_images._protocols import is_url
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images._thumbnails import thumbnail_uri
@@ -74,7 +74,7 @@ def make_report(
     TypeError, ValueError, sklearn.exceptions.NotFittedError
         If the pipeline is of another kind or not fitted, or no file can be read.
     """
-    images, steps = images_of(pipeline, files, n_jobs)
+    images, steps = images_of(pipeline, directory, files, n_jobs)
     scaler = steps[0] if steps else None
     if not isinstance(scaler, ChannelScaler):
         raise ValueError(
