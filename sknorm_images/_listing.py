@@ -100,7 +100,7 @@ def _list_remote(url: str, extensions: tuple[str, ...]) -> Folder:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".")
+    return name.startswith(".") and name != ".."  # an archive may hold one, which is refused
 
 
 def _is_image(name: str, extensions: tuple[str, ...]) -> bool:

@@ -349,7 +349,8 @@ def _walk(fs: Any, folder: str, *, is_root: bool = False) -> Iterator[tuple[str,
         is_folder = info["type"] == "directory" and not is_link
         if is_root and is_link:
             is_folder = fs.isdir(name)
-        is_hidden = name.rstrip("/").rpartition("/")[2].startswith(".")
+        last = name.rstrip("/").rpartition("/")[2]
+        is_hidden = last.startswith(".") and last != ".."
         is_itself = name.rstrip("/") == folder.rstrip("/")
         if is_hidden or (is_itself and is_folder):
             continue
