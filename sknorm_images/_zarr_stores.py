@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from os.path import samestat
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sknorm_images._whole_files import free_target, tell_target
+from sknorm_images._whole_files import free_target, lock, part_of, parts_of, tell_target
 
-try:
-    import fcntl
-except ImportError:  # on Windows, where nobody is kept out
-    fcntl = None  # type: ignore[assignment] # a module, elsewhere
-
-_ARRAY, _LIST = "images.zarr", "complete"  # within the hidden folder
+# Within the hidden folder. Where there is no list, the rest is waste.
+_ARRAY, _LIST, _REPLACED, _LOCK = "images.zarr", "complete", "replaced", "lock"
 
 
 def open_store(path: Path) -> Any:
@@ -102,7 +96,8 @@ def whole_store(
     overwrite : bool
         Whether a store may be there.
     identity : str
-        A run of the same identity goes on where this one stops.
+        A run of the same identity goes on where this one stops. What killed runs of others
+        left is removed: before, if nothing can go on with it, else when this store is whole.
     shape, dtype, chunk_size
         As `PartialStore` has them.
 
@@ -118,20 +113,23 @@ def whole_store(
         complete is kept for the next run, which a note at the exception says.
     """
     _zarr()
+    target = path.resolve()
+    _clear_parts(target, with_what_resumes=False)
     _check_replaceable(path)
-    target = free_target(path, overwrite, "overwrite=True")
-    folder = target.with_name(f".{target.name}-{identity}.part")
-    replaced = folder / "replaced"
+    free_target(path, overwrite, "overwrite=True")
+    folder = part_of(target, identity)
+    replaced = folder / _REPLACED
     try:
-        folder.mkdir(exist_ok=True)
-        with _locked(folder / "lock", path):
+        with _locked(folder, path):
+            if not _is_between_two_renames(folder):
+                shutil.rmtree(replaced, ignore_errors=True)  # of a run that was killed
             try:
                 store = PartialStore(folder, shape, dtype, chunk_size)
                 yield store
                 _check_replaceable(target)
                 free_target(target, overwrite, "overwrite=True")  # it may be there by now
                 if target.exists():
-                    shutil.rmtree(replaced, ignore_errors=True)  # of a run that was killed
+                    shutil.rmtree(replaced, ignore_errors=True)  # its name was taken since
                     target.rename(replaced)
                 store.path.rename(target)
             except BaseException as error:
@@ -142,12 +140,67 @@ def whole_store(
                         f"What is complete is in {str(folder)!r}; the same call goes on."
                     )
                 else:
-                    shutil.rmtree(folder, ignore_errors=True)  # what made it fail is told
+                    _remove(folder)  # what made it fail is told
                 raise
-            shutil.rmtree(folder)
+            _remove(folder)
     except OSError as error:
         tell_target(error, folder, path)
         raise
+    _clear_parts(target, with_what_resumes=True)
+
+
+def _clear_parts(target: Path, with_what_resumes: bool) -> None:
+    """Remove the parts of a target that no run writes, where that is allowed.
+
+    Before, a run that was killed between the two renames that replace a store has what it
+    was about to replace put back. What another call could resume stays unless
+    `with_what_resumes`.
+    """
+    for folder in parts_of(target):
+        with suppress(OSError):
+            folder.rmdir()  # of a run that was killed as it began or ended, if it is empty
+        with suppress(OSError):
+            # First without a lock, which would keep out the run that resumes.
+            if with_what_resumes or not _resumes(folder, target):
+                _clear_part(folder, target, with_what_resumes)
+
+
+def _clear_part(folder: Path, target: Path, with_what_resumes: bool) -> None:
+    if folder.is_symlink():  # not made here
+        return
+    with (folder / _LOCK).open("rb+") as file:
+        if lock(file, folder / _LOCK) != "ours":
+            return
+        if _is_between_two_renames(folder) and not target.exists():
+            (folder / _REPLACED).rename(target)
+        if with_what_resumes or not _resumes(folder, target):
+            _remove(folder)
+
+
+def _resumes(folder: Path, target: Path) -> bool:
+    """Whether a part holds what some call could go on with, and nothing to be put back."""
+    if _is_between_two_renames(folder):
+        return target.exists()
+    return bool(_complete_lines(folder))
+
+
+def _is_between_two_renames(folder: Path) -> bool:
+    """Whether a store has left its place, and the new one has not got there."""
+    return all((folder / name).exists() for name in (_LIST, _ARRAY, _REPLACED))
+
+
+def _remove(folder: Path) -> None:
+    """Remove a part that this run has locked, as far as it can; the next run tries again.
+
+    First goes the list, by which another run knows what is whole, and last the lock, since
+    then another run may begin in this folder.
+    """
+    with suppress(OSError):
+        (folder / _LIST).unlink(missing_ok=True)
+        for name in (_ARRAY, _REPLACED):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / _LOCK).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _check_replaceable(path: Path) -> None:
@@ -163,21 +216,24 @@ def _check_replaceable(path: Path) -> None:
 
 
 @contextmanager
-def _locked(lock: Path, path: Path) -> Iterator[None]:
-    """Keep a second run out, which would write to the same store."""
-    with lock.open("a") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a kill releases it
-                is_mine = samestat(os.fstat(file.fileno()), lock.stat())
-            except (BlockingIOError, FileNotFoundError):  # the other one has just ended
-                is_mine = False
-            if not is_mine:
-                raise FileExistsError(
-                    f"another run is saving the same images to {str(path)!r}. Wait for it, or "
-                    "name another path."
-                )
-        yield
+def _locked(folder: Path, path: Path) -> Iterator[None]:
+    """Make a folder, and keep a second run out, which would write to the same store."""
+    file: IO[bytes] | None = None
+    while file is None:
+        folder.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):  # another run has removed the empty folder
+            file = (folder / _LOCK).open("ab")
+    with file:
+        whose = lock(file, folder / _LOCK)
+        if whose == "theirs":  # or it was, and that run has just ended
+            raise FileExistsError(
+                f"another run is saving the same images to {str(path)!r}. Wait for it, or "
+                "name another path."
+            )
+        if whose == "ours":
+            yield
+    if whose == "unknown":
+        yield  # with the file closed: Windows removes no open file
 
 
 def _complete_lines(folder: Path) -> set[int]:
@@ -185,8 +241,9 @@ def _complete_lines(folder: Path) -> set[int]:
     path = folder / _LIST
     if not (path.exists() and (folder / _ARRAY / "zarr.json").exists()):
         return set()
-    lines = path.read_text(encoding="ascii").splitlines(keepends=True)
-    return {int(line) for line in lines if line.endswith("\n")}  # the last one may be cut
+    # The last line may be cut, and a power cut leaves anything.
+    lines = path.read_text(encoding="ascii", errors="replace").split("\n")[:-1]
+    return {int(line) for line in lines if line.isdigit()}
 
 
 def _zarr() -> Any:

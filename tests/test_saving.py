@@ -430,7 +430,7 @@ def test_a_line_that_was_cut_marks_no_other_chunk(copies, pixels, tmp_path):
     for _ in range(2):
         with pytest.raises(ImageDecodeError):
             save_images(lazy(copies), path, chunk_size=1)
-        [complete] = tmp_path.glob(".photos.zarr-*.part/complete")
+        [complete] = tmp_path.glob(".sknorm-images-*.part/complete")
         complete.write_text(complete.read_text() + "2")  # of 23, say
     copies[5].write_bytes(whole)
     np.testing.assert_array_equal(save_images(lazy(copies), path, chunk_size=1), pixels)

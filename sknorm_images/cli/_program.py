@@ -3,41 +3,111 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import typer
 
 from sknorm_images.cli._commands import app
 from sknorm_images.cli._terminal import complain, readable_warnings
 
+_OF_A_CLOSED_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE ended
+
 
 def run() -> int:
     """Run the command that ``sys.argv`` names; return the exit status."""
     is_module = Path(sys.argv[0]).name == "__main__.py"
     program = "python -m sknorm_images" if is_module else "sknorm-images"
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
-    # Ended by a batch scheduler, too, it leaves no part of a file behind.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    arguments = sys.argv[1:] or ["--help"]
+    with _signals_end_the_run(), _streams_that_nobody_reads_are_quiet():
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
+        try:
+            return _status_of(sys.argv[1:] or ["--help"], program)
+        except BrokenPipeError:
+            return _OF_A_CLOSED_PIPE
+        except SystemExit as end:
+            # Typer and Rich end with 1, with which `check` says that it found something.
+            if isinstance(end.__context__, BrokenPipeError):
+                return _OF_A_CLOSED_PIPE
+            raise
+
+
+def _status_of(arguments: list[str], program: str) -> int:
+    """Run a command, and say in one line why it cannot be done."""
     command = f"{program} {arguments[0]}"
     try:
         with readable_warnings():
             status = app(arguments, prog_name=program, standalone_mode=False)
+            sys.stdout.flush()  # here, where it is told if it fails
+            return status or 0
     except typer.TyperException as error:
-        complain(
-            f"{error.format_message().rstrip('.')}. `{program} --help` says more.", command
+        problem: object = (
+            f"{error.format_message().rstrip('.')}. `{program} --help` says more."
         )
-        return 2
     except MemoryError:
-        complain(
-            "there is not enough memory. Fit with a smaller --size, or pass fewer --jobs.",
-            command,
+        problem = (
+            "there is not enough memory. Fit with a smaller --size, or pass fewer --jobs."
         )
-        return 2
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError, TypeError, ImportError) as error:
-        complain(error, command)
-        return 2
-    return status or 0
+        problem = error
+    with suppress(OSError):  # stderr may be gone, with its terminal
+        complain(problem, command)
+    return 2
+
+
+@contextmanager
+def _signals_end_the_run() -> Iterator[None]:
+    """Let a batch scheduler and a closed terminal end the run as Ctrl-C does.
+
+    So no part of a file stays behind. What is ignored already, as nohup has it, still is.
+    """
+    names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    handled = [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]
+    for number in handled:
+        signal.signal(number, _end_run)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end_run(number: int, frame: FrameType | None) -> None:
+    """Exit, unless the run is ending: the shell and the kernel each tell of a closed terminal.
+
+    A second exit would cut short the removal of what is unfinished.
+    """
+    error = sys.exception()
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            return
+        error = error.__context__
+    sys.exit(128 + number)
+
+
+@contextmanager
+def _streams_that_nobody_reads_are_quiet() -> Iterator[None]:
+    """Replace standard streams that are closed, or were closed at their other end, by nothing.
+
+    Else, Python fails with them in the end, and exits with another status.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # 2>&-
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (until the end)
+    streams = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        for stream in streams:
+            try:
+                stream.flush()
+            except OSError:  # as https://docs.python.org/3/library/signal.html has it
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
