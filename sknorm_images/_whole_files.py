@@ -95,23 +95,26 @@ def _prefix(target: Path) -> str:
     return f".sknorm-images-{sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
 
 
-def lock(file: IO[bytes], path: Path) -> Literal["ours", "theirs", "unknown"]:
+def lock(file: IO[bytes], path: Path) -> Literal["ours", "theirs", "gone", "unknown"]:
     """Try to lock an open file, until it is closed or the process is killed.
 
     Returns
     -------
-    {"ours", "theirs", "unknown"}
-        "theirs" if another run holds the lock, or has removed or renamed the file before we
-        had it; "unknown" where the system, or this file system, has no locks.
+    {"ours", "theirs", "gone", "unknown"}
+        "theirs" if another run holds the lock; "gone" if one has removed or renamed the file
+        before this one locked it; "unknown" where the system, or this file system, has no
+        locks.
     """
     if fcntl is not None:
         with suppress(OSError):  # of a file system without locks
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 is_there = samestat(os.fstat(file.fileno()), path.lstat())
-            except (BlockingIOError, FileNotFoundError):
+            except BlockingIOError:
+                return "theirs"
+            except FileNotFoundError:
                 is_there = False
-            return "ours" if is_there else "theirs"
+            return "ours" if is_there else "gone"
     return "unknown"
 
 
@@ -162,7 +165,7 @@ def whole_file(
         try:
             with part.open("xb") as file:
                 whose = lock(file, part)
-                if whose == "theirs":
+                if whose in ("theirs", "gone"):
                     continue  # before it was locked, another run took it for one left behind
                 yield file
                 file.flush()

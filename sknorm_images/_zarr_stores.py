@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +124,7 @@ def whole_store(
             if not _is_between_two_renames(folder):
                 shutil.rmtree(replaced, ignore_errors=True)  # of a run that was killed
             try:
+                free_target(target, overwrite, "overwrite=True")  # of a run that just ended
                 store = PartialStore(folder, shape, dtype, chunk_size)
                 yield store
                 _check_replaceable(target)
@@ -218,22 +219,25 @@ def _check_replaceable(path: Path) -> None:
 @contextmanager
 def _locked(folder: Path, path: Path) -> Iterator[None]:
     """Make a folder, and keep a second run out, which would write to the same store."""
-    file: IO[bytes] | None = None
-    while file is None:
+    while True:
         folder.mkdir(exist_ok=True)
-        with suppress(FileNotFoundError):  # another run has removed the empty folder
+        try:
             file = (folder / _LOCK).open("ab")
-    with file:
-        whose = lock(file, folder / _LOCK)
-        if whose == "theirs":  # or it was, and that run has just ended
-            raise FileExistsError(
-                f"another run is saving the same images to {str(path)!r}. Wait for it, or "
-                "name another path."
-            )
-        if whose == "ours":
-            yield
-    if whose == "unknown":
-        yield  # with the file closed: Windows removes no open file
+        except FileNotFoundError:
+            continue  # until it is locked, another run may remove the folder
+        with file:
+            whose = lock(file, folder / _LOCK)
+            if whose == "theirs":
+                raise FileExistsError(
+                    f"another run is saving the same images to {str(path)!r}. Wait for it, "
+                    "or name another path."
+                )
+            if whose == "ours":
+                yield
+                return
+        if whose == "unknown":
+            yield  # with the file closed: Windows removes no open file
+            return
 
 
 def _complete_lines(folder: Path) -> set[int]:
