@@ -90,7 +90,9 @@ def save_images(
     does after files that failed are repaired. It is the same call if the LazyImages have the
     same paths, the same settings of colour, decoding and size, and the same `chunk_size`;
     `on_error` and `n_jobs` may differ, and what is in the files is not compared. Other
-    arrays, and ``.npy`` files, are begun anew.
+    arrays, and ``.npy`` files, are begun anew. What killed runs left is removed by the next
+    run that writes to the same path: what another call could resume, when the new store is
+    in place, and the rest before it begins.
 
     Examples
     --------

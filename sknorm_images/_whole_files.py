@@ -122,7 +122,7 @@ def _remove_left_files(target: Path) -> None:
     """Remove the parts of a target that no run writes any more, where that is allowed."""
     for part in parts_of(target):
         with suppress(OSError):
-            if part.is_file() and not part.is_symlink():
+            if part.is_file():  # a link is not what its lock is of, and stays
                 with part.open("rb+") as file:
                     if lock(file, part) == "ours":
                         part.unlink()
