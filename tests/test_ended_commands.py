@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Iterator
@@ -187,6 +189,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.skipif(shutil.which("ps") is None, reason="workers are counted with ps")
 def test_workers_end_with_the_run_that_sighup_ends(many, pipeline, tmp_path):
     arguments = ["fit", many, "--size", 512, "-j", 2, "-o", tmp_path / "out.joblib"]
     with begun(
@@ -208,6 +211,28 @@ def n_in_group(group: int) -> int:
         ["ps", "-A", "-o", "pgid="], capture_output=True, text=True, check=True
     )
     return found.stdout.split().count(str(group))
+
+
+def test_a_further_signal_does_not_cut_short_what_the_first_one_has_cleared_up(
+    monkeypatch, tmp_path
+):
+    """A closed terminal sends two: one is its shell's, one is the kernel's."""
+    remove = shutil.rmtree
+
+    def end(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    def end_and_remove(*arguments: Any, **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        end()
+        remove(*arguments, **options)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("sknorm_images.demo.choose_backend", lambda: None)
+    monkeypatch.setattr("sknorm_images.demo.make_photo_folder", end)
+    monkeypatch.setattr(shutil, "rmtree", end_and_remove)
+    assert call("demo") == 128 + signal.SIGHUP
+    assert names_in(tmp_path) == []
 
 
 # Streams that are gone

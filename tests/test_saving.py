@@ -29,7 +29,7 @@ from sknorm_images import (
 )
 from tests import new_process
 from tests.conftest import encode
-from tests.lazy_photos import lazy
+from tests.lazy_photos import lazy, watched
 
 each_name = pytest.mark.parametrize("name", ["photos.npy", "photos.zarr"])
 
@@ -253,6 +253,27 @@ def test_a_file_that_cannot_be_read_leaves_what_was_there(name, n_jobs, copies, 
     kept = np.load(path) if name.endswith("npy") else zarr.open_array(path)[:]
     np.testing.assert_array_equal(kept, before)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copies", name]
+
+
+def test_a_second_ctrl_c_while_a_part_is_removed_leaves_nothing(files, monkeypatch, tmp_path):
+    unlink, is_first = Path.unlink, True
+
+    def interrupt(position: int) -> None:
+        if position == 5 and everything_in(tmp_path):
+            raise KeyboardInterrupt
+
+    def interrupted_once(path: Path, **options: bool) -> None:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            raise KeyboardInterrupt
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", interrupted_once)
+    with pytest.raises(KeyboardInterrupt):
+        save_images(lazy(watched(files, interrupt)), tmp_path / "photos.npy")
+    assert not is_first
+    assert everything_in(tmp_path) == []
 
 
 @each_name
