@@ -360,7 +360,8 @@ def _walk(fs: Any, folder: str, *, is_root: bool = False) -> Iterator[tuple[str,
 
 
 def _named(error: Exception, url: str) -> Exception | None:
-    if _status_of(error) == _UNSATISFIABLE:
+    # The second is what caches of fsspec 2026.7 give for files that they do not hold yet.
+    if _status_of(error) == _UNSATISFIABLE or isinstance(error, AttributeError):
         return None  # read_url finds out why
     if isinstance(error, _PASSED):
         return _renamed(error, url)
