@@ -16,6 +16,7 @@ from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import READ_ERRORS, Failures, forget_frames
 from sknorm_images._parallel import map_chunks
 from sknorm_images._recipes import Made, Recipe, as_pixels
+from sknorm_images._wording import show_name
 
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 
@@ -196,9 +197,9 @@ def read_alike(
         pixels = as_pixels(picture)
         if pixels.shape != shape:
             raise ValueError(
-                f"Image {start + i}, {recipe.name(i)!r}, is of shape {pixels.shape}, others "
-                f"are of shape {shape}, and one array takes one shape. Add a Resizer after "
-                "the JpegLoader."
+                f"Image {start + i}, {show_name(recipe.name(i))}, is of shape {pixels.shape}, "
+                f"others are of shape {shape}, and one array takes one shape. Add a Resizer "
+                "after the JpegLoader."
             )
         receive(i, pixels)
 

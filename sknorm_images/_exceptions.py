@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sknorm_images._wording import shorten, show_name, show_some
+
 
 class ImageDecodeError(ValueError):
     """Raised when a source cannot be turned into an image.
@@ -45,7 +47,7 @@ format. Repair or remove it, or pass on_error='blank' to JpegLoader.
     def __str__(self) -> str:
         number = "" if self.position is None else f" {self.position}"
         return (
-            f"Cannot decode image{number}, {self.source!r}: {self.reason}. "
+            f"Cannot decode image{number}, {show_name(self.source)}: {shorten(self.reason)}. "
             "Repair or remove it, or pass on_error='blank' to JpegLoader."
         )
 
@@ -53,12 +55,14 @@ format. Repair or remove it, or pass on_error='blank' to JpegLoader.
 def brief(error: Exception) -> str:
     """Name an image that cannot be read and the reason, but no remedy."""
     if isinstance(error, ImageDecodeError):
-        return f"{error.source!r}: {error.reason}"
-    return str(error)
+        return f"{show_name(error.source)}: {shorten(error.reason)}"
+    return shorten(error)
 
 
 class ImageDecodeWarning(UserWarning):
-    """Lists the images that ``on_error="blank"`` left out of one call.
+    """Tells of the images that ``on_error="blank"`` left out of one call.
+
+    The message names the first of them, 20 at most, and `failures` has them all.
 
     Parameters
     ----------
@@ -90,7 +94,7 @@ class ImageDecodeWarning(UserWarning):
     def __init__(self, failures: Mapping[int, Exception], n_images: int) -> None:
         self.failures: dict[int, Exception] = dict(sorted(failures.items()))
         self.n_images = n_images
-        reasons = "; ".join(map(brief, self.failures.values()))
+        reasons = show_some(self.failures.values(), brief, "; ", "; `failures` has them all")
         super().__init__(
             f"{len(failures)} of {n_images} images cannot be read. They are left blank, "
             f"and out of the statistics of this call: {reasons}"

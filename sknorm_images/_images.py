@@ -21,6 +21,7 @@ from sknorm_images._parameters import check_n_jobs
 from sknorm_images._reading import Source
 from sknorm_images._recipes import Recipe, as_pixels
 from sknorm_images._thumbnails import LARGEST_THUMBNAIL, strip_html
+from sknorm_images._wording import show_name
 
 _N_THUMBNAILS = 8
 
@@ -270,8 +271,8 @@ class LazyImages:
         text = f"{len(self)} images of {size}, {self.dtype}"
         if not len(self):
             return text
-        first, last = (self._recipe.name(i) for i in (0, -1))
-        return f"{text}, from {first!r}" + (f" to {last!r}" if len(self) > 1 else "")
+        first, last = (show_name(self._recipe.name(i)) for i in (0, -1))
+        return f"{text}, from {first}" + (f" to {last}" if len(self) > 1 else "")
 
     def _try_thumbnail(self, i: int) -> Image.Image | str:
         recipe = self._recipe

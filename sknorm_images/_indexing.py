@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sknorm_images._wording import show_value
+
 
 def select(key: Any, n_images: int) -> int | slice | list[int]:
     """Read the key of ``images[key]`` as NumPy reads it for the first axis of an array.
@@ -73,7 +75,7 @@ def _first_axis(key: tuple[Any, ...]) -> Any:
         for other in others
     ):
         raise IndexError(
-            f"The index {key!r} selects within images, which are not decoded yet. Select "
-            "whole images, or from np.asarray(images)."
+            f"The index {show_value(key)} selects within images, which are not decoded yet. "
+            "Select whole images, or from np.asarray(images)."
         )
     return slice(None) if rows is Ellipsis else rows

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._statistics import Statistics
+from sknorm_images._wording import show_value
 
 S = TypeVar("S", bound=ChannelScaler)
 
@@ -144,8 +145,8 @@ def _check_same(name: str, first: Any, other: Any, i: int, remedy: str) -> None:
     alike = np.dtype(first) == np.dtype(other) if name == "dtype" else _equal(first, other)
     if not alike:
         raise ValueError(
-            f"scalers[0] has {name}={first!r} and scalers[{i}] {name}={other!r}, so they do "
-            f"not add up to one scaler. {remedy}"
+            f"scalers[0] has {name}={show_value(first)} and scalers[{i}] "
+            f"{name}={show_value(other)}, so they do not add up to one scaler. {remedy}"
         )
 
 

@@ -21,6 +21,7 @@ from sknorm_images._statistics import (
     has_histogram,
 )
 from sknorm_images._stored import Array
+from sknorm_images._wording import show_value
 
 _WHOLE_RANGE = (0.0, 100.0)
 
@@ -131,20 +132,21 @@ class ChannelMinMaxScaler(ChannelScaler):
         _check_pair("quantile_range", self.quantile_range)
         if self.quantile_range[0] < 0 or self.quantile_range[1] > 100:
             raise ValueError(
-                f"quantile_range={self.quantile_range!r} is no range of percentiles. Pass two "
-                "numbers from 0 to 100, the lower one first."
+                f"quantile_range={show_value(self.quantile_range)} is no range of "
+                "percentiles. Pass two numbers from 0 to 100, the lower one first."
             )
         if self._robust and not self._learns:
             raise ValueError(
-                f"quantile_range={self.quantile_range!r} is learned from all images, which "
-                "data_range and per_image rule out. Drop one of them."
+                f"quantile_range={show_value(self.quantile_range)} is learned from all "
+                "images, which data_range and per_image rule out. Drop one of them."
             )
         if self.data_range is not None:
             _check_pair("data_range", self.data_range, max_ndim=2)
             if self.per_image:
                 raise ValueError(
-                    f"data_range={self.data_range!r} is given, and "
-                    f"per_image={self.per_image!r} takes it from each image. Drop one of them."
+                    f"data_range={show_value(self.data_range)} is given, and "
+                    f"per_image={show_value(self.per_image)} takes it from each image. Drop "
+                    "one of them."
                 )
 
     def _check_learnable(
@@ -157,9 +159,9 @@ class ChannelMinMaxScaler(ChannelScaler):
         one_array = isinstance(X, np.ndarray) and not partial and weights is None
         if not (one_array or has_histogram(X.dtype, self.n_features_in_)):
             raise ValueError(
-                f"quantile_range={self.quantile_range!r} needs all values at once, and X is "
-                f"of dtype {X.dtype} with {self.n_features_in_} channels. Call fit, without "
-                "sample_weight, with one array, or pass uint8 images of at most "
+                f"quantile_range={show_value(self.quantile_range)} needs all values at once, "
+                f"and X is of dtype {X.dtype} with {self.n_features_in_} channels. Call fit, "
+                "without sample_weight, with one array, or pass uint8 images of at most "
                 f"{MAX_HISTOGRAM_CHANNELS} channels."
             )
 
@@ -200,8 +202,8 @@ def _percentiles(
         return statistics.percentile(q[0]), statistics.percentile(q[1])
     if pixels is None:  # as when scalers are merged
         raise ValueError(
-            f"quantile_range={q!r} was learned from all values of an array at once, and "
-            "percentiles of parts do not tell those of the whole. Fit to one array of "
+            f"quantile_range={show_value(q)} was learned from all values of an array at once, "
+            "and percentiles of parts do not tell those of the whole. Fit to one array of "
             f"everything, or to uint8 images of at most {MAX_HISTOGRAM_CHANNELS} channels, "
             "whose grey levels are counted."
         )
@@ -214,5 +216,6 @@ def _check_pair(name: str, pair: Any, max_ndim: int = 1) -> None:
     is_pair = ends is not None and 1 <= ends.ndim <= max_ndim and len(ends) == 2
     if ends is None or not is_pair or not np.all(ends[0] < ends[1]):
         raise ValueError(
-            f"{name}={pair!r} is no range. Pass two finite numbers, the lower one first."
+            f"{name}={show_value(pair)} is no range. Pass two finite numbers, the lower one "
+            "first."
         )

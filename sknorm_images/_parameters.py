@@ -10,6 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sknorm_images._wording import show_value
+
 FloatArray: TypeAlias = NDArray[np.float64]
 
 
@@ -18,7 +20,7 @@ def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     plain = value.item() if isinstance(value, np.generic) else value  # grids may be arrays
     if not any(type(plain) is type(choice) and plain == choice for choice in choices):
         options = ", ".join(map(repr, choices))
-        raise ValueError(f"{name}={value!r} is not known. Pass one of {options}.")
+        raise ValueError(f"{name}={show_value(value)} is not known. Pass one of {options}.")
 
 
 def check_number(
@@ -34,13 +36,16 @@ def check_number(
     if isinstance(value, bool) or not isinstance(value, kind):
         expected = "an integer" if integral else "a number"
         raise TypeError(
-            f"{name}={value!r} is of type {type(value).__name__}, and not {expected}. Pass "
-            f"{expected}."
+            f"{name}={show_value(value)} is of type {type(value).__name__}, and not "
+            f"{expected}. Pass {expected}."
         )
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond all floats
+        number = float("inf")
     if not (isfinite(number) and low <= number <= high):
         bound = f"of at least {low}" if high == float("inf") else f"from {low} to {high}"
-        raise ValueError(f"{name}={value!r} is out of range. Pass a number {bound}.")
+        raise ValueError(f"{name}={show_value(value)} is out of range. Pass a number {bound}.")
 
 
 def check_n_jobs(n_jobs: object) -> None:
@@ -72,7 +77,7 @@ def per_channel(name: str, value: ArrayLike, n_channels: int) -> FloatArray:
     numbers = np.asarray(value, dtype=np.float64)
     if numbers.shape not in ((), (1,), (n_channels,)):
         raise ValueError(
-            f"{name}={value!r} has {numbers.size} entries, and X has {n_channels} channels. "
-            "Pass one number, or one for each channel."
+            f"{name}={show_value(value)} has {numbers.size} entries, and X has {n_channels} "
+            "channels. Pass one number, or one for each channel."
         )
     return np.broadcast_to(numbers, n_channels).copy()

@@ -10,6 +10,7 @@ from sknorm_images._loading import JpegLoader
 from sknorm_images._minmax_scaling import ChannelMinMaxScaler
 from sknorm_images._resizing import Resizer
 from sknorm_images._standard_scaling import ChannelStandardScaler
+from sknorm_images._wording import show_value
 
 SCALERS = {"standard": ChannelStandardScaler, "minmax": ChannelMinMaxScaler}
 
@@ -62,6 +63,8 @@ def make_image_pipeline(
 
     Raises
     ------
+    TypeError
+        If `scaler` is neither a string nor a transformer.
     ValueError
         If `scaler` is another string. Other parameters are checked by `fit` and `transform`.
 
@@ -76,11 +79,18 @@ def make_image_pipeline(
     >>> list(pipeline.named_steps)
     ['load', 'resize', 'scale']
     """
+    known = ", ".join(map(repr, SCALERS))
     if isinstance(scaler, str):
         if scaler not in SCALERS:
-            known = ", ".join(map(repr, SCALERS))
-            raise ValueError(f"scaler={scaler!r} is not known. Pass {known} or a transformer.")
+            raise ValueError(
+                f"scaler={show_value(scaler)} is not known. Pass {known} or a transformer."
+            )
         scaler = SCALERS[scaler]()
+    elif not (hasattr(scaler, "fit") and hasattr(scaler, "transform")):
+        raise TypeError(
+            f"scaler={show_value(scaler)} has no fit and transform, as a step of a pipeline "
+            f"has. Pass {known} or a transformer."
+        )
     loader = JpegLoader(
         color_mode=color_mode,
         protocols=protocols,

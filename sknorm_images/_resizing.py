@@ -13,6 +13,7 @@ from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resi
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import check_choice, check_number
 from sknorm_images._transformer import StatelessImageTransformer
+from sknorm_images._wording import show_value
 
 
 class Resizer(StatelessImageTransformer, BaseEstimator):
@@ -120,8 +121,9 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         if self.interpolation not in ENGINES[self.engine]:
             able = ", ".join(map(repr, ENGINES[self.engine]))
             raise ValueError(
-                f"interpolation={self.interpolation!r} is none that engine={self.engine!r} "
-                f"does as Pillow does. Pass interpolation={able}, or engine='pillow'."
+                f"interpolation={show_value(self.interpolation)} is none that "
+                f"engine={show_value(self.engine)} does as Pillow does. Pass "
+                f"interpolation={able}, or engine='pillow'."
             )
         if self.engine == "simd":
             from sknorm_images import _simd  # noqa: F401 (ImportError says what to install)
@@ -142,8 +144,8 @@ def _height_width(size: Any) -> tuple[int, int]:
         return int(size), int(size)
     if len(size) != 2:
         raise ValueError(
-            f"size={size!r} has {len(size)} numbers, and a size has two. Pass (height, "
-            "width), or one int."
+            f"size={show_value(size)} has {len(size)} numbers, and a size has two. Pass "
+            "(height, width), or one int."
         )
     check_number("size[0]", size[0], low=1, integral=True)
     check_number("size[1]", size[1], low=1, integral=True)
@@ -165,8 +167,8 @@ def _as_images(X: Any) -> LazyImages:
     counts = sorted({image.shape[-1] for image in images})
     if len(counts) > 1:
         raise ValueError(
-            f"Images of X have {counts} channels, and one array takes one number of them. "
-            "Convert them all to one, as JpegLoader does with files."
+            f"Images of X have {show_value(counts)} channels, and one array takes one number "
+            "of them. Convert them all to one, as JpegLoader does with files."
         )
     # An empty list was refused: without images, X is an array.
     return LazyImages(images, counts[0] if counts else X.shape[-1])

@@ -7,6 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sknorm_images._wording import shorten
+
 Weights: TypeAlias = NDArray[np.int64] | NDArray[np.float64] | None
 
 
@@ -18,7 +20,7 @@ def as_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"sample_weight holds no numbers ({error}). Pass one number a sample."
+            f"sample_weight holds no numbers ({shorten(error)}). Pass one number a sample."
         ) from error
     if weights.ndim == 0:
         weights = np.full(n_samples, weights)

@@ -25,6 +25,7 @@ from sknorm_images._sample_weights import Weights, as_weights
 from sknorm_images._statistics import Statistics, statistics_of
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._transformer import ImageTransformer, committed, snapshot
+from sknorm_images._wording import show_name, show_value
 
 _PER_IMAGE = (False, "channel", "image")
 
@@ -192,8 +193,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         fitted._check_ready()
         if fitted.per_image:
             raise ValueError(
-                f"per_image={fitted.per_image!r} keeps no statistics, so there is no way "
-                "back. Keep the original images, or fit with per_image=False."
+                f"per_image={show_value(fitted.per_image)} keeps no statistics, so there is "
+                "no way back. Keep the original images, or fit with per_image=False."
             )
         X = np.asarray(fitted._validate(X, reset=False))
         affine = fitted._affine(X.shape[-1])
@@ -250,11 +251,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         check_choice("per_image", self.per_image, _PER_IMAGE)
         try:
             is_float = np.dtype(self.dtype).kind == "f"
-        except TypeError:
+        except (TypeError, ValueError):
             is_float = False
         if not is_float:
             raise ValueError(
-                f"dtype={self.dtype!r} cannot hold scaled values. "
+                f"dtype={show_value(self.dtype)} cannot hold scaled values. "
                 "Pass 'float32', 'float64' or 'float16'."
             )
 
@@ -287,8 +288,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         first = next(iter(X), None) if len(X.shape) == 1 else None
         if isinstance(first, str | bytes | PathLike):
             raise ValueError(
-                f"X holds {name_of(first)!r}, and {type(self).__name__} takes images. Put a "
-                "JpegLoader and a Resizer before it, as make_image_pipeline does."
+                f"X holds {show_name(name_of(first))}, and {type(self).__name__} takes "
+                "images. Put a JpegLoader and a Resizer before it, as make_image_pipeline "
+                "does."
             )
         if len(X.shape) <= 2:
             return validate_data(self, X, reset=reset)  # type: ignore[no-any-return]

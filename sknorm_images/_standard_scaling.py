@@ -12,6 +12,7 @@ from sknorm_images._affine import Affine
 from sknorm_images._parameters import check_choice, finite_numbers, per_channel
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._statistics import Statistics
+from sknorm_images._wording import show_value
 
 
 class ChannelStandardScaler(ChannelScaler):
@@ -124,21 +125,24 @@ class ChannelStandardScaler(ChannelScaler):
             numbers = finite_numbers(value)
             if numbers is None or numbers.ndim > 1:
                 raise ValueError(
-                    f"{name}={value!r} is no list of finite numbers. Pass one number, or one "
-                    "for each channel."
+                    f"{name}={show_value(value)} is no list of finite numbers. Pass one "
+                    "number, or one for each channel."
                 )
             if not wanted:
                 raise ValueError(
-                    f"{name}={value!r} is given, and with_{name}=False says not to use it. "
-                    "Drop one of them."
+                    f"{name}={show_value(value)} is given, and with_{name}=False says not to "
+                    "use it. Drop one of them."
                 )
             if self.per_image:
                 raise ValueError(
-                    f"{name}={value!r} is given, and per_image={self.per_image!r} takes it "
-                    "from each image. Drop one of them."
+                    f"{name}={show_value(value)} is given, and "
+                    f"per_image={show_value(self.per_image)} takes it from each image. Drop "
+                    "one of them."
                 )
             if name == "std" and not (numbers > 0).all():
-                raise ValueError(f"std={value!r} divides, so pass numbers above zero.")
+                raise ValueError(
+                    f"std={show_value(value)} divides, so pass numbers above zero."
+                )
 
     def _attributes(
         self,

@@ -9,6 +9,8 @@ from html import escape
 
 from PIL import Image
 
+from sknorm_images._wording import printable, shorten
+
 _HEIGHT = 96  # pixels on the page
 LARGEST_THUMBNAIL = (4 * _HEIGHT, 2 * _HEIGHT)  # sharp on screens of two dots a pixel
 
@@ -26,11 +28,12 @@ def strip_html(title: str, items: Iterable[tuple[str, Image.Image | str]]) -> st
     Returns
     -------
     str
-        HTML that needs nothing from elsewhere, with all text escaped.
+        HTML that needs nothing from elsewhere. All text is escaped, and long names are
+        shortened.
     """
     pictures = "".join(_picture_html(name, item) for name, item in items)
     return (
-        f"<div><p>{escape(title)}</p>"
+        f"<div><p>{escape(printable(title))}</p>"
         f'<div style="display: flex; gap: 4px; overflow-x: auto">{pictures}</div></div>'
     )
 
@@ -59,9 +62,10 @@ def thumbnail_uri(picture: Image.Image, largest: tuple[int, int]) -> str:
 
 def _picture_html(name: str, picture: Image.Image | str) -> str:
     style = f"height: {_HEIGHT}px; flex: none"
+    name = shorten(name)
     if isinstance(picture, str):
         style += f"; width: {_HEIGHT}px; overflow: hidden; box-sizing: border-box"
         style += "; padding: 4px; border: 1px dashed; font-size: 11px"
-        return f'<div style="{style}" title="{escape(name)}">{escape(picture)}</div>'
+        return f'<div style="{style}" title="{escape(name)}">{escape(shorten(picture))}</div>'
     uri = thumbnail_uri(picture, LARGEST_THUMBNAIL)
     return f'<img style="{style}" src="{uri}" alt="{escape(name)}" title="{escape(name)}">'

@@ -21,6 +21,7 @@ from sklearn.model_selection import train_test_split
 from sknorm_images import load_image_folder, make_image_pipeline
 from sknorm_images._channels import channel_names
 from sknorm_images._protocols import protocols_of
+from sknorm_images._wording import show_name
 
 _FILES_PER_CLASS = 150
 _FEWEST_FILES = 4
@@ -57,15 +58,15 @@ def run_demo(data: str | None = None) -> int:
         photos = load_image_folder(folder)
         if photos.target is None or len(photos.target_names) < 2:
             raise ValueError(
-                f"{folder!r} holds no two classes to tell apart. Give it one sub-folder "
-                "of JPEG files for each class."
+                f"{show_name(folder)} holds no two classes to tell apart. Give it one "
+                "sub-folder of JPEG files for each class."
             )
         counts = np.bincount(photos.target)
         if counts.min() < _FEWEST_FILES:
             smallest = f"{folder}/{photos.target_names[counts.argmin()]}"
             raise ValueError(
-                f"{smallest!r} holds {counts.min()} JPEG files, and a quarter of each "
-                f"class is held out. Give each class at least {_FEWEST_FILES}."
+                f"{show_name(smallest)} holds {counts.min()} JPEG files, and a quarter of "
+                f"each class is held out. Give each class at least {_FEWEST_FILES}."
             )
         print(f"{len(photos.filenames)} JPEG files of {len(photos.target_names)} classes")
         return _train_and_compare(photos, protocols_of(folder), Path(workspace))

@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sknorm_images import ImageDecodeWarning, LazyImages, Resizer
 from sknorm_images._parameters import check_number
 from sknorm_images._steps import describe_files, describe_images, flat_steps, transform_images
+from sknorm_images._wording import show_value
 
 __all__ = ["to_dask_array"]
 
@@ -165,7 +166,7 @@ def _sizes(chunks: int | tuple[int, ...] | list[int], n_images: int) -> tuple[in
         check_number("chunks", size, low=1, integral=True)
     if sum(chunks) != n_images:
         raise ValueError(
-            f"chunks={chunks!r} add up to {sum(chunks)} images, and X has {n_images}. Pass "
-            "numbers that add up, or one number for all blocks."
+            f"chunks={show_value(chunks)} add up to {show_value(sum(chunks))} images, and X "
+            f"has {n_images}. Pass numbers that add up, or one number for all blocks."
         )
     return tuple(map(int, chunks))

@@ -17,6 +17,7 @@ PACKAGE = Path(sknorm_images.__file__).parent
 
 # Each module may import those that stand before it.
 LAYERS = [
+    "_wording",
     "_exceptions",
     "_channels",
     "_npy",
@@ -68,7 +69,7 @@ LAYERS = [
 # What the adapters use beside public names.
 SHARED = {
     *("_cancellation", "_channels", "_failures", "_parameters", "_sample_weights"),
-    *("_scaling", "_steps", "_stored"),
+    *("_scaling", "_steps", "_stored", "_wording"),
 }
 # The modules of an adapter, in the same order.
 KERAS = [
@@ -93,6 +94,7 @@ DISTRIBUTED = ["distributed"]
 PROGRAMS = [
     "demo",
     "cli._files",
+    "cli._spreadsheets",
     "cli._terminal",
     "cli._tables",
     "cli._batches",

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from sknorm_images._wording import shorten, show_some, show_value
+
 Augment: TypeAlias = Callable[..., tuple[Any, Any]]
 
 
@@ -19,13 +21,13 @@ def check_augment(augment: object) -> None:
         return
     if isinstance(augment, keras.Layer):
         raise TypeError(
-            f"augment is a Keras layer, {augment.name!r}, which takes images alone. Put it in "
-            "front of the model, or pass lambda x, y: (layer(x, training=True), y)."
+            f"augment is a Keras layer, {show_value(augment.name)}, which takes images alone. "
+            "Put it in front of the model, or pass lambda x, y: (layer(x, training=True), y)."
         )
     if not callable(augment) or not (_takes(augment, 2) or _takes(augment, 3)):
         raise TypeError(
-            f"augment={augment!r} cannot be called with a batch. Pass a callable of (x, y), "
-            "or of (x, y, generator), that returns (x, y)."
+            f"augment={show_value(augment)} cannot be called with a batch. Pass a callable of "
+            "(x, y), or of (x, y, generator), that returns (x, y)."
         )
 
 
@@ -82,8 +84,8 @@ def augmented(
         return x_new, None if y is None else _as_array("targets", y_new, len(x))
     if not isinstance(y_new, Mapping) or set(y) != set(y_new):
         raise TypeError(
-            f"augment was given targets named {', '.join(y)} and returned others, of type "
-            f"{type(y_new).__name__}. Return a dict of arrays under the names that came."
+            f"augment was given targets named {show_some(y, shorten)} and returned others, of "
+            f"type {type(y_new).__name__}. Return a dict of arrays under the names that came."
         )
     return x_new, {name: _as_array(name, y_new[name], len(x)) for name in y}
 

@@ -15,6 +15,7 @@ from sknorm_images import JpegLoader, LazyImages
 from sknorm_images._failures import Failures
 from sknorm_images._steps import describe_images, flat_steps, transform_images
 from sknorm_images._stored import StoredImages, is_stored_in_chunks
+from sknorm_images._wording import show_value
 from sknorm_images.keras._augmentation import Augment, augmented
 from sknorm_images.keras._targets import Targets
 
@@ -134,6 +135,11 @@ def describe_samples(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     ValueError
         If X is empty, or blank images would go unnoticed.
     """
+    if not hasattr(pipeline, "fit"):  # check_is_fitted would write out the whole of it
+        raise TypeError(
+            f"pipeline={show_value(pipeline)} is not a transformer. Pass the pipeline first, "
+            "then X and y."
+        )
     check_is_fitted(pipeline)
     if not hasattr(pipeline, "transform"):
         raise TypeError(

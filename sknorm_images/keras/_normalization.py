@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 
 from sknorm_images import ChannelStandardScaler
 from sknorm_images._scaling import ChannelScaler
+from sknorm_images._wording import show_value
 
 
 def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
@@ -56,8 +57,8 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
         )
     if scaler.per_image:
         raise ValueError(
-            f"per_image={scaler.per_image!r} takes the statistics from each image, and no "
-            "Keras layer does. Scale in the pipeline: PipelineDataset(pipeline, ...)."
+            f"per_image={show_value(scaler.per_image)} takes the statistics from each image, "
+            "and no Keras layer does. Scale in the pipeline: PipelineDataset(pipeline, ...)."
         )
     if keras.config.image_data_format() == "channels_first":
         raise ValueError(

@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 import keras
 
+from sknorm_images._wording import show_value
+
 _KERAS_WORKERS = {"workers": 1, "use_multiprocessing": False, "max_queue_size": 1}
 
 
@@ -14,7 +16,7 @@ def refuse_option(name: str) -> NoReturn:
     """Raise TypeError for an argument of Keras' own workers, or one that nobody knows."""
     if name in _KERAS_WORKERS:
         raise TypeError(_no_workers(name))
-    raise TypeError(f"PipelineDataset() got an unexpected keyword argument {name!r}")
+    raise TypeError(f"PipelineDataset() got an unexpected keyword argument {show_value(name)}")
 
 
 def read_only(name: str) -> property:

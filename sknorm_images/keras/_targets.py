@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sknorm_images._parameters import check_choice
+from sknorm_images._wording import shorten, show_some, show_value
 
 _ENCODED = ("int", "categorical", "binary")
 LABEL_MODES = ("auto", *_ENCODED, "input", None)
@@ -102,7 +103,7 @@ def encode_targets(
     check_choice("label_mode", label_mode, LABEL_MODES)
     if y is None and label_mode in _ENCODED:
         raise ValueError(
-            f"y is None, and label_mode={label_mode!r} numbers labels. Pass y, or "
+            f"y is None, and label_mode={show_value(label_mode)} numbers labels. Pass y, or "
             "label_mode=None for batches of images alone."
         )
     if y is None:
@@ -116,9 +117,10 @@ def encode_targets(
         return Targets(label_mode)
     if label_mode in _ENCODED and classes is None and _is_continuous(labels):
         raise ValueError(
-            f"y holds numbers such as {labels[labels != np.rint(labels)].flat[0]!r}, which "
-            f"name no classes, and label_mode={label_mode!r} numbers classes. Pass "
-            "label_mode='auto' for a regression."
+            "y holds numbers such as "
+            f"{show_value(labels[labels != np.rint(labels)].flat[0])}, which name no classes, "
+            f"and label_mode={show_value(label_mode)} numbers classes. Pass label_mode='auto' "
+            "for a regression."
         )
     if label_mode == "auto" and not _is_text(labels) and classes is None:
         return Targets(label_mode, labels)
@@ -162,17 +164,18 @@ def _named_targets(
 ) -> dict[str, NDArray[Any]]:
     if label_mode in _ENCODED:
         raise ValueError(
-            f"y is a dict, and label_mode={label_mode!r} numbers one label a sample. Pass "
-            "arrays of numbers by name, with label_mode='auto'."
+            f"y is a dict, and label_mode={show_value(label_mode)} numbers one label a "
+            "sample. Pass arrays of numbers by name, with label_mode='auto'."
         )
     targets = {name: np.asarray(values) for name, values in y.items()}
     for name, values in targets.items():
         if values.ndim == 0 or _is_text(values):
             raise ValueError(
-                f"y[{name!r}] is of dtype {values.dtype} and shape {values.shape}, and a dict "
-                "passes through as it is. Pass numbers, such as those LabelEncoder makes."
+                f"y[{show_value(name)}] is of dtype {values.dtype} and shape {values.shape}, "
+                "and a dict passes through as it is. Pass numbers, such as those "
+                "LabelEncoder makes."
             )
-        _check_length(f"y[{name!r}]", values, n_samples)
+        _check_length(f"y[{show_value(name)}]", values, n_samples)
     if not targets:
         raise ValueError(
             "y is an empty dict, which names no targets. Pass targets by name, or None."
@@ -186,18 +189,20 @@ def _encoded(
     """Number one label a sample."""
     if labels.ndim != 1:
         raise ValueError(
-            f"y is of shape {labels.shape}, and label_mode={label_mode!r} numbers one label a "
-            "sample. Pass y of one dimension, or numbers with label_mode='auto'."
+            f"y is of shape {labels.shape}, and label_mode={show_value(label_mode)} numbers "
+            "one label a sample. Pass y of one dimension, or numbers with label_mode='auto'."
         )
     known = _distinct(labels) if classes is None else np.asarray(classes)
     if known.ndim != 1 or not len(known) or len(np.unique(known)) < len(known):
         raise ValueError(
-            f"classes={known.tolist()} is empty or repeats a label. Pass each label once."
+            f"classes=[{show_some(known.tolist())}] is empty or repeats a label. Pass each "
+            "label once."
         )
     if label_mode == "binary" and len(known) != 2:
         raise ValueError(
-            f"y has {len(known)} classes, {known.tolist()}, and label_mode='binary' takes "
-            "two. Pass label_mode='categorical', or both labels in classes if y lacks one."
+            f"y has {len(known)} classes, {show_some(known.tolist())}, and "
+            "label_mode='binary' takes two. Pass label_mode='categorical', or both labels in "
+            "classes if y lacks one."
         )
     return Targets(label_mode, _numbers(labels, known), known)
 
@@ -214,7 +219,9 @@ def _as_labels(y: Any) -> NDArray[Any]:
             "of one kind."
         )
     if labels.ndim == 0:
-        raise ValueError(f"y={y!r} is one label, and each sample has its own. Pass them all.")
+        raise ValueError(
+            f"y={show_value(y)} is one label, and each sample has its own. Pass them all."
+        )
     if labels.dtype == object and all(isinstance(label, Number) for label in labels.flat):
         return np.array(labels.tolist())  # a column of a mixed table
     return labels
@@ -243,8 +250,8 @@ def _numbers(labels: NDArray[Any], known: NDArray[Any]) -> NDArray[np.intp]:
     numbers: NDArray[np.intp] = order[places]
     if (unknown := known[numbers] != labels).any():
         raise ValueError(
-            f"y holds {labels[unknown].tolist()[0]!r}, which is not among the classes "
-            f"{known.tolist()}. Pass all labels in classes."
+            f"y holds {show_value(labels[unknown].tolist()[0])}, which is not among the "
+            f"classes {show_some(known.tolist())}. Pass all labels in classes."
         )
     return numbers
 
@@ -254,6 +261,6 @@ def _distinct(labels: NDArray[Any]) -> NDArray[Any]:
         return np.unique(labels)
     except TypeError as error:
         raise ValueError(
-            f"y holds labels that have no order ({error}), such as text among numbers, or "
-            "None. Pass labels of one kind."
+            f"y holds labels that have no order ({shorten(error)}), such as text among "
+            "numbers, or None. Pass labels of one kind."
         ) from error

@@ -16,6 +16,7 @@ from sknorm_images import ChannelHistogram, ChannelMinMaxScaler, ChannelStandard
 from sknorm_images._channels import channel_colors, channel_names
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._steps import flat_steps
+from sknorm_images._wording import show_value
 from sknorm_images.plotting._panels import PanelDisplay, check_invertible
 
 _MAX_PANELS = 16  # one below the other; more fit on no screen
@@ -116,15 +117,15 @@ class ChannelHistogramDisplay(PanelDisplay):
             )
         if not get_tags(scaler).requires_fit:
             raise ValueError(
-                f"{scaler} learns nothing from the images together, so there is no histogram. "
-                "Fit a ChannelStandardScaler() to them, and pass that one's statistics_ to "
-                "ChannelHistogramDisplay."
+                f"{show_value(scaler)} learns nothing from the images together, so there is "
+                "no histogram. Fit a ChannelStandardScaler() to them, and pass that one's "
+                "statistics_ to ChannelHistogramDisplay."
             )
         check_is_fitted(scaler, "statistics_")
         if not isinstance(scaler.statistics_, ChannelHistogram):
             raise ValueError(
-                f"The scaler's statistics_ are {scaler.statistics_}, which count no grey "
-                "levels. Fit it to uint8 images of at most 16 channels."
+                f"The scaler's statistics_ are {show_value(scaler.statistics_)}, which count "
+                "no grey levels. Fit it to uint8 images of at most 16 channels."
             )
         return cls(scaler.statistics_, scaler).plot(ax=ax)
 

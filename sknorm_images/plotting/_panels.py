@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
 from sknorm_images._scaling import ChannelScaler
+from sknorm_images._wording import show_value
 
 
 class PanelDisplay(metaclass=ABCMeta):
@@ -87,7 +88,8 @@ def check_invertible(scaler: Any) -> None:
         )
     if scaler.per_image:
         raise ValueError(
-            f"per_image={scaler.per_image!r} maps each image in a way of its own, so nothing "
-            "leads back from scaled values to grey levels. Draw what goes into the scaler, "
-            "such as what pipeline[:-1] makes, or pass a scaler with per_image=False."
+            f"per_image={show_value(scaler.per_image)} maps each image in a way of its own, "
+            "so nothing leads back from scaled values to grey levels. Draw what goes into "
+            "the scaler, such as what pipeline[:-1] makes, or pass a scaler with "
+            "per_image=False."
         )
