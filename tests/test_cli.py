@@ -17,6 +17,7 @@ import time
 import tracemalloc
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import unquote
 
 import joblib
 import numpy as np
@@ -827,6 +828,10 @@ def test_check_as_csv_is_what_check_images_finds(twofold, call):
     assert (finished.status, finished.err) == (1, "")
     found = check_images([*names_in(twofold[0]), *names_in(twofold[1])])
     rows = list(csv.DictReader(io.StringIO(finished.out, newline="")))
+    names = [row.pop("filename") for row in rows]
+    assert [unquote(name.removeprefix("file://")) for name in names] == found.pop(
+        "filename"
+    ).tolist()
     assert {name: [row[name] for row in rows] for name in rows[0]} == {
         name: [str(value) for value in column.tolist()] for name, column in found.items()
     }
@@ -860,7 +865,7 @@ def test_names_that_cannot_be_encoded_are_shown_escaped(tmp_path, call):
     assert r"caf\udce9.jpg" in finished.out
     [row] = json.loads(call("check", "--json", tmp_path).out)
     assert row["filename"] == str(tmp_path / name)
-    assert r"caf\udce9.jpg" in call("check", "--csv", tmp_path).out
+    assert f'"file://{tmp_path}/caf%E9.jpg"' in call("check", "--csv", tmp_path).out
 
 
 # show

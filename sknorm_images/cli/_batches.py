@@ -13,7 +13,7 @@ from tqdm import tqdm
 from sknorm_images import JpegLoader, LazyImages
 from sknorm_images._protocols import protocols_of
 from sknorm_images._steps import describe_files, flat_steps, transform_images
-from sknorm_images.cli._terminal import complain_of
+from sknorm_images.cli._terminal import complain_of, complain_of_others
 
 _IMAGES_PER_BATCH = 256  # so that the progress bar moves a few times a second
 _BYTES_PER_BATCH = 2**24  # of uint8: 111 images of 224 x 224 in colour, 64 MiB as float32
@@ -64,7 +64,8 @@ def transform_batches(
 ) -> Iterator[tuple[slice, Any, list[int]]]:
     """Transform images in bounded memory, with a progress bar.
 
-    Under ``on_error="blank"``, each that cannot be read is named on stderr.
+    Under ``on_error="blank"``, the first 20 that cannot be read are named on stderr, and
+    the others counted in the end.
 
     Parameters
     ----------
@@ -100,11 +101,11 @@ def transform_batches(
         for start in range(0, n_images, n_at_once):
             rows = slice(start, min(start + n_at_once, n_images))
             X, failures = transform_images(steps, images[rows], range(rows.start, rows.stop))
-            for failure in failures.values():
-                complain_of(failure)
+            complain_of(failures.values(), n_failed)
             n_failed += len(failures)
             yield rows, X, list(failures)
             bar.update(rows.stop - rows.start)
+    complain_of_others(n_failed)
     if n_failed == n_images:
         raise ValueError(
             f"none of the {n_images} images can be read, so there is nothing to write. Check "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import sys
@@ -31,8 +30,10 @@ from sknorm_images._protocols import protocols_of
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images._whole_files import whole_file
+from sknorm_images._wording import shorten
 from sknorm_images.cli._batches import images_of, transform_batches
 from sknorm_images.cli._files import image_files, load_pipeline, write_npz
+from sknorm_images.cli._spreadsheets import write_csv
 from sknorm_images.cli._tables import show_findings, show_statistics, show_steps
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -124,7 +125,7 @@ def fit(
     given |= {"clip": True} if clip else {}
     if given and scaler != "minmax":
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise ValueError(f"--scaler {scaler} takes no {names}. Pass --scaler minmax.")
+        raise ValueError(f"--scaler {shorten(scaler)} takes no {names}. Pass --scaler minmax.")
     pipeline = make_image_pipeline(
         _parse_size(size),
         ChannelMinMaxScaler(**given) if given else scaler,
@@ -163,7 +164,8 @@ def transform(
     """
     if dtype not in (None, *_DTYPES):
         raise ValueError(
-            f"--dtype {dtype} cannot hold scaled values. Pass float16, float32 or float64."
+            f"--dtype {shorten(dtype)} cannot hold scaled values. Pass float16, float32 or "
+            "float64."
         )
     loaded = load_pipeline(pipeline)
     photos = load_image_folder(directory)
@@ -206,9 +208,12 @@ def check(
     )
     rows = list(zip(*(column.tolist() for column in found.values()), strict=True))
     if as_json:
-        typer.echo(json.dumps([dict(zip(found, row, strict=True)) for row in rows], indent=1))
+        text = json.dumps([dict(zip(found, row, strict=True)) for row in rows], indent=1)
+        typer.echo(
+            text.replace("\x7f", r"\u007f")
+        )  # the one control that json leaves as it is
     elif as_csv:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([tuple(found), *rows])
+        write_csv(sys.stdout, found)
     else:
         show_findings(found)
     if not found.readable.all() or (found.duplicate_of >= 0).any():
@@ -264,7 +269,9 @@ def demo(
 
 def _parse_size(text: str) -> int | tuple[int, int]:
     if not (match := re.fullmatch(r"(\d+)(?:x(\d+))?", text)):
-        raise ValueError(f"--size {text} is no size. Pass HEIGHTxWIDTH, as in 224x224.")
+        raise ValueError(
+            f"--size {shorten(text)} is no size. Pass HEIGHTxWIDTH, as in 224x224."
+        )
     height, width = match.groups()
     return (int(height), int(width)) if width else int(height)
 

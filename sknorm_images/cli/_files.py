@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from sknorm_images._listing import EXTENSIONS, list_folder
 from sknorm_images._npy import write_header
 from sknorm_images._protocols import is_url
+from sknorm_images._wording import shorten, show_name
 
 
 def image_files(folders: Iterable[str]) -> list[str]:
@@ -43,8 +44,8 @@ def image_files(folders: Iterable[str]) -> list[str]:
         paths = list_folder(folder).all_files()
         if not paths:
             raise ValueError(
-                f"{folder!r} holds no files that end in {' or '.join(EXTENSIONS)}, at "
-                "any depth. Check the path."
+                f"{show_name(folder)} holds no files that end in {' or '.join(EXTENSIONS)}, "
+                "at any depth. Check the path."
             )
         for path in paths:
             found.setdefault(path if is_url(path) else str(Path(path).absolute()), path)
@@ -74,13 +75,13 @@ def load_pipeline(path: Path) -> Pipeline:
             pipeline = joblib.load(file)
         except Exception as error:  # broken pickles raise anything
             raise ValueError(
-                f"{str(path)!r} cannot be loaded ({type(error).__name__}: {error}). Pass a "
-                "file that `sknorm-images fit` or joblib.dump made."
+                f"{show_name(str(path))} cannot be loaded ({type(error).__name__}: "
+                f"{shorten(error)}). Pass a file that `sknorm-images fit` or joblib.dump made."
             ) from error
     if not isinstance(pipeline, Pipeline):
         raise ValueError(
-            f"{str(path)!r} holds a {type(pipeline).__name__}, and no pipeline. Pass a file "
-            "that `sknorm-images fit` or joblib.dump made."
+            f"{show_name(str(path))} holds a {type(pipeline).__name__}, and no pipeline. Pass "
+            "a file that `sknorm-images fit` or joblib.dump made."
         )
     return pipeline
 

@@ -30,8 +30,8 @@ from sknorm_images._protocols import is_url
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images._thumbnails import thumbnail_uri
+from sknorm_images._wording import printable
 from sknorm_images.cli._batches import images_of, transform_batches
-from sknorm_images.cli._terminal import printable
 from sknorm_images.plotting import ChannelHistogramDisplay
 
 _SAMPLES = 6

@@ -15,7 +15,7 @@ from sklearn.utils import Bunch, get_tags
 
 from sknorm_images._channels import channel_names
 from sknorm_images._scaling import ChannelScaler
-from sknorm_images.cli._terminal import printable
+from sknorm_images._wording import printable
 
 _WIDTH_OF_FILES = 1000  # where stdout is no terminal, a row of a table is a line
 

@@ -1,0 +1,78 @@
+"""CSV that no spreadsheet runs, that no name breaks, and whose names still open."""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import quote
+
+from numpy.typing import NDArray
+
+from sknorm_images._protocols import is_url
+from sknorm_images._wording import printable
+
+# What a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection"), with the
+# wide forms that some of them take for the same.
+_FORMULA = tuple("=+-@|\uff1d\uff0b\uff0d\uff20")
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # categories: control, surrogate, ends of lines
+_OVERRIDES = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+_MARKS = "\u061c\u200e\u200f"  # of direction, too, though of the class of letters
+
+
+def write_csv(file: TextIO, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write what `check_images` found, one row for each file.
+
+    Names are relative, absolute or URLs, as they were found; where one would begin a formula,
+    ``./`` comes before it, and one with characters that do not print is a ``file:`` URL.
+    """
+    encoding = file.encoding or "utf-8"
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+
+    def cell(column: str, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return _name_cell(value, encoding) if column == "filename" else _text_cell(value)
+
+    writer.writerow(columns)
+    for row in zip(*(column.tolist() for column in columns.values()), strict=True):
+        writer.writerow([cell(*item) for item in zip(columns, row, strict=True)])
+
+
+def _name_cell(name: str, encoding: str) -> str:
+    if is_url(name):
+        return "".join(c if _prints(c, encoding) else _percent(c) for c in name)
+    if not all(_prints(c, encoding) for c in name):
+        return Path(name).absolute().as_uri()
+    return f"./{name}" if name.lstrip().startswith(_FORMULA) else name
+
+
+def _text_cell(text: str) -> str:
+    text = printable(text)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
+def _prints(character: str, encoding: str) -> bool:
+    """Whether a character can be written, and shows in its place."""
+    if character.isascii():
+        return character.isprintable()
+    if (
+        unicodedata.category(character) in _UNSEEN
+        or unicodedata.bidirectional(character) in _OVERRIDES
+        or character in _MARKS
+    ):
+        return False
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _percent(character: str) -> str:
+    try:
+        return quote(character, errors="surrogateescape")
+    except UnicodeEncodeError:  # half of a pair, which stands for no byte
+        return quote(character, errors="surrogatepass")
