@@ -15,7 +15,7 @@ from sknorm_images._bulk_reading import common_shape
 from sknorm_images._callbacks import follow_fit
 from sknorm_images._failures import report
 from sknorm_images._images import LazyImages
-from sknorm_images._transformer import Transformer, committed, snapshot
+from sknorm_images._transformer import Transformer, committed, refuse_files, snapshot
 
 
 class ImageFlattener(Transformer, BaseEstimator):
@@ -182,6 +182,7 @@ class ImageFlattener(Transformer, BaseEstimator):
 
 def _as_rows(X: Any) -> Any:
     """Flatten arrays of more than two dimensions; the rest is scikit-learn's to judge."""
+    refuse_files(X, "ImageFlattener")
     if len(X.shape) <= 2:
         return X
     return np.asarray(X).reshape(X.shape[0], prod(X.shape[1:]))

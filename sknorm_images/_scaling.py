@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from os import PathLike
 from typing import Any, Self
 
 import numpy as np
@@ -20,12 +19,11 @@ from sknorm_images._failures import refuse_if_none_is_readable, report
 from sknorm_images._images import LazyImages
 from sknorm_images._parallel import map_rows
 from sknorm_images._parameters import FloatArray, check_choice
-from sknorm_images._reading import name_of
 from sknorm_images._sample_weights import Weights, as_weights
 from sknorm_images._statistics import Statistics, statistics_of
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
-from sknorm_images._transformer import ImageTransformer, committed, snapshot
-from sknorm_images._wording import show_name, show_value
+from sknorm_images._transformer import ImageTransformer, committed, refuse_files, snapshot
+from sknorm_images._wording import show_value
 
 _PER_IMAGE = (False, "channel", "image")
 
@@ -285,13 +283,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             table = np.broadcast_to(np.zeros((), X.dtype), (X.shape[0], X.shape[-1]))
             validate_data(self, table, reset=reset)
             return StoredImages(X)
-        first = next(iter(X), None) if len(X.shape) == 1 else None
-        if isinstance(first, str | bytes | PathLike):
-            raise ValueError(
-                f"X holds {show_name(name_of(first))}, and {type(self).__name__} takes "
-                "images. Put a JpegLoader and a Resizer before it, as make_image_pipeline "
-                "does."
-            )
+        refuse_files(X, type(self).__name__)
         if len(X.shape) <= 2:
             return validate_data(self, X, reset=reset)  # type: ignore[no-any-return]
         X = np.asarray(X)

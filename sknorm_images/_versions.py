@@ -8,6 +8,8 @@ from importlib.metadata import version
 from inspect import signature
 from typing import Any
 
+from sknorm_images._wording import shorten
+
 __version__ = version("sknorm-images")
 
 _ENTRY = "_sknorm_images_version"  # in the state that is saved, never an attribute
@@ -41,10 +43,11 @@ class NewerVersionWarning(UserWarning):
 
     def __str__(self) -> str:
         # Without the name of the estimator, so that a pipeline of three is warned of once.
+        saved = shorten(self.saved_version, 40)  # of a file, which may hold anything
         return (
-            f"This was saved by sknorm_images {self.saved_version}, and "
+            f"This was saved by sknorm_images {saved}, and "
             f"{self.current_version} may misread what so much newer a version saves. Update: "
-            f'python -m pip install "sknorm-images>={self.saved_version}", or fit and save it '
+            f'python -m pip install "sknorm-images>={saved}", or fit and save it '
             f"again with {self.current_version}."
         )
 
