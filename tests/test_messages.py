@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -197,6 +199,18 @@ def test_an_error_shows_the_ends_of_a_long_name_and_reason_and_keeps_them_whole(
         assert part in str(error)
     assert (error.source, error.reason) == (name, reason)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_no_message_writes_out_what_it_was_handed_as_it_is():
+    # `{value!r}` would: show_value, show_name and show_some are brief.
+    package = Path(sknorm_images.__file__).parent
+    found = [
+        f"{path.relative_to(package)}:{node.lineno}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FormattedValue) and node.conversion == ord("r")
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize(
