@@ -18,6 +18,7 @@ from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._jpeg_markers import JpegStructure, read_structure
 from sknorm_images._reading import Source, name_of, read
 from sknorm_images._signatures import JPEG, NOT_OPENED, identify
+from sknorm_images._wording import show_value
 
 Size: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[float, float, float, float]
@@ -225,9 +226,9 @@ class Decoding:
             return (
                 f"a {found} header that is damaged, or of a kind that Pillow does not decode"
             )
-        message = f"{found} data, while JpegLoader has formats={self.formats!r}"
+        message = f"{found} data, while JpegLoader has formats={show_value(self.formats)}"
         if found not in NOT_OPENED:
-            message += f"; formats={(*self.formats, found)!r} would let it in"
+            message += f"; formats={show_value((*self.formats, found))} would let it in"
         return message
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from sknorm_images._listing import EXTENSIONS, Folder, list_folder
+from sknorm_images._wording import shorten, show_name, show_some, show_value
 
 
 @overload
@@ -112,8 +113,8 @@ def load_image_folder(
     for parameter, value in (("class_names", class_names), ("extensions", extensions)):
         if isinstance(value, str):
             raise TypeError(
-                f"{parameter}={value!r} is one string, and a sequence is asked for. "
-                f"Pass [{value!r}]."
+                f"{parameter}={show_value(value)} is one string, and a sequence is asked for. "
+                f"Pass [{show_value(value)}]."
             )
     extensions = tuple(extension.lower() for extension in extensions)
     folder = list_folder(directory, extensions)
@@ -137,28 +138,30 @@ def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
     sub_folders = list(folder.folders)
     if folder.files and class_names is None:
         raise ValueError(
-            f"{folder.path!r} holds image files, such as {next(iter(folder.files))!r}, beside "
-            f"the sub-folders {sub_folders}, so their class is unknown. Move them into a "
+            f"{show_name(folder.path)} holds image files, such as "
+            f"{show_name(next(iter(folder.files)))}, beside the sub-folders "
+            f"[{show_some(sub_folders)}], so their class is unknown. Move them into a "
             "sub-folder, or pass class_names."
         )
     names = sub_folders if class_names is None else list(class_names)
     if missing := [name for name in names if name not in sub_folders]:
         raise ValueError(
-            f"class_names has {missing}, and {folder.path!r} holds the sub-folders "
-            f"{sub_folders}. Pass names of sub-folders."
+            f"class_names has [{show_some(missing)}], and {show_name(folder.path)} holds the "
+            f"sub-folders [{show_some(sub_folders)}]. Pass names of sub-folders."
         )
     if not names or len(set(names)) < len(names):
         raise ValueError(
-            f"class_names={names} is empty or repeats a name, so classes would be missing, or "
-            "there twice. Pass each once."
+            f"class_names=[{show_some(names)}] is empty or repeats a name, so classes would "
+            "be missing, or there twice. Pass each once."
         )
     return names
 
 
 def _empty(folder: str, extensions: tuple[str, ...]) -> str:
     return (
-        f"{folder!r} holds no files that end in {' or '.join(extensions)}. Check the path, "
-        "remove the folder, or pass other extensions."
+        f"{show_name(folder)} holds no files that end in "
+        f"{show_some(extensions, shorten, ' or ')}. Check the path, remove the folder, or "
+        "pass other extensions."
     )
 
 

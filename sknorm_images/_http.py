@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._wording import show_name, show_value
 
 PROTOCOLS = ("http", "https")
 
@@ -66,8 +67,8 @@ class Client:
             redirect.response.close()
             raise PermissionError(
                 errno.EACCES,
-                f"the server redirects to {target[:80]!r}, and JpegLoader has "
-                f"protocols={self.protocols!r}",
+                f"the server redirects to {show_name(target)}, and JpegLoader has "
+                f"protocols={show_value(self.protocols)}",
             )
 
 

@@ -22,6 +22,7 @@ from sknorm_images._parameters import (
 from sknorm_images._protocols import check_protocol_names
 from sknorm_images._sources import column_of, sources_of
 from sknorm_images._transformer import StatelessImageTransformer
+from sknorm_images._wording import show_value
 
 
 class JpegLoader(StatelessImageTransformer, BaseEstimator):
@@ -192,7 +193,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
 def _known_formats(formats: object) -> tuple[str, ...]:
     if not isinstance(formats, tuple | list) or not formats:
         raise ValueError(
-            f"formats={formats!r} names no formats. Pass a tuple such as ('JPEG', 'PNG')."
+            f"formats={show_value(formats)} names no formats. Pass a tuple such as ('JPEG', "
+            "'PNG')."
         )
     try:
         Image.open(io.BytesIO(b""), formats=formats)
@@ -200,7 +202,7 @@ def _known_formats(formats: object) -> tuple[str, ...]:
         pass  # all are known; that the empty file is of none of them was to be expected
     except (KeyError, AttributeError):
         raise ValueError(
-            f"formats={formats!r} holds a name that Pillow cannot open. "
+            f"formats={show_value(formats)} holds a name that Pillow cannot open. "
             "`python -m PIL` lists the names."
         ) from None
     return tuple(name.upper() for name in formats)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard
 from urllib.parse import unquote
 
+from sknorm_images._wording import shorten, shorten_filename, show_name, show_some, show_value
+
 LOCAL = ("file", "local")  # fsspec's two names of one protocol
 
 # A scheme of two letters or more, since Windows has drives; other protocols may precede it.
@@ -40,10 +42,10 @@ def as_passed(error: OSError, source: str | os.PathLike[str]) -> OSError:
         reason = (
             f"{error.strerror}; a URL has two slashes and is a str, since a Path drops one"
         )
-        return FileNotFoundError(error.errno, reason, passed)
+        return shorten_filename(FileNotFoundError(error.errno, reason, passed))
     if passed != path == error.filename:
-        return type(error)(error.errno, error.strerror, passed)
-    return error
+        return shorten_filename(type(error)(error.errno, error.strerror, passed))
+    return shorten_filename(error)
 
 
 def local_path(source: str | os.PathLike[str]) -> str:
@@ -78,7 +80,7 @@ def protocols_of(source: object) -> tuple[str, ...]:
     links = links_of(source)
     if _NEVER_IMPLIED in map(str.lower, links):
         raise ValueError(
-            f"{source[:80]!r} leads to {_NEVER_IMPLIED}://, whose file may name any other "
+            f"{show_name(source)} leads to {_NEVER_IMPLIED}://, whose file may name any other "
             "address. Pass its files to JpegLoader(protocols=...), which names what they may "
             "lead to."
         )
@@ -89,8 +91,8 @@ def check_protocol_names(protocols: object) -> tuple[str, ...]:
     """Check the parameter `protocols`, and return it as a tuple."""
     if isinstance(protocols, str):
         raise TypeError(
-            f"protocols={protocols[:80]!r} is a string, expected a tuple. Pass "
-            f"({protocols[:80]!r},)."
+            f"protocols={show_value(protocols)} is a string, expected a tuple. Pass "
+            f"({show_value(protocols)},)."
         )
     if not isinstance(protocols, tuple | list | set | frozenset):
         raise TypeError(
@@ -100,7 +102,7 @@ def check_protocol_names(protocols: object) -> tuple[str, ...]:
     for name in protocols:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(
-                f"protocols holds {str(name)[:80]!r}, which is not the name of a protocol. "
+                f"protocols holds {show_value(name)}, which is not the name of a protocol. "
                 "Pass names in lower case and without a colon, such as 'file', 'https' or "
                 "'s3'."
             )
@@ -131,21 +133,20 @@ def check_allowed(sources: Iterable[object], allowed: Sequence[str]) -> None:
 
 
 def _refusal(position: int, source: Any, missing: list[str], allowed: tuple[str, ...]) -> str:
-    shown = os.fsdecode(source)
-    shown = repr(shown if len(shown) <= 80 else f"{shown[:60]}…{shown[-19:]}")
-    needed = f"protocols={(*allowed, *missing)!r}"
+    shown = show_name(os.fsdecode(source))
+    needed = f"protocols={show_value((*allowed, *missing))}"
     if not is_url(source):
         return (
             f"Image {position} of X is the path {shown}, and JpegLoader has "
-            f"protocols={allowed!r}, which allows no local files. Pass its content (bytes or "
-            f"a binary file), or {needed}."
+            f"protocols={show_value(allowed)}, which allows no local files. Pass its content "
+            f"(bytes or a binary file), or {needed}."
         )
     if _NEVER_IMPLIED in missing:
         needed += " (a reference file may name any other address, so only for your own)"
     return (
-        f"Image {position} of X is {shown}, which leads to {', '.join(missing)}, and "
-        f"JpegLoader has protocols={allowed!r}. Pass {needed} to let X lead there; for a "
-        "local file of that name, pass a pathlib.Path."
+        f"Image {position} of X is {shown}, which leads to {show_some(missing, shorten)}, and "
+        f"JpegLoader has protocols={show_value(allowed)}. Pass {needed} to let X lead there; "
+        "for a local file of that name, pass a pathlib.Path."
     )
 
 

@@ -20,6 +20,7 @@ from sknorm_images._protocols import (
     links_of,
     protocols_of,
 )
+from sknorm_images._wording import shorten, shorten_filename, show_name
 
 _CACHES = ("simplecache", "filecache", "blockcache", "cached")  # their path is the next one's
 _WITHOUT_FOLDERS = {"s3", "gs", "abfs", "oss"}  # stores that list all names in one go
@@ -75,13 +76,13 @@ def check_protocols(sources: Iterable[object], allowed: Sequence[str]) -> None:
             fsspec.get_filesystem_class(protocol)
         except ImportError as error:
             raise ImportError(
-                f"{protocol}:// needs a library that is not installed, so {url!r} cannot be "
-                f"read. {error}"
+                f"{shorten(protocol)}:// needs a library that is not installed, so "
+                f"{show_name(url)} cannot be read. {error}"
             ) from error
         except ValueError as error:
             raise ValueError(
-                f"fsspec knows no protocol {protocol!r}, so {url!r} cannot be read. Check the "
-                "URL, or install the library that adds the protocol."
+                f"fsspec knows no protocol {show_name(protocol)}, so {show_name(url)} cannot "
+                "be read. Check the URL, or install the library that adds the protocol."
             ) from error
 
 
@@ -208,8 +209,9 @@ def join_url(url: str, name: str) -> str:
     """
     if "::" in name or ".." in re.split(r"[/\\]", unquote(name)):
         raise ValueError(
-            f"{url!r} holds {name[:200]!r}, which is not a name below that folder: '::' "
-            "begins another URL, and '..' leads to another folder. Rename or remove it."
+            f"{show_name(url)} holds {show_name(name)}, which is not a name below that "
+            "folder: '::' begins another URL, and '..' leads to another folder. Rename or "
+            "remove it."
         )
     parts = url.split("::")
     i = next((i for i, part in enumerate(parts) if part.split("://")[0] not in _CACHES), 0)
@@ -383,14 +385,14 @@ def _as_os_error(error: Exception, url: str) -> OSError:
     is_path = reason.strip("/") in url or re.fullmatch(r"\S*/\S*", reason)  # and no reason
     if kind in _NUMBERS and is_path:
         reason = os.strerror(number)
-    return kind(number, reason or type(error).__name__, url)
+    return shorten_filename(kind(number, reason or type(error).__name__, url))
 
 
 def _reason_of(error: Exception) -> str:
     plain = getattr(error, "os_error", error)  # of aiohttp's, whose own tells of its classes
     if isinstance(plain, OSError) and plain.strerror and type(plain).__module__ in _PLAIN:
-        return plain.strerror  # without the path that is not the URL
-    return " ".join(str(error.args[0] if error.args else error).split())
+        return shorten(plain.strerror)  # without the path that is not the URL
+    return shorten(" ".join(str(error.args[0] if error.args else error).split()))
 
 
 def _kind_of(error: Exception) -> type[OSError]:

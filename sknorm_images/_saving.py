@@ -25,6 +25,7 @@ from sknorm_images._protocols import is_url, was_url
 from sknorm_images._recipes import Recipe
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._whole_files import whole_file
+from sknorm_images._wording import show_name
 from sknorm_images._zarr_stores import PartialStore, open_store, whole_store
 
 
@@ -137,13 +138,13 @@ def _checked_path(path: Any) -> Path:
     name = os.fspath(path)
     if is_url(name) or was_url(name):
         raise ValueError(
-            f"path={name!r} is a URL, and arrays are saved on this machine. Pass a path, or "
-            "write with sknorm_images.distributed.to_dask_array(...).to_zarr(...)."
+            f"path={show_name(name)} is a URL, and arrays are saved on this machine. Pass a "
+            "path, or write with sknorm_images.distributed.to_dask_array(...).to_zarr(...)."
         )
     if not name.endswith((".npy", ".zarr")):
         raise ValueError(
-            f"path={name!r} ends in neither .npy nor .zarr, and that says how to save. Pass "
-            "a path that does."
+            f"path={show_name(name)} ends in neither .npy nor .zarr, and that says how to "
+            "save. Pass a path that does."
         )
     return Path(name)
 

@@ -15,6 +15,7 @@ from sknorm_images._decoding import Picture
 from sknorm_images._images import LazyImages
 from sknorm_images._reading import Source
 from sknorm_images._remote import check_protocols
+from sknorm_images._wording import show_value
 
 _BYTES = bytes | bytearray | memoryview
 _COLUMN_HINT = (
@@ -160,8 +161,8 @@ def _source(item: Any, position: int) -> Source | Picture:
         if isinstance(content, _BYTES):
             return bytes(content)
     raise TypeError(
-        f"Image {position} of X is {item!r:.60}, of type {type(item).__name__}, and no path, "
-        f"bytes, binary file or image. {_COLUMN_HINT}"
+        f"Image {position} of X is {show_value(item)}, of type {type(item).__name__}, and no "
+        f"path, bytes, binary file or image. {_COLUMN_HINT}"
     )
 
 

@@ -16,6 +16,8 @@ try:
 except ImportError:  # on Windows, where nothing is locked, so nothing counts as left behind
     fcntl = None  # type: ignore[assignment] # a module, elsewhere
 
+from sknorm_images._wording import show_name
+
 
 def free_target(path: Path, overwrite: bool, how_to_overwrite: str) -> Path:
     """Find out where output may go, before any work is done.
@@ -41,11 +43,13 @@ def free_target(path: Path, overwrite: bool, how_to_overwrite: str) -> Path:
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(
-            f"there is no folder {str(path.parent)!r} to write {path.name!r} to. Make it."
+            f"there is no folder {show_name(str(path.parent))} to write "
+            f"{show_name(path.name)} to. Make it."
         )
     if path.exists() and not overwrite:
         raise FileExistsError(
-            f"{str(path)!r} exists. Pass {how_to_overwrite} to overwrite it, or another path."
+            f"{show_name(str(path))} exists. Pass {how_to_overwrite} to overwrite it, or "
+            "another path."
         )
     return path.resolve()
 
@@ -156,7 +160,7 @@ def whole_file(
         If the file cannot be made, before the block begins; or cannot be written.
     """
     if path.exists() and not path.is_file():
-        raise FileExistsError(f"{str(path)!r} is no file. Name a file to write.")
+        raise FileExistsError(f"{show_name(str(path))} is no file. Name a file to write.")
     target = free_target(path, overwrite, how_to_overwrite)
     _remove_left_files(target)
     is_written = False

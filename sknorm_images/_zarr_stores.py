@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknorm_images._whole_files import free_target, lock, part_of, parts_of, tell_target
+from sknorm_images._wording import show_name
 
 # Within the hidden folder. Where there is no list, the rest is waste.
 _ARRAY, _LIST, _REPLACED, _LOCK = "images.zarr", "complete", "replaced", "lock"
@@ -138,7 +139,8 @@ def whole_store(
                     replaced.rename(target)
                 if _complete_lines(folder):
                     error.add_note(
-                        f"What is complete is in {str(folder)!r}; the same call goes on."
+                        f"What is complete is in {show_name(str(folder))}; the same call goes "
+                        "on."
                     )
                 else:
                     _remove(folder)  # what made it fail is told
@@ -212,7 +214,7 @@ def _check_replaceable(path: Path) -> None:
     text = description.read_text(encoding="utf-8") if description.is_file() else "{}"
     if json.loads(text).get("node_type") != "array":
         raise FileExistsError(
-            f"{str(path)!r} is no Zarr array of format 3. Name one, or another path."
+            f"{show_name(str(path))} is no Zarr array of format 3. Name one, or another path."
         )
 
 
@@ -229,8 +231,8 @@ def _locked(folder: Path, path: Path) -> Iterator[None]:
             whose = lock(file, folder / _LOCK)
             if whose == "theirs":
                 raise FileExistsError(
-                    f"another run is saving the same images to {str(path)!r}. Wait for it, "
-                    "or name another path."
+                    f"another run is saving the same images to {show_name(str(path))}. Wait "
+                    "for it, or name another path."
                 )
             if whose == "ours":
                 yield
