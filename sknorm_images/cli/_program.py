@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import FrameType
 
 import typer
 
+from sknorm_images._wording import printable
 from sknorm_images.cli._commands import app
 from sknorm_images.cli._terminal import complain, readable_warnings
 
@@ -57,6 +59,11 @@ def _status_of(arguments: list[str], program: str) -> int:
         raise
     except (OSError, ValueError, TypeError, ImportError) as error:
         problem = error
+    except Exception:  # noqa: BLE001 (a fault of the program, whose text may hold any name)
+        lines = traceback.format_exc().rstrip("\n").split("\n")
+        with suppress(OSError):
+            typer.echo("\n".join(map(printable, lines)), err=True)
+        return 1
     with suppress(OSError):  # stderr may be gone, with its terminal
         complain(problem, command)
     return 2
