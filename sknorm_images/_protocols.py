@@ -133,7 +133,8 @@ def check_allowed(sources: Iterable[object], allowed: Sequence[str]) -> None:
 
 
 def _refusal(position: int, source: Any, missing: list[str], allowed: tuple[str, ...]) -> str:
-    shown = show_name(os.fsdecode(source))
+    shown = os.fsdecode(source)
+    shown = repr(shown if len(shown) <= 80 else f"{shown[:60]}…{shown[-19:]}")
     needed = f"protocols={show_value((*allowed, *missing))}"
     if not is_url(source):
         return (

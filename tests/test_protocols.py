@@ -168,7 +168,7 @@ def test_without_protocols_contents_and_images_are_all_that_is_taken(photo, tmp_
     [
         ("https", TypeError, r"\('https',\)"),
         (None, TypeError, r"\('file',\)"),
-        ((1,), ValueError, "'1', which is not the name"),
+        ((1,), ValueError, "holds 1, which is not the name"),
         (("https://",), ValueError, "without a colon"),
         (("HTTPS",), ValueError, "lower case"),
         (("",), ValueError, "'', which is not the name"),
