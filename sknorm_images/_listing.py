@@ -54,10 +54,11 @@ def list_folder(
     """
     if is_url(directory):
         return _list_remote(directory, extensions)
+    path = local_path(directory)
     try:
-        return _list_local(Path(local_path(directory)), extensions)
+        return _list_local(Path(path), extensions)
     except OSError as error:
-        if (named := as_passed(error, directory)) is not error:
+        if (named := as_passed(error, os.fsdecode(directory), path)) is not error:
             raise named from error
         raise
 

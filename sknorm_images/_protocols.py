@@ -35,9 +35,8 @@ def was_url(path: str) -> bool:
     return _COLLAPSED.match(path) is not None
 
 
-def as_passed(error: OSError, source: str | os.PathLike[str]) -> OSError:
+def as_passed(error: OSError, passed: str, path: str) -> OSError:
     """Let an error about a local path name what the user passed, and tell of a lost slash."""
-    passed, path = os.fsdecode(source), os.fsdecode(local_path(source))
     if isinstance(error, FileNotFoundError) and was_url(passed):
         reason = (
             f"{error.strerror}; a URL has two slashes and is a str, since a Path drops one"

@@ -65,18 +65,20 @@ def read(source: Source, access: Access) -> bytes:
     if is_url(source):
         return read_url(source, access)
     check_allowed([source], access.protocols)
+    path = local_path(source)  # once: what a PathLike does for it is its own affair
+    passed = source if isinstance(source, str) else os.fsdecode(path)
     try:
-        return _read_local(local_path(source), name_of(source), access)
+        return _read_local(path, passed, access)
     except ImageDecodeError:
         raise
     except ValueError as error:
-        raise _impossible(source, str(error)) from error
+        raise _impossible(passed, str(error)) from error
     except OSError as error:
         if error.errno in _NO_SUCH_PATH:
-            raise _impossible(source, os.strerror(error.errno)) from error
+            raise _impossible(passed, os.strerror(error.errno)) from error
         if error.errno == errno.ENXIO:  # what opening a socket gives
-            raise ImageDecodeError(name_of(source), NO_REGULAR_FILE) from error
-        if (named := as_passed(error, source)) is not error:
+            raise ImageDecodeError(passed, NO_REGULAR_FILE) from error
+        if (named := as_passed(error, passed, path)) is not error:
             raise named from error
         raise
 
