@@ -26,7 +26,7 @@ LONG = {
     *("keras", "test_benchmarks.py", "test_cli.py", "test_dask.py", "test_demo.py"),
     *("test_distributions.py", "test_fuzzing.py", "test_interrupts.py", "test_memory.py"),
     *("test_ended_commands.py", "test_killed_runs.py"),
-    *("test_plotting.py", "test_properties.py", "test_ray.py"),
+    *("test_plotting.py", "test_properties.py", "test_ray.py", "test_serving.py"),
     *("test_distributed.py", "test_report.py", "test_threads.py"),
     *("s3_server", "site"),
 }

@@ -39,6 +39,7 @@ GROUPS = {
         "docs/remote_files.md",
         "docs/resizing.md",
         "docs/scalers.md",
+        "docs/serving_uploads.md",
         "docs/user_guide.md",
         "docs/with_scikit_learn.md",
     ],
@@ -99,7 +100,7 @@ def test_a_page_that_is_wrong_is_noticed(page, message, tmp_path, monkeypatch):
         page_runner.run("page.md")
 
 
-@pytest.mark.parametrize("page", sorted(PAGES | {"CHANGELOG.md"}))
+@pytest.mark.parametrize("page", sorted(PAGES | {"CHANGELOG.md", "SECURITY.md"}))
 def test_links_to_files_of_the_repository_work(page):
     text = (ROOT / page).read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
