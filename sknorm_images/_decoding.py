@@ -205,7 +205,7 @@ class Decoding:
             return None
         structure = read_structure(data, self.max_scans)
         self._guard_size(source, structure.width, structure.height)
-        if reason := structure.excess(self.max_scans):
+        if reason := structure.excess(self.max_pixels, self.max_scans):
             raise ImageDecodeError(name_of(source), reason)
         return structure
 

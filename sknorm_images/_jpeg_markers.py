@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import ceil
 
-_SOS, _EOI = 0xDA, 0xD9
+_SOS, _EOI, _DQT, _DHP, _APP1 = 0xDA, 0xD9, 0xDB, 0xDE, 0xE1
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # all SOF; DHT, JPG and DAC are not
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
+_ARITHMETIC = {marker for marker in _FRAMES if marker > 0xC8}
+_TABLES = {*_FRAMES, _DQT, _DHP}  # Pillow reads them number by number
+_EXIF = b"Exif\0\0"
+
+# Behind their length, of four components each: no decoder takes more of them.
+_LONGEST_FRAME_HEADER = 6 + 3 * 4
+_LONGEST_SCAN_HEADER = 1 + 2 * 4 + 3
 
 # Those that a length follows, and EOI. Decoders pass over the others: TEM, reserved ones,
 # RST0-7 and SOI. A zero after 0xFF is stuffed into entropy-coded data; 0xFF also pads.
@@ -17,72 +25,183 @@ _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 
 _MOST_FILL = 2**16  # bytes between segments, which Pillow steps over one by one
 _SEGMENTS_BESIDE_SCANS = 10_000  # a large ICC profile has some hundreds
-_SEGMENTS_A_SCAN = 10  # its tables
+_SEGMENTS_PER_SCAN = 10  # its tables
+_MOST_TABLES = 2**16  # bytes of frame headers and quantization tables; 600 are usual
+_MOST_EXIF = 2**18  # bytes; the standard allows 64 kB, and Pillow copies all for each segment
+
+# Huffman code spends at least one bit on each block, so one byte holds 8 of them. Some more
+# are let in, since a file may be damaged: 4 megapixels of grey, 1.4 of 4:4:4.
+_BLOCKS_PER_BYTE = 8
+_BLOCKS_BESIDE = 2**16
+# Arithmetic code has no such least length. This is 22 megapixels of 4:2:0.
+_ARITHMETIC_BLOCKS = 2**19
+
+# What decoding costs at most, in nanoseconds; `python -m tests.fuzzing.dear_files` looks for
+# files that cost more. Each scan comes to all blocks of its components:
+_BLOCK = 25.0
+_REFINED_COEFFICIENT = 0.4
+_ARITHMETIC_COEFFICIENT = 50.0
+_REFINED_ARITHMETIC_COEFFICIENT = 8.0
+_LOSSLESS_SAMPLE = 3.0
+# Enough for the usual progressive scans of four components of `max_pixels` without
+# subsampling; by default, for 12 megapixels of 4:2:0 in arithmetic code, too.
+_NANOSECONDS_PER_PIXEL = 12.5
+_NANOSECONDS_BESIDE = 5e7  # for small images of many scans
 
 
 @dataclass
 class JpegStructure:
     """What the markers say; zeros where they do not."""
 
+    n_bytes: int  # of the whole file: a tail behind the image counts, as a comment would
     width: int = 0
     height: int = 0
     n_components: int = 0
+    n_blocks: int = 0  # of 8 x 8 values, in all components; of a lossless file, samples
     n_scans: int = 0
     n_segments: int = 0
-    n_fill: int = 0  # bytes between segments, up to the first scan
+    n_fill: int = 0  # bytes between segments, up to the first scan, as the following two
+    n_table_bytes: int = 0
+    n_exif_bytes: int = 0
+    nanoseconds: float = 0.0  # that the scans cost at most
     is_progressive: bool = False
     is_lossless: bool = False
+    is_arithmetic: bool = False
+    blocks: dict[int, int] = field(default_factory=dict)  # by identifier of the component
 
-    def excess(self, max_scans: int) -> str | None:
+    def excess(self, max_pixels: int, max_scans: int) -> str | None:
         """Say what there is too much of in a file that is made to keep a decoder busy."""
-        most_segments = _SEGMENTS_BESIDE_SCANS + _SEGMENTS_A_SCAN * max_scans
+        return self.excess_of_segments(max_scans) or self._excess_of_work(max_pixels)
+
+    def excess_of_segments(self, max_scans: int) -> str | None:
+        """Say which segments are too many, or too large."""
+        most_segments = _SEGMENTS_BESIDE_SCANS + _SEGMENTS_PER_SCAN * max_scans
         if self.n_scans > max_scans:
             return f"it has more scans than max_scans={max_scans}"
         if self.n_segments > most_segments:
             return f"it has more than {most_segments} marker segments"
         if self.n_fill > _MOST_FILL:
             return f"it has more than {_MOST_FILL} bytes between its marker segments"
+        if self.n_table_bytes > _MOST_TABLES:
+            return f"it has more than {_MOST_TABLES} bytes of quantization tables"
+        if self.n_exif_bytes > _MOST_EXIF:
+            return f"it has more than {_MOST_EXIF} bytes of EXIF"
         return None
+
+    def _excess_of_work(self, max_pixels: int) -> str | None:
+        plural = "" if self.n_components == 1 else "s"
+        content = (
+            f"{self.width} x {self.height} pixels in {self.n_components} component{plural}"
+        )
+        # Pixels take room, too, where components of different sampling have fewer blocks.
+        n_blocks = max(self.n_blocks, self.width * self.height // 64)
+        if self.is_arithmetic:
+            if n_blocks > _ARITHMETIC_BLOCKS:
+                return f"{content} are more than arithmetic coding is decoded for"
+        elif n_blocks > _BLOCKS_BESIDE + _BLOCKS_PER_BYTE * self.n_bytes:
+            return f"its {self.n_bytes} bytes cannot hold {content}"
+        most = _NANOSECONDS_BESIDE + _NANOSECONDS_PER_PIXEL * max_pixels
+        if self.nanoseconds > most:
+            return (
+                f"its scans may take {self.nanoseconds / 1e9:.1f} s to decode, more than the "
+                f"{most / 1e9:.2g} s that max_pixels={max_pixels} allows"
+            )
+        return None
+
+    def start_frame(self, marker: int, content: bytes) -> None:
+        """Take in a frame header, from behind its length on; the last one counts."""
+        if len(content) < 6:
+            return
+        self.height = int.from_bytes(content[1:3])
+        self.width = int.from_bytes(content[3:5])
+        self.n_components = content[5]
+        self.is_progressive = marker in _PROGRESSIVE
+        self.is_lossless = marker in _LOSSLESS
+        self.is_arithmetic = marker in _ARITHMETIC
+        self._count_blocks(content[6 : 6 + 3 * self.n_components])
+
+    def _count_blocks(self, components: bytes) -> None:
+        identifiers, factors = components[::3], components[1::3]
+        across, down = [byte >> 4 for byte in factors], [byte & 15 for byte in factors]
+        self.blocks, self.n_blocks = {}, 0
+        if not factors or 0 in (*across, *down):
+            return  # no decoder takes that
+        # Scans of several components go through units of whole blocks of each of them.
+        side = 1 if self.is_lossless else 8
+        n_units = ceil(self.width / (side * max(across))) * ceil(
+            self.height / (side * max(down))
+        )
+        for identifier, h, v in zip(identifiers, across, down, strict=False):
+            n_blocks = n_units * h * v
+            self.n_blocks += n_blocks
+            self.blocks[identifier] = max(n_blocks, self.blocks.get(identifier, 0))
+
+    def start_scan(self, content: bytes) -> None:
+        """Take in a scan header, from behind its length on."""
+        self.n_scans += 1
+        behind = 1 + 2 * content[0]
+        dearest = max(self.blocks.values(), default=0)
+        n_blocks = sum(self.blocks.get(i, dearest) for i in content[1:behind:2])
+        first, last, steps = 0, 63, 0
+        if self.is_progressive and len(content) >= behind + 3:
+            first, last, steps = content[behind : behind + 3]
+        n_coefficients = max(0, min(last, 63) - first + 1)
+        self.nanoseconds += n_blocks * self._cost_of_block(n_coefficients, steps > 15)
+
+    def _cost_of_block(self, n_coefficients: int, is_refined: bool) -> float:
+        if self.is_lossless:
+            return _LOSSLESS_SAMPLE
+        if self.is_arithmetic:
+            each = _REFINED_ARITHMETIC_COEFFICIENT if is_refined else _ARITHMETIC_COEFFICIENT
+        else:
+            each = _REFINED_COEFFICIENT if is_refined else 0.0
+        return _BLOCK + n_coefficients * each
 
 
 def read_structure(data: bytes, max_scans: int) -> JpegStructure:
-    """Read the size from the header, and count the scans that a decoder would go through.
+    """Read the size from the header, and what a decoder would go through.
 
     Parameters
     ----------
     data : bytes
         Content of a JPEG file, however damaged.
     max_scans : int
-        Counting stops when there are more, or more of the other things that `excess` names.
+        Reading stops when there are more, or more of the other segments that `excess` names.
 
     Returns
     -------
     JpegStructure
         The size in pixels, the number of scans, and what else decides about decoding.
     """
-    found = JpegStructure()
+    found = JpegStructure(len(data))
     for fill, marker, start in _segments(data):
         # Where no scan came before it, decoders look for an image behind the end of one.
         if marker == _EOI and found.n_scans:
             break
         found.n_segments += 1
-        found.n_fill += 0 if found.n_scans else fill
-        payload = data[start + 2 : start + 8]
-        if marker in _FRAMES and not found.n_scans and len(payload) == 6:
-            found.height = int.from_bytes(payload[1:3])
-            found.width = int.from_bytes(payload[3:5])
-            found.n_components = payload[5]
-            found.is_progressive = marker in _PROGRESSIVE
-            found.is_lossless = marker in _LOSSLESS
-        elif marker == _SOS and payload:
-            found.n_scans += 1
+        if not found.n_scans:
+            found.n_fill += fill
+            _read_before_scans(found, data, marker, start)
+        header = data[start + 2 : start + 2 + _LONGEST_SCAN_HEADER]
+        if marker == _SOS and header:
+            found.start_scan(header)
             # Decoders read no further where the first scan of a sequential file is whole.
-            is_whole = payload[0] == found.n_components and not found.is_progressive
+            is_whole = header[0] == found.n_components and not found.is_progressive
             if found.n_scans == 1 and is_whole:
                 break
-        if found.excess(max_scans):
+        if found.excess_of_segments(max_scans):
             break
     return found
+
+
+def _read_before_scans(found: JpegStructure, data: bytes, marker: int, start: int) -> None:
+    """Take in what only counts in front of the first scan."""
+    if marker in _TABLES:
+        found.n_table_bytes += int.from_bytes(data[start : start + 2])
+    elif marker == _APP1 and data.startswith(_EXIF, start + 2):
+        found.n_exif_bytes += int.from_bytes(data[start : start + 2])
+    if marker in _FRAMES:
+        found.start_frame(marker, data[start + 2 : start + 2 + _LONGEST_FRAME_HEADER])
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
