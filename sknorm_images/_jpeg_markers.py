@@ -41,7 +41,7 @@ _ARITHMETIC_BLOCKS = 2**19
 _BLOCK = 25.0
 _REFINED_COEFFICIENT = 0.4
 _ARITHMETIC_COEFFICIENT = 50.0
-_REFINED_ARITHMETIC_COEFFICIENT = 8.0
+_REFINED_ARITHMETIC_COEFFICIENT = 5.0
 _LOSSLESS_SAMPLE = 3.0
 # Enough for the usual progressive scans of four components of `max_pixels` without
 # subsampling; by default, for 12 megapixels of 4:2:0 in arithmetic code, too.
