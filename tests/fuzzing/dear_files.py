@@ -432,7 +432,9 @@ def _answer(connection: Connection, data: bytes, how: str, setting: Setting) -> 
 def _read(data: bytes, how: str, setting: Setting) -> None:
     loader = JpegLoader(max_pixels=setting.max_pixels, max_scans=setting.max_scans)
     if how == "checked":
-        check_images([data], loader=loader)
+        found = check_images([data], loader=loader)
+        if not found.readable[0]:
+            raise ImageDecodeError("", str(found.reason[0]))
         return
     images = loader.transform([data])
     if how == "resized":
