@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
-from sknorm_images._listing import EXTENSIONS, Folder, list_folder
+from sknorm_images._listing import EXTENSIONS, Folder, composed, list_folder
 from sknorm_images._wording import shorten, show_name, show_some, show_value
 
 
@@ -57,8 +57,10 @@ def load_image_folder(
         entries, whose names begin with a dot, are skipped, and so are files with other
         extensions. Links to folders are followed for classes, not below them.
     class_names : sequence of str or None, default=None
-        Which sub-folders to take, in the order of their class numbers. None takes all, in
-        alphabetical order.
+        Names of all classes, in the order of their numbers, such as ``train.target_names``
+        for the folder of the test files. Each keeps its number whether its sub-folder is
+        full, empty or missing. None takes the sub-folders, in alphabetical order. Names are
+        compared and sorted in Unicode's NFC.
     extensions : sequence of str, default=(".jpg", ".jpeg")
         What the names of image files end in, in upper or lower case.
     return_X_y : bool, default=False
@@ -75,7 +77,7 @@ def load_image_folder(
         target : ndarray of shape (n_samples,), dtype int64, or None
             Class numbers; None for a folder without sub-folders.
         target_names : list of str, or None
-            Names of the classes.
+            Names of the classes, in NFC.
 
     Raises
     ------
@@ -86,9 +88,10 @@ def load_image_folder(
     TypeError
         If `class_names` or `extensions` is a lone string.
     ValueError
-        If there are no image files, or none in one of the classes; if there are image files
-        beside the sub-folders, and `class_names` does not say which to take; or if it names
-        no folder, or one that is not there; if a URL has an unknown protocol or is one of
+        If there are no image files. Without `class_names`, if there are none in one of the
+        classes, or some beside the sub-folders. With it, if there is a sub-folder that it
+        does not name. If two sub-folders have names that differ only in how Unicode writes
+        their accents. If a URL has an unknown protocol or is one of
         ``reference://``; or if a name in an archive, say, would lead out of the folder.
 
     See Also
@@ -126,11 +129,17 @@ def load_image_folder(
     filenames: list[str] = []
     target: list[int] = []
     for number, name in enumerate(names):
-        found = folder.files_below(name)
-        if not found:
-            raise ValueError(_empty(folder.folders[name], extensions))
+        found = folder.files_below(name) if name in folder.folders else []
+        if not found and class_names is None:
+            raise ValueError(
+                f"{_empty(folder.folders[name], extensions)} If the class is empty in this "
+                "folder alone, name all classes with class_names, so that each keeps its "
+                "number."
+            )
         filenames += found
         target += [number] * len(found)
+    if not filenames:
+        raise ValueError(_empty(folder.path, extensions))
     return _answer(filenames, np.array(target, np.int64), names, return_X_y)
 
 
@@ -143,16 +152,29 @@ def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
             f"[{show_some(sub_folders)}], so their class is unknown. Move them into a "
             "sub-folder, or pass class_names."
         )
-    names = sub_folders if class_names is None else list(class_names)
-    if missing := [name for name in names if name not in sub_folders]:
-        raise ValueError(
-            f"class_names has [{show_some(missing)}], and {show_name(folder.path)} holds the "
-            f"sub-folders [{show_some(sub_folders)}]. Pass names of sub-folders."
+    if class_names is None:
+        return sub_folders
+    if not all(isinstance(name, str) for name in class_names):
+        raise TypeError(
+            f"class_names=[{show_some(list(class_names))}] must hold strings. Pass the names "
+            "of the classes."
         )
+    names = list(map(composed, class_names))
     if not names or len(set(names)) < len(names):
         raise ValueError(
-            f"class_names=[{show_some(names)}] is empty or repeats a name, so classes would "
-            "be missing, or there twice. Pass each once."
+            f"class_names=[{show_some(names)}] is empty or repeats a name. Pass the name of "
+            "each class once."
+        )
+    if unknown := [name for name in sub_folders if name not in names]:
+        raise ValueError(
+            f"{show_name(folder.path)} holds the sub-folders [{show_some(unknown)}], which "
+            f"are not among class_names=[{show_some(names)}]. Add them at its end, or move "
+            "the sub-folders elsewhere."
+        )
+    if not sub_folders:
+        raise ValueError(
+            f"{show_name(folder.path)} holds no sub-folders, so its files belong to none of "
+            f"class_names=[{show_some(names)}]. Check the path, or leave class_names out."
         )
     return names
 
@@ -160,8 +182,7 @@ def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
 def _empty(folder: str, extensions: tuple[str, ...]) -> str:
     return (
         f"{show_name(folder)} holds no files that end in "
-        f"{show_some(extensions, shorten, ' or ')}. Check the path, remove the folder, or "
-        "pass other extensions."
+        f"{show_some(extensions, shorten, ' or ')}. Check the path, or pass other extensions."
     )
 
 

@@ -449,6 +449,74 @@ def test_a_folder_without_classes_has_no_labels(fitted, folder, tmp_path, call):
         assert len(saved["images"]) == 12
 
 
+@pytest.fixture
+def train_and_test(photos, tmp_path) -> tuple[Path, Path]:
+    """Three classes to train on, and test files of two of them."""
+    names = {"train": ("cat", "dog", "fox"), "test": ("cat", "fox")}
+    for part, classes in names.items():
+        for name in classes:
+            path = tmp_path / part / name / "1.jpg"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(encode(photos[0].crop((0, 0, 40, 30))))
+    return tmp_path / "train", tmp_path / "test"
+
+
+def labels_in(file: Path) -> tuple[list[int], list[str]]:
+    with np.load(file) as saved:
+        return saved["labels"].tolist(), saved["class_names"].tolist()
+
+
+def test_a_later_folder_is_numbered_as_the_folder_of_fit_was(train_and_test, tmp_path, call):
+    train, test = train_and_test
+    saved, output = tmp_path / "p.joblib", tmp_path / "x.npz"
+    assert call("fit", train, "-o", saved, "--size", "8").status == 0
+    assert "classes: 0 cat, 1 dog, 2 fox\n" in call("show", saved).out
+
+    assert call("transform", test, "-p", saved, "-o", output) == (0, "", "")
+
+    assert labels_in(output) == ([0, 2], ["cat", "dog", "fox"])
+    assert call("transform", train, "-p", saved, "-o", output, "--force") == (0, "", "")
+    assert labels_in(output) == ([0, 1, 2], ["cat", "dog", "fox"])
+    (test / "wolf").mkdir()
+    refused = call("transform", test, "-p", saved, "-o", output, "--force")
+    assert_refused(refused, "'wolf'", "--class-names", "`fit` saved these names")
+
+
+def test_class_names_may_be_said_by_hand(train_and_test, tmp_path, call):
+    train, test = train_and_test
+    saved, output = tmp_path / "p.joblib", tmp_path / "x.npz"
+    names = ("--class-names", "fox,dog,cat")
+    assert call("fit", test, "-o", saved, "--size", "8", *names).status == 0
+    assert "classes: 0 fox, 1 dog, 2 cat\n" in call("show", saved).out
+    assert call("transform", test, "-p", saved, "-o", output).status == 0
+    assert labels_in(output) == ([0, 2], ["fox", "dog", "cat"])
+
+    names = ("--class-names", "dog, cat, fox")
+    assert call("transform", train, "-p", saved, "-o", output, "--force", *names).status == 0
+
+    assert labels_in(output) == ([0, 1, 2], ["dog", "cat", "fox"])
+    refused = call("fit", train, "-o", saved, "--force", "--class-names", "dog,cat")
+    assert_refused(refused, "'fox'", "--class-names=['dog', 'cat']")
+    (test / "dog").mkdir()
+    refused = call("fit", test, "-o", saved, "--force")
+    assert_refused(refused, "dog", "name all classes with --class-names")
+
+
+def test_a_pipeline_without_class_names_says_how_it_numbers(train_and_test, tmp_path, call):
+    saved, output = tmp_path / "p.joblib", tmp_path / "x.npz"
+    train, test = train_and_test
+    joblib.dump(make_image_pipeline(8).fit(load_image_folder(train).filenames), saved)
+
+    finished = call("transform", test, "-p", saved, "-o", output)
+
+    assert finished.status == 0
+    assert "numbers its classes: 0 cat, 1 fox. Pass --class-names" in finished.err
+    assert labels_in(output) == ([0, 1], ["cat", "fox"])
+    assert "classes:" not in call("show", saved).out
+    flat = call("transform", test / "cat", "-p", saved, "-o", output, "--force")
+    assert flat == (0, "", "")
+
+
 @pytest.mark.parametrize("batch", [1, 2**24])
 def test_transform_names_the_first_broken_file_and_its_place_in_the_folder(
     batch, with_broken, fitted, tmp_path, call, monkeypatch
@@ -853,8 +921,8 @@ def test_links_to_folders_are_followed_as_classes_are(folder, tmp_path, call):
     (tmp_path / "links" / "flower").symlink_to(folder / "flower")
     (tmp_path / "links" / "back").symlink_to(tmp_path / "links")  # a circle
     rows = json.loads(call("check", "--json", tmp_path / "links").out)
-    expected = load_image_folder(tmp_path / "links", class_names=["flower"]).filenames
-    assert [row["filename"] for row in rows] == expected.tolist()
+    expected = names_of(folder / "flower")
+    assert [Path(row["filename"]).name for row in rows] == expected
 
 
 def test_names_that_cannot_be_encoded_are_shown_escaped(tmp_path, call):

@@ -273,8 +273,8 @@ def test_names_on_index_pages_are_quoted_and_those_of_classes_are_not(site):
     assert photos.target_names == ["a flower", "temple"]
     assert all(name.isascii() for name in photos.filenames)
     assert photos.filenames[0].startswith(f"{site.url}/a%20flower/")
-    one = load_image_folder(site.url, class_names=["temple"])
-    assert one.filenames[0].startswith(f"{site.url}/temple/")
+    turned = load_image_folder(site.url, class_names=["temple", "a flower"])
+    assert turned.filenames[0].startswith(f"{site.url}/temple/")
 
 
 # The layouts of tests/test_folders.py, and what is made of them there.

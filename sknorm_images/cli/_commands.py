@@ -19,7 +19,6 @@ from sknorm_images import (
     JpegLoader,
     __version__,
     check_images,
-    load_image_folder,
     make_image_pipeline,
 )
 from sknorm_images._decoding import MODES
@@ -32,9 +31,17 @@ from sknorm_images._steps import flat_steps
 from sknorm_images._whole_files import whole_file
 from sknorm_images._wording import shorten
 from sknorm_images.cli._batches import images_of, transform_batches
-from sknorm_images.cli._files import image_files, load_pipeline, write_npz
+from sknorm_images.cli._files import (
+    image_files,
+    labelled_files,
+    load_pipeline,
+    parse_class_names,
+    saved_class_names,
+    write_npz,
+)
 from sknorm_images.cli._spreadsheets import write_csv
-from sknorm_images.cli._tables import show_findings, show_statistics, show_steps
+from sknorm_images.cli._tables import numbered, show_findings, show_statistics, show_steps
+from sknorm_images.cli._terminal import complain
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,6 +71,12 @@ _WHAT = "What `fit` wrote. It is a pickle, which runs code: take none from stran
 SavedPipeline = Annotated[Path, _option("FILE", _WHAT, "--pipeline", "-p")]
 Output = Annotated[Path, _option("FILE", "Written whole or not at all.", "--output", "-o")]
 Force = Annotated[bool, _flag("Overwrite the output if it exists.", "--force")]
+ClassNames = Annotated[
+    str | None,
+    _option(
+        "A,B,C", "All classes, in the order of their numbers; else those of fit's folder."
+    ),
+]
 Jobs = Annotated[int, _option("N", "Images decoded at once; -1: all cores.", "--jobs", "-j")]
 Pair = tuple[float, float]
 _DTYPES = ("float16", "float32", "float64")
@@ -116,10 +129,17 @@ def fit(
         Pair | None, _option("LOW HIGH", "minmax: the range of the output.")
     ] = None,
     clip: Annotated[bool, _flag("minmax: cut off what is outside.", "--clip")] = False,
+    class_names: Annotated[
+        str | None,
+        _option("A,B,C", "All classes, in the order of their numbers; else the sub-folders."),
+    ] = None,
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
-    """Learn the statistics of a folder, and save a pipeline that scales by them."""
+    """Learn the statistics of a folder, and save a pipeline that scales by them.
+
+    The class names are saved with it, so that `transform` numbers every folder alike.
+    """
     of_range = {"quantile_range": quantile_range, "feature_range": feature_range}
     given: dict[str, Any] = {name: value for name, value in of_range.items() if value}
     given |= {"clip": True} if clip else {}
@@ -139,7 +159,10 @@ def fit(
         verbose=sys.stderr.isatty(),
     )
     with whole_file(output, force, "--force") as file:
-        pipeline.fit(load_image_folder(directory).filenames)
+        photos = labelled_files(directory, parse_class_names(class_names), "")
+        pipeline.fit(photos.filenames)
+        if photos.target_names is not None:
+            pipeline.class_names_ = photos.target_names
         pipeline.set_params(load__n_jobs=None, load__verbose=0)  # matters of this machine
         joblib.dump(pipeline, file)
     show_statistics(pipeline[-1])
@@ -154,6 +177,7 @@ def transform(
         str | None,
         _choice(_DTYPES, "Of the images; else what the pipeline gives."),
     ] = None,
+    class_names: ClassNames = None,
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
@@ -168,7 +192,11 @@ def transform(
             "float64."
         )
     loaded = load_pipeline(pipeline)
-    photos = load_image_folder(directory)
+    photos = labelled_files(
+        directory,
+        parse_class_names(class_names) or saved_class_names(loaded),
+        "" if class_names else "`fit` saved these names; --class-names says others.",
+    )
     images, steps = images_of(loaded, directory, photos.filenames, jobs)
     weights = np.ones(len(images), np.float32)
 
@@ -182,6 +210,12 @@ def transform(
         others |= {"labels": photos.target, "class_names": np.array(photos.target_names)}
     with whole_file(output, force, "--force") as file:
         write_npz(file, blocks(), len(images), others)
+    if photos.target is not None and not (class_names or saved_class_names(loaded)):
+        complain(
+            "warning: the pipeline has no class names, so this folder numbers its classes: "
+            f"{shorten(numbered(photos.target_names))}. Pass --class-names to number them as "
+            "another folder does."
+        )
 
 
 @app.command(epilog="Example: sknorm-images check photos/train photos/test")
@@ -229,6 +263,8 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT)]) -> N
     """
     pipeline = load_pipeline(file)
     show_steps(str(file), pipeline)
+    if names := saved_class_names(pipeline):
+        typer.echo(f"classes: {numbered(names)}")
     for step in flat_steps(pipeline):
         if isinstance(step, ChannelScaler):
             show_statistics(step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch
 
+from sknorm_images import load_image_folder
 from sknorm_images._listing import EXTENSIONS, list_folder
 from sknorm_images._npy import write_header
 from sknorm_images._protocols import is_url
@@ -50,6 +52,49 @@ def image_files(folders: Iterable[str]) -> list[str]:
         for path in paths:
             found.setdefault(path if is_url(path) else str(Path(path).absolute()), path)
     return list(found.values())
+
+
+def parse_class_names(text: str | None) -> list[str] | None:
+    """Read the option ``--class-names``."""
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def saved_class_names(pipeline: Pipeline) -> list[str] | None:
+    """Say which class names ``fit`` saved with a pipeline, in the order of their numbers."""
+    names: list[str] | None = getattr(pipeline, "class_names_", None)
+    return names
+
+
+def labelled_files(directory: str, class_names: Sequence[str] | None, how: str) -> Bunch:
+    """List files as `load_image_folder` does; those of a flat folder have no labels.
+
+    Parameters
+    ----------
+    directory : str
+        A path or a URL.
+    class_names : sequence of str or None
+        Names of all classes, in the order of their numbers; None for those of the folder.
+    how : str
+        Where the names come from, which an error about them says.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        As `load_image_folder` returns it.
+
+    Raises
+    ------
+    OSError, ValueError, ImportError
+        As `load_image_folder` raises them, naming the option in place of the parameter.
+    """
+    if class_names is not None and not list_folder(directory).folders:
+        class_names = None
+    try:
+        return load_image_folder(directory, class_names=class_names)
+    except ValueError as error:
+        message = str(error).replace("class_names", "--class-names")
+        about_names = class_names is not None and message != str(error)
+        raise ValueError(f"{message} {how}" if about_names else message) from error
 
 
 def load_pipeline(path: Path) -> Pipeline:

@@ -26,6 +26,11 @@ def show_steps(title: str, pipeline: Pipeline) -> None:
     _show_table(title, ("step", "parameters"), rows)
 
 
+def numbered(class_names: Sequence[str]) -> str:
+    """List classes with their numbers, in one line."""
+    return ", ".join(f"{i} {printable(name)}" for i, name in enumerate(class_names))
+
+
 def show_statistics(scaler: ChannelScaler) -> None:
     """Show what a scaler learned, or was told, of each channel."""
     name = type(scaler).__name__
