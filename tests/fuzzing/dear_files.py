@@ -18,10 +18,11 @@ import struct
 import sys
 import time
 import warnings
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,6 +32,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sknorm_images import ImageDecodeError, JpegLoader, Resizer, check_images
+from sknorm_images._jpeg_markers import read_structure
 from tests.fuzzing.corpus import exif
 from tests.jpeg_bytes import (
     APP0,
@@ -308,9 +310,9 @@ class _Drawing:
         return direct, alternating
 
 
-def _runs(drawing: _Drawing, i: int, n_bytes: int) -> bytes:
+def _runs(n_pixels: int, n_bytes: int) -> bytes:
     """Runs of 32,767 blocks without a value, which refinement goes through all the same."""
-    n_blocks = drawing.size[0] * drawing.size[1] // 64 + 1
+    n_blocks = n_pixels // 64 + 1
     bits = "0" + "1" * 14  # the code, and all of the length
     text = bits * min(n_blocks // 32_767 + 1, 8 * n_bytes // len(bits))
     text += "1" * (-len(text) % 8)
@@ -342,7 +344,7 @@ _STREAMS: dict[str, Callable[[_Drawing, int, int], bytes]] = {
     "restarts": lambda drawing, i, n: (
         bytes.fromhex("ffd0ffd1ffd2ffd3ffd4ffd5ffd6ffd7") * (n // 16)
     ),
-    "runs": _runs,
+    "runs": lambda drawing, i, n: _runs(drawing.size[0] * drawing.size[1], n),
     "noise": lambda drawing, i, n: _noise(drawing.coding)[
         min(i, len(_noise(drawing.coding)) - 1)
     ],
@@ -384,6 +386,75 @@ def _directory(n_bytes: int) -> bytes:
     )
     header = b"II*\0" + struct.pack("<LH", 8, n_entries)
     return (header + entries).ljust(n_bytes, b"\0")
+
+
+def dearest_files(setting: Setting = DEFAULT, n_bytes: int = 100_000) -> list[DearFile]:
+    """Make the dearest kinds that were found, as large and of as many scans as are let in."""
+    made = []
+    turned = segment(APP1, exif(6))
+    for sampling in (SAMPLINGS[0], SAMPLINGS[2], SAMPLINGS[3], SAMPLINGS[8]):
+        for script in ("direct", "refined", "full"):
+            for front, how in ((b"", "loaded"), (turned, "loaded"), (b"", "resized")):
+                data = _largest(script, sampling, front, setting, n_bytes)
+                name = f"{how}{', turned' if front else ''}: {script}, {sampling}"
+                made.append(DearFile(data, how, name))
+    for script in ("noise", "progressive noise"):
+        for sampling in (SAMPLINGS[0], SAMPLINGS[3]):
+            data = _largest(script, sampling, turned, setting, n_bytes)
+            made.append(DearFile(data, "loaded", f"turned: {script}, {sampling}"))
+    return made
+
+
+def _largest(
+    script: str, sampling: tuple[Size, ...], front: bytes, setting: Setting, n_bytes: int
+) -> bytes:
+    def make(side: int, n_scans: int) -> bytes:
+        data = _scripted(script, sampling, front, side, n_scans, n_bytes)
+        return data.ljust(n_bytes, b"\0")
+
+    def is_let_in(data: bytes) -> bool:
+        structure = read_structure(data, setting.max_scans)
+        n_pixels = structure.width * structure.height
+        return n_pixels <= setting.max_pixels and not structure.excess(*setting)
+
+    side = _most(lambda side: is_let_in(make(side, 1)), 9_459)
+    n_scans = _most(lambda n: is_let_in(make(side, n)), 100)
+    return make(side, n_scans)
+
+
+def _most(is_enough: Callable[[int], bool], most: int) -> int:
+    """Find the largest number for which it is true, between 1 and `most`."""
+    return 1 + bisect_left(range(2, most + 1), True, key=lambda number: not is_enough(number))
+
+
+def _scripted(
+    script: str,
+    sampling: tuple[Size, ...],
+    front: bytes,
+    side: int,
+    n_scans: int,
+    n_bytes: int,
+) -> bytes:
+    every, size = tuple(range(len(sampling))), (side, side)
+    direct = Scan(every, 0, 0, 0, 0, b"")
+    if script == "noise":
+        whole = Scan(every, 0, 63, 0, 0, _noise(ARITHMETIC)[0])
+        return file(ARITHMETIC, size, sampling, [whole], front=front + tables())
+    if script == "progressive noise":
+        first, second = _noise(ARITHMETIC_PROGRESSIVE)
+        scans = [replace(direct, data=first), Scan((0,), 1, 63, 0, 0, second)]
+        return file(ARITHMETIC_PROGRESSIVE, size, sampling, scans, front=front + tables())
+    if script == "direct":
+        return file(PROGRESSIVE, size, sampling, [direct] * n_scans, 1, front + tables())
+    if script == "full":  # one bit for each block, in as many scans as there are bytes for
+        zeros = replace(direct, data=bytes((n_bytes - 3_000) // n_scans))
+        return file(PROGRESSIVE, size, sampling, [zeros] * n_scans, 0, front + tables())
+    runs = _runs(side * side, n_bytes)
+    firsts = [Scan((i,), 1, 63, 0, 1, runs) for i in every]
+    refining = Scan((0,), 1, 63, 1, 0, runs)
+    codes = tables((0,), (_LONGEST_RUN,))
+    scans = [direct, *firsts, *[refining] * n_scans]
+    return file(PROGRESSIVE, size, sampling, scans, front=front + codes)
 
 
 # Measuring
@@ -502,12 +573,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bytes", type=int, default=100_000, help="largest file")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--server", action="store_true", help="limits for strangers' files")
+    parser.add_argument("--dearest", action="store_true", help="those found before, instead")
     parser.add_argument("--case", type=int, help="measure this one alone")
     options = parser.parse_args(arguments)
     setting = SERVER if options.server else DEFAULT
     numbers = range(options.first, options.first + options.cases)
     if options.case is not None:
         numbers = range(options.case, options.case + 1)
+    if options.dearest:
+        for case in dearest_files(setting, options.bytes):
+            cost = measure(case, setting)
+            print(f"{cost.seconds:.2f} s, {cost.mebibytes:.0f} MiB: {case.description}")
+        return 0
     report = Report()
     runs = run(numbers, options.seed, setting, options.bytes, options.jobs)
     report.costs.extend(tqdm(runs, total=len(numbers), disable=None))
