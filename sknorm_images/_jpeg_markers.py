@@ -30,9 +30,10 @@ _MOST_TABLES = 2**16  # bytes of frame headers and quantization tables; 600 are 
 _MOST_EXIF = 2**18  # bytes; the standard allows 64 kB, and Pillow copies all for each segment
 
 # Huffman code spends at least one bit on each block, so one byte holds 8 of them. Some more
-# are let in, since a file may be damaged: 4 megapixels of grey, 1.4 of 4:4:4.
+# are let in, since a file may be damaged: 4 megapixels of grey, 1.4 of 4:4:4. Of a lossless
+# file it is the samples that take a bit.
 _BLOCKS_PER_BYTE = 8
-_BLOCKS_BESIDE = 2**16
+_BLOCKS_BESIDE, _SAMPLES_BESIDE = 2**16, 2**22
 # Arithmetic code has no such least length. This is 22 megapixels of 4:2:0.
 _ARITHMETIC_BLOCKS = 2**19
 
@@ -98,8 +99,10 @@ class JpegStructure:
         if self.is_arithmetic:
             if n_blocks > _ARITHMETIC_BLOCKS:
                 return f"{content} are more than arithmetic coding is decoded for"
-        elif n_blocks > _BLOCKS_BESIDE + _BLOCKS_PER_BYTE * self.n_bytes:
-            return f"its {self.n_bytes} bytes cannot hold {content}"
+        else:
+            beside = _SAMPLES_BESIDE if self.is_lossless else _BLOCKS_BESIDE
+            if n_blocks > beside + _BLOCKS_PER_BYTE * self.n_bytes:
+                return f"its {self.n_bytes} bytes cannot hold {content}"
         most = _NANOSECONDS_BESIDE + _NANOSECONDS_PER_PIXEL * max_pixels
         if self.nanoseconds > most:
             return (
