@@ -124,17 +124,16 @@ class JpegStructure:
         self._count_blocks(content[6 : 6 + 3 * self.n_components])
 
     def _count_blocks(self, components: bytes) -> None:
-        identifiers, factors = components[::3], components[1::3]
-        across, down = [byte >> 4 for byte in factors], [byte & 15 for byte in factors]
         self.blocks, self.n_blocks = {}, 0
-        if not factors or 0 in (*across, *down):
+        factors = components[1::3]
+        across, down = [byte >> 4 for byte in factors], [byte & 15 for byte in factors]
+        if not factors or 0 in across or 0 in down:
             return  # no decoder takes that
         # Scans of several components go through units of whole blocks of each of them.
         side = 1 if self.is_lossless else 8
-        n_units = ceil(self.width / (side * max(across))) * ceil(
-            self.height / (side * max(down))
-        )
-        for identifier, h, v in zip(identifiers, across, down, strict=False):
+        n_units = ceil(self.width / (side * max(across)))
+        n_units *= ceil(self.height / (side * max(down)))
+        for identifier, h, v in zip(components[::3], across, down, strict=False):
             n_blocks = n_units * h * v
             self.n_blocks += n_blocks
             self.blocks[identifier] = max(n_blocks, self.blocks.get(identifier, 0))
@@ -184,27 +183,22 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
         found.n_segments += 1
         if not found.n_scans:
             found.n_fill += fill
-            _read_before_scans(found, data, marker, start)
-        header = data[start + 2 : start + 2 + _LONGEST_SCAN_HEADER]
-        if marker == _SOS and header:
-            found.start_scan(header)
+            if marker == _APP1 and data.startswith(_EXIF, start + 2):
+                found.n_exif_bytes += int.from_bytes(data[start : start + 2])
+            elif marker in _TABLES:
+                found.n_table_bytes += int.from_bytes(data[start : start + 2])
+                if marker in _FRAMES:
+                    header = data[start + 2 : start + 2 + _LONGEST_FRAME_HEADER]
+                    found.start_frame(marker, header)
+        if marker == _SOS and start + 2 < len(data):
+            found.start_scan(data[start + 2 : start + 2 + _LONGEST_SCAN_HEADER])
             # Decoders read no further where the first scan of a sequential file is whole.
-            is_whole = header[0] == found.n_components and not found.is_progressive
+            is_whole = data[start + 2] == found.n_components and not found.is_progressive
             if found.n_scans == 1 and is_whole:
                 break
         if found.excess_of_segments(max_scans):
             break
     return found
-
-
-def _read_before_scans(found: JpegStructure, data: bytes, marker: int, start: int) -> None:
-    """Take in what only counts in front of the first scan."""
-    if marker in _TABLES:
-        found.n_table_bytes += int.from_bytes(data[start : start + 2])
-    elif marker == _APP1 and data.startswith(_EXIF, start + 2):
-        found.n_exif_bytes += int.from_bytes(data[start : start + 2])
-    if marker in _FRAMES:
-        found.start_frame(marker, data[start + 2 : start + 2 + _LONGEST_FRAME_HEADER])
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
