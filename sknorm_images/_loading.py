@@ -55,7 +55,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         pixel (of these, or of those that a JPEG header claims), and 64 MiB, are not read.
     max_scans : int, default=100
         JPEG files of more scans are refused: a small file of thousands of progressive scans
-        keeps a decoder busy for a long time.
+        keeps a decoder busy for a long time. So are those whose scans, by their markers,
+        may take more than 12.5 ns for each of `max_pixels`, and 0.05 s.
     on_error : {"raise", "blank"}, default="raise"
         What becomes of a file that cannot be read or decoded. ``"blank"`` leaves it
         out of all statistics, makes zeros of it in a scaler's output (a black image in
