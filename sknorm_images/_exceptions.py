@@ -1,4 +1,4 @@
-"""What the package raises and warns of images that cannot be read."""
+"""What the package raises and warns of, but for versions."""
 
 from __future__ import annotations
 
@@ -102,3 +102,31 @@ class ImageDecodeWarning(UserWarning):
 
     def __reduce__(self) -> tuple[type[ImageDecodeWarning], tuple[dict[int, Exception], int]]:
         return type(self), (self.failures, self.n_images)
+
+
+class ImageUnitsWarning(UserWarning):
+    """Tells that images are probably not in the unit or layout that a step takes them for.
+
+    Such as constants for images from 0 to 1 beside grey levels from 0 to 255, images whose
+    channels come first, or flattened images given to a scaler of channels. The numbers that
+    come out are what was asked for; the message says what to write instead.
+
+    Examples
+    --------
+    The constants of ImageNet as they are published, and a photo in grey levels:
+
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sknorm_images import ChannelStandardScaler, ImageUnitsWarning
+    >>> scaler = ChannelStandardScaler(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", ImageUnitsWarning)
+    ...     _ = scaler.transform(np.full((1, 8, 8, 3), 200, np.uint8))
+    >>> print(caught[0].message)
+    X holds grey levels above 1, and the constants of this ChannelStandardScaler are for \
+images that end at 1. Multiply them by 255: mean=[123.675, 116.28, 103.53], \
+std=[58.395, 57.12, 57.375].
+
+    Where it is right as it is, say so with
+    ``warnings.simplefilter("ignore", ImageUnitsWarning)``.
+    """

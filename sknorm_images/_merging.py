@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import reduce
@@ -12,8 +13,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
+from sknorm_images._exceptions import ImageUnitsWarning
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._statistics import Statistics
+from sknorm_images._units import white_of_statistics
 from sknorm_images._wording import show_value
 
 S = TypeVar("S", bound=ChannelScaler)
@@ -81,6 +84,18 @@ def merge_scalers(scalers: Sequence[S]) -> S:
     merged: S = clone(first)
     learned = {name: value for name, value in vars(first).items() if name.endswith("_")}
     merged._assign(deepcopy(learned))
+    if first._learns:
+        whites = [white_of_statistics(scaler.statistics_) for scaler in checked]
+        if {1, 255}.issubset(whites):
+            warnings.warn(
+                ImageUnitsWarning(
+                    f"scalers[{whites.index(1)}] was fitted to images that end at 1, and "
+                    f"scalers[{whites.index(255)}] to images that end at 255, so what is "
+                    "merged mixes units. Fit all to images in grey levels, 0 to 255: "
+                    "np.rint(X * 255).astype(np.uint8)."
+                ),
+                stacklevel=2,
+            )
     if first._learns and len(checked) > 1:
         others: list[Statistics] = [other.statistics_ for other in checked[1:]]
         merged._learn_from(reduce(add, others))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -96,6 +96,8 @@ class ChannelMinMaxScaler(ChannelScaler):
     (0.0, 1.0)
     """
 
+    _grey_levels: ClassVar[tuple[str, ...]] = ("data_range",)
+
     def __init__(
         self,
         feature_range: tuple[float, float] = (0, 1),
@@ -148,6 +150,25 @@ class ChannelMinMaxScaler(ChannelScaler):
                     f"per_image={show_value(self.per_image)} takes it from each image. Drop "
                     "one of them."
                 )
+
+    def _white_of_constants(self) -> int | None:
+        if self.data_range is None:
+            return None
+        ends = np.asarray(self.data_range, dtype=float)
+        if ends.min() >= 0 and ends.max() <= 1:
+            return 1  # also without fractions: (0, 1) says where images end
+        return super()._white_of_constants()
+
+    def _doubts(self, X: LazyImages | Array) -> list[str]:
+        doubts = super()._doubts(X)
+        if self.quantile_range[1] <= 1:
+            in_percent = tuple(round(100 * float(end), 6) for end in self.quantile_range)
+            doubts.append(
+                f"quantile_range={show_value(tuple(self.quantile_range))} is in percent, so "
+                "all but the darkest pixels are beyond it. For quantiles from 0 to 1, pass "
+                f"{show_value(in_percent)}."
+            )
+        return doubts
 
     def _check_learnable(
         self, X: LazyImages | Array, weights: Weights, *, partial: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sknorm_images._exceptions import ImageUnitsWarning
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resizing
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import check_choice, check_number
 from sknorm_images._transformer import StatelessImageTransformer
+from sknorm_images._units import doubt_of_axes
 from sknorm_images._wording import show_value
 
 
@@ -104,7 +107,10 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
             If `engine` is a library that is not installed.
         """
         resizing = self._resizing()
-        return _as_images(X).resized(resizing)
+        images = _as_images(X)
+        if images is not X and (doubt := doubt_of_axes(_shape_of(X))) is not None:
+            warnings.warn(ImageUnitsWarning(doubt), stacklevel=2)
+        return images.resized(resizing)
 
     def _check(self, X: Any) -> None:
         self._resizing()
@@ -161,8 +167,8 @@ def _as_images(X: Any) -> LazyImages:
             raise ValueError(
                 f"Image {i} of X is of shape {image.shape} and dtype {image.dtype}, and "
                 "images are (height, width, channels) of dtype uint8, with grey levels from 0 "
-                "to 255. Convert floats with np.rint(X).astype(np.uint8), times 255 if they "
-                "end at 1."
+                "to 255. Convert floats with np.rint(X).astype(np.uint8), or with "
+                "np.rint(X * 255).astype(np.uint8) if they end at 1."
             )
     counts = sorted({image.shape[-1] for image in images})
     if len(counts) > 1:
@@ -172,6 +178,11 @@ def _as_images(X: Any) -> LazyImages:
         )
     # An empty list was refused: without images, X is an array.
     return LazyImages(images, counts[0] if counts else X.shape[-1])
+
+
+def _shape_of(X: Any) -> tuple[int, ...]:
+    """Tell the shape of an array of images, or of a list as far as its first one tells."""
+    return (len(X), *(X.shape[1:] if isinstance(X, np.ndarray) and X.ndim > 1 else X[0].shape))
 
 
 def _arrays_in(X: Any) -> list[NDArray[Any]]:

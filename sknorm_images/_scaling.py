@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sknorm_images._affine import Affine
 from sknorm_images._callbacks import follow_fit
 from sknorm_images._counting import Counted, count
-from sknorm_images._exceptions import brief
+from sknorm_images._exceptions import ImageUnitsWarning, brief
 from sknorm_images._failures import refuse_if_none_is_readable, report
 from sknorm_images._images import LazyImages
 from sknorm_images._parallel import map_rows
@@ -23,6 +24,14 @@ from sknorm_images._sample_weights import Weights, as_weights
 from sknorm_images._statistics import Statistics, statistics_of
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._transformer import ImageTransformer, committed, refuse_files, snapshot
+from sknorm_images._units import (
+    WhiteWatch,
+    doubt_of_axes,
+    doubt_of_table,
+    watch_for,
+    white_of_constants,
+    white_of_statistics,
+)
 from sknorm_images._wording import show_value
 
 _PER_IMAGE = (False, "channel", "image")
@@ -33,6 +42,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     per_image: bool | str
     dtype: Any
+
+    # Names of the parameters that are constants in grey levels.
+    _grey_levels: ClassVar[tuple[str, ...]] = ()
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the statistics of each channel, exactly for uint8 images.
@@ -121,9 +133,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         ImageDecodeError, OSError
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
-        fitted = snapshot(self)
-        fitted._check_ready()
-        return fitted._transform(fitted._validate(X, reset=False))
+        out, doubts = self._transform_with_doubts(X)
+        for doubt in doubts:
+            warnings.warn(ImageUnitsWarning(doubt), stacklevel=2)
+        return out
 
     def fit_transform(
         self,
@@ -158,10 +171,16 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             fitted._reset()
             counted = fitted._fit(X, y, sample_weight, keep_pixels=True)
         if counted is None or counted.pixels is None:
-            return fitted._transform(fitted._validate(X, reset=False))
-        n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
-        out = fitted._transform_array(counted.pixels, n_jobs)
-        out[list(counted.failures)] = 0
+            out, doubts = fitted._transform_with_doubts(X)
+        else:
+            n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
+            X = counted.pixels
+            watch = fitted._watch(X)
+            out = fitted._transform_array(X, watch, n_jobs)
+            out[list(counted.failures)] = 0
+            doubts = fitted._doubts_of_transform(X, watch)
+        for doubt in doubts:
+            warnings.warn(ImageUnitsWarning(doubt), stacklevel=2)
         return out
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
@@ -262,6 +281,70 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     ) -> None:
         """Refuse data that the parameters cannot be learned from; by default, none."""
 
+    def _doubts(self, X: LazyImages | Array) -> list[str]:
+        """Say which of X and the parameters look like mistakes, as far as shapes tell."""
+        names = getattr(self, "feature_names_in_", None)
+        doubts = doubt_of_axes(X.shape), doubt_of_table(X.shape, X.dtype, names)
+        return [doubt for doubt in doubts if doubt is not None]
+
+    def _white_of_constants(self) -> int | None:
+        given = [getattr(self, name) for name in self._grey_levels]
+        numbers = [np.ravel(value).astype(float) for value in given if value is not None]
+        return white_of_constants(np.concatenate(numbers)) if numbers else None
+
+    def _watch(self, X: LazyImages | Array) -> WhiteWatch | None:
+        """Make what looks at X while it is scaled, where it may be of another unit."""
+        if self.per_image:
+            return None
+        white = self._white_of_constants()
+        if white is None and self._learns:
+            white = white_of_statistics(self.statistics_)
+        return watch_for(white, X)
+
+    def _doubts_of_transform(
+        self, X: LazyImages | Array, watch: WhiteWatch | None
+    ) -> list[str]:
+        """Say what a transform should warn of, once X was watched."""
+        doubts = self._doubts(X) if self.per_image == "channel" else []
+        if watch is not None and watch.differs:
+            doubts.append(self._doubt_of_white(watch.white, X.dtype))
+        return doubts
+
+    def _doubt_of_white(self, white: int, dtype: np.dtype[Any]) -> str:
+        name = type(self).__name__
+        constant = self._white_of_constants() is not None
+        if white == 255:
+            whose = "has constants for" if constant else "was fitted to"
+            return (
+                f"X lies between 0 and 1, and this {name} {whose} grey levels, 0 to 255. Pass "
+                "np.rint(X * 255).astype(np.uint8)."
+            )
+        top = 65535 if dtype == np.uint16 else 255
+        if constant:
+            pairs = [(name, getattr(self, name)) for name in self._grey_levels]
+            remedy = ", ".join(
+                f"{key}={show_value(np.round(np.multiply(value, top), 6).tolist())}"
+                for key, value in pairs
+                if value is not None
+            )
+            return (
+                f"X holds grey levels above 1, and the constants of this {name} are for "
+                f"images that end at 1. Multiply them by {top}: {remedy}."
+            )
+        return (
+            f"X holds grey levels above 1, and this {name} was fitted to images that end at "
+            f"1. Pass np.asarray(X) / {top}, or fit it to grey levels."
+        )
+
+    def _transform_with_doubts(self, X: Any) -> tuple[NDArray[Any], list[str]]:
+        """Do what `transform` does, and return what it would warn of units."""
+        fitted = snapshot(self)
+        fitted._check_ready()
+        X = fitted._validate(X, reset=False)
+        watch = fitted._watch(X)
+        out = fitted._transform(X, watch)
+        return out, fitted._doubts_of_transform(X, watch)
+
     def _check_ready(self) -> None:
         self._check_parameters()
         if self._learns:
@@ -309,6 +392,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             follow_fit(self, lambda _: None, X, y, weights)
             return None
         self._check_learnable(X, weights, partial=partial)
+        before = getattr(self, "statistics_", None)
 
         def learn(advance: Callable[[int], None]) -> Counted:
             counted = count(X, weights, advance, keep_pixels=keep_pixels)
@@ -325,6 +409,19 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
         counted = follow_fit(self, learn, X, y, weights, n_items=len(X))
         report(counted.failures, len(X), stacklevel=4)
+        assert counted.statistics is not None
+        doubts, white = self._doubts(X), white_of_statistics(counted.statistics)
+        if white == 255 and self._white_of_constants() == 1 and not keep_pixels:
+            doubts.append(self._doubt_of_white(1, X.dtype))  # else transforming says so
+        others = None if before is None else white_of_statistics(before)
+        if white is not None and others is not None and white != others:
+            doubts.append(
+                f"Images that end at {white} are added to images that end at {others}, so the "
+                "statistics mix units. Fit to all images in grey levels, 0 to 255: "
+                "np.rint(X * 255).astype(np.uint8)."
+            )
+        for doubt in doubts:
+            warnings.warn(ImageUnitsWarning(doubt), stacklevel=3)
         return counted
 
     def _learn_from(self, statistics: Statistics, pixels: NDArray[Any] | None = None) -> None:
@@ -358,29 +455,33 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Write to `out` what becomes of `pixels`: one image, or any number for one map."""
         (affine or self._affine_of_image(pixels)).apply(pixels, out)
 
-    def _transform(self, X: LazyImages | Array) -> NDArray[Any]:
+    def _transform(self, X: LazyImages | Array, watch: WhiteWatch | None) -> NDArray[Any]:
         if not isinstance(X, LazyImages):
-            return self._transform_array(X)
+            return self._transform_array(X, watch)
         affine = self._affine(X.n_channels)
+        scale = self._scale if watch is None else watch.before(self._scale)
         out, _, failures = X._read_array(
-            self.dtype, write=lambda row, pixels: self._scale(affine, pixels, row)
+            self.dtype, write=lambda row, pixels: scale(affine, pixels, row)
         )
-        report(failures, len(X), stacklevel=4)
+        report(failures, len(X), stacklevel=5)
         return out
 
-    def _transform_array(self, X: Array, n_jobs: int | None = None) -> NDArray[Any]:
+    def _transform_array(
+        self, X: Array, watch: WhiteWatch | None, n_jobs: int | None = None
+    ) -> NDArray[Any]:
         out = np.empty(X.shape, self._out_dtype(X))
         affine = self._affine(X.shape[-1])
+        scale = self._scale if watch is None else watch.before(self._scale)
 
-        def scale(rows: slice) -> None:
+        def scale_rows(rows: slice) -> None:
             pixels, scaled = X[rows], out[rows]
             if affine is not None:
-                self._scale(affine, pixels, scaled)
+                scale(affine, pixels, scaled)
                 return
             for i in range(len(pixels)):
-                self._scale(None, pixels[i], scaled[i])
+                scale(None, pixels[i], scaled[i])
 
-        for _ in map_rows(X, scale, n_jobs=n_jobs):
+        for _ in map_rows(X, scale_rows, n_jobs=n_jobs):
             pass
         return out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -84,6 +84,8 @@ class ChannelStandardScaler(ChannelScaler):
     >>> bool(np.all(np.rint(scaler.inverse_transform(scaled)) == photos))
     True
     """
+
+    _grey_levels: ClassVar[tuple[str, ...]] = ("mean", "std")
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._exceptions import ImageDecodeError, ImageUnitsWarning
 from sknorm_images._failures import Failures
 from sknorm_images._flattening import ImageFlattener
 from sknorm_images._images import LazyImages
@@ -103,7 +104,10 @@ def describe_files(pipeline: Any, X: Any) -> tuple[LazyImages, list[Any]]:
 
 
 def transform_images(
-    steps: Sequence[Any], images: Any, rows: Sequence[int] | NDArray[np.intp]
+    steps: Sequence[Any],
+    images: Any,
+    rows: Sequence[int] | NDArray[np.intp],
+    told: dict[str, object] | None = None,
 ) -> tuple[Any, Failures]:
     """Do with images what a pipeline does, and tell which are blank rather than warn.
 
@@ -115,6 +119,8 @@ def transform_images(
         Some of the images.
     rows : sequence of int
         Their positions in X, for errors to name.
+    told : dict or None, default=None
+        What was warned of among other images of X, and is not again; it is added to.
 
     Returns
     -------
@@ -135,7 +141,11 @@ def transform_images(
             if _is_to_be_read(X, steps[i:]):
                 X, failures = X.read()
             are_pixels = isinstance(X, np.ndarray) and X.dtype == np.uint8
-            X = step.transform(X)
+            if isinstance(step, ChannelScaler):
+                X, doubts = step._transform_with_doubts(X)
+                _warn_once(doubts, {} if told is None else told)
+            else:
+                X = step.transform(X)
             if failures and are_pixels and isinstance(step, ChannelScaler):
                 X[list(failures)] = 0  # as a scaler does with LazyImages
         if isinstance(X, LazyImages):
@@ -146,6 +156,15 @@ def transform_images(
     for failure in failures.values():
         _renumber(failure, rows)
     return X, failures
+
+
+def _warn_once(doubts: Sequence[str], told: dict[str, object]) -> None:
+    # Not left to Python's filters: scikit-learn changes them, and that resets what they know.
+    # Of several threads, one sets the default.
+    mine = object()
+    for doubt in doubts:
+        if told.setdefault(doubt, mine) is mine:
+            warnings.warn(ImageUnitsWarning(doubt), stacklevel=3)
 
 
 def _is_to_be_read(X: Any, steps: Sequence[Any]) -> bool:

@@ -30,6 +30,7 @@ LAYERS = [
     "_parallel",
     "_affine",
     "_statistics",
+    "_units",
     "_jpeg_markers",
     "_signatures",
     "_access",

@@ -108,6 +108,7 @@ NOT_CALLED_BY_USERS = {
     "LazyImages",
     "ImageDecodeError",
     "ImageDecodeWarning",
+    "ImageUnitsWarning",
     "NewerVersionWarning",
 }
 DRAWN = {

@@ -54,6 +54,8 @@ from tests.strategies import (
 )
 
 # The same examples in every run, none is written to disk, and a busy machine is no failure.
+# Hypothesis makes up what is probably a mistake, too; test_units has the warning.
+pytestmark = pytest.mark.filterwarnings("ignore::sknorm_images.ImageUnitsWarning")
 holds = settings(
     derandomize=True,
     database=None,

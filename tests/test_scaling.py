@@ -102,6 +102,7 @@ def test_integers_become_dtype_and_floats_keep_theirs(scaler, pixels, given, dty
     assert scaled.dtype == expected
 
 
+@pytest.mark.filterwarnings("ignore::sknorm_images.ImageUnitsWarning")  # as it should be
 @pytest.mark.parametrize("std", [0.3, 1, 17.5, 73.9])
 @pytest.mark.parametrize("mean", [0, 0.4, 93.77, 127.5, 254.9])
 def test_float32_output_is_within_1e_6_of_float64(mean, std):
@@ -130,6 +131,7 @@ def test_min_max_round_trip_gives_every_grey_level_back(feature_range, limits):
     assert np.all(np.abs(scaled - exact) <= 1e-6 * np.maximum(1, np.abs(exact)))
 
 
+@pytest.mark.filterwarnings("ignore::sknorm_images.ImageUnitsWarning")  # as it should be
 @pytest.mark.parametrize("std", [0.3, 5, 74, 127])
 @pytest.mark.parametrize("mean", [0.2, 99.93, 254.6])
 def test_standard_round_trip_gives_every_grey_level_back(mean, std):

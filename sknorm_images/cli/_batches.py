@@ -96,11 +96,13 @@ def transform_batches(
     fitting = _BYTES_PER_BATCH // int(np.prod(shape))
     n_at_once = max(4 * cpu_count(), min(fitting, _IMAGES_PER_BATCH))
     n_failed = 0
+    told: dict[str, object] = {}
     bar = tqdm(total=n_images, desc=description, unit="image", disable=None)  # on terminals
     with bar:
         for start in range(0, n_images, n_at_once):
             rows = slice(start, min(start + n_at_once, n_images))
-            X, failures = transform_images(steps, images[rows], range(rows.start, rows.stop))
+            positions = range(rows.start, rows.stop)
+            X, failures = transform_images(steps, images[rows], positions, told)
             complain_of(failures.values(), n_failed)
             n_failed += len(failures)
             yield rows, X, list(failures)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -49,6 +49,8 @@ class Batches:
         What the loss of each image counts.
     augment : callable or None
         As `check_augment` lets through.
+    told : dict
+        What was warned of, and is not again.
     """
 
     images: Any
@@ -56,6 +58,7 @@ class Batches:
     targets: Targets
     weights: NDArray[np.float32] | None
     augment: Augment | None
+    told: dict[str, object] = field(default_factory=dict)
 
     def make(
         self, rows: NDArray[np.intp], new_generator: Callable[[], np.random.Generator]
@@ -81,7 +84,7 @@ class Batches:
         """
         images = self.images
         images = images.iloc[rows] if hasattr(images, "iloc") else images[rows]
-        transformed, failures = transform_images(self.steps, images, rows)
+        transformed, failures = transform_images(self.steps, images, rows, self.told)
         blank = list(failures)
         x = _zeroed(np.asarray(transformed), blank)
         y = self.targets.of(rows, x)

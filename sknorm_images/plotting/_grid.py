@@ -226,7 +226,8 @@ def _check_images(images: Sequence[NDArray[Any]], captions: Sequence[str]) -> No
             raise ValueError(
                 f"Image {i} is of dtype {image.dtype}, and nothing tells what grey levels its "
                 "values stand for. Pass the scaler that made it: from_images(images, scaler). "
-                "Or convert it with np.rint(X).astype(np.uint8), times 255 if it ends at 1."
+                "Or convert it with np.rint(X).astype(np.uint8), or with "
+                "np.rint(X * 255).astype(np.uint8) if it ends at 1."
             )
 
 
