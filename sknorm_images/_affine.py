@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Tiles: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 _TILE = 2048  # pixels; inner loops over a last axis of 3 alone are 8 times slower
+_HIGHEST = {2: 65504.0, 4: float(np.finfo(np.float32).max)}  # by bytes of a float
 _BLOCK = 2**18  # numbers; 1 MiB of float32 is about what a core's own cache holds
 
 
@@ -29,16 +32,33 @@ class Affine:
             *(np.repeat(part, n_channels) for part in (self.center, self.factor, self.shift))
         )
 
-    def apply(self, x: NDArray[Any], out: NDArray[Any]) -> None:
-        """Write the scaled `x` to `out`, C-contiguous; both of shape (..., n_channels)."""
-        if x.dtype == np.uint8 and out.dtype.itemsize <= 4:
+    def apply(self, x: NDArray[Any], out: NDArray[Any], *, clipped: bool = False) -> None:
+        """Write the scaled `x` to `out`, C-contiguous; both of shape (..., n_channels).
+
+        Raises ValueError where a result is beyond the dtype of `out`, unless it is going to
+        be `clipped`: it is infinite then.
+        """
+        are_grey_levels = x.dtype == np.uint8 and out.dtype.itemsize <= 4
+        if are_grey_levels and self._bound_of_grey_levels < _HIGHEST[out.dtype.itemsize]:
             _apply(x, out, self._tiles_for_grey_levels)
-        else:
-            _apply(x, out, _tiles(self.center, self.factor, self.shift, np.float64))
+            return
+        with _overflow("ignore") if clipped else refuse_overflow(out.dtype):
+            if are_grey_levels:
+                _apply(x, out, self._tiles_for_grey_levels)
+            else:
+                _apply(x, out, _tiles(self.center, self.factor, self.shift, np.float64))
 
     def invert(self, y: NDArray[Any], out: NDArray[Any]) -> None:
-        """Write to `out`, C-contiguous, what `apply` made `y` of."""
-        _apply(y, out, _tiles(self.shift, 1 / self.factor, self.center, np.float64))
+        """Write to `out`, C-contiguous, what `apply` made `y` of; raises as it does."""
+        with refuse_overflow(out.dtype):
+            _apply(y, out, _tiles(self.shift, 1 / self.factor, self.center, np.float64))
+
+    @cached_property
+    def _bound_of_grey_levels(self) -> float:
+        """A number that neither a grey level, scaled, nor a step on the way is beyond."""
+        with _overflow("ignore"):
+            each = np.abs(self.factor) * (255 + np.abs(self.center)) + np.abs(self.shift)
+        return float(each.max())
 
     @cached_property  # the same for every image of a transform
     def _tiles_for_grey_levels(self) -> Tiles:
@@ -48,6 +68,27 @@ class Affine:
         whole = np.rint(self.center - self.shift / self.factor).clip(0, 255)
         shift = self.shift + (whole - self.center) * self.factor
         return _tiles(whole, self.factor, shift, np.float32)
+
+
+def _overflow(action: Literal["ignore", "raise"]) -> np.errstate:
+    return np.errstate(over=action, invalid=action, divide=action)
+
+
+@contextmanager
+def refuse_overflow(dtype: DTypeLike = np.float64) -> Iterator[None]:
+    """Raise ValueError where finite numbers give a result that is not finite.
+
+    The processor notes it as it computes, so nothing is looked at twice.
+    """
+    try:
+        with _overflow("raise"):
+            yield
+    except FloatingPointError as error:
+        name, highest = np.dtype(dtype).name, np.finfo(dtype).max
+        raise ValueError(
+            f"A result is beyond what {name} holds, {highest:.3g} at most ({error}). Pass "
+            "images or parameters whose results are smaller, or a wider dtype."
+        ) from error
 
 
 def _tiles(

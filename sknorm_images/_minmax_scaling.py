@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sknorm_images._affine import Affine
+from sknorm_images._affine import Affine, refuse_overflow
 from sknorm_images._images import LazyImages
 from sknorm_images._parameters import FloatArray, check_choice, finite_numbers, per_channel
 from sknorm_images._sample_weights import Weights
@@ -211,9 +211,11 @@ class ChannelMinMaxScaler(ChannelScaler):
         return Affine(np.zeros(n_channels), attributes["scale_"], attributes["min_"])
 
     def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
-        super()._scale(affine, pixels, out)
+        affine = affine or self._affine_of_image(pixels)
+        affine.apply(pixels, out, clipped=self.clip)
         if self.clip:
-            np.clip(out, *self.feature_range, out=out)
+            with refuse_overflow(out.dtype):
+                np.clip(out, *map(float, self.feature_range), out=out)
 
 
 def _percentiles(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sknorm_images._affine import Affine
+from sknorm_images._affine import Affine, refuse_overflow
 from sknorm_images._callbacks import follow_fit
 from sknorm_images._counting import Counted, count
 from sknorm_images._exceptions import ImageUnitsWarning, brief
@@ -67,7 +67,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         ------
         ValueError
             If parameters contradict one another, X holds NaN, infinity or no images, or all
-            weights are zero. The estimator is then as it was before.
+            weights are zero; if values or weights are so large that what is learned would not
+            be finite, or weights of floats are below 1e-200. The estimator is then as it was
+            before.
         ImageDecodeError, OSError
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
@@ -129,7 +131,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             If there is something to learn, and `fit` has not been called.
         ValueError
             If X holds NaN, infinity, another number of channels than in `fit`, or images
-            of differing sizes.
+            of differing sizes; if a result is beyond the dtype of the output.
         ImageDecodeError, OSError
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
@@ -204,7 +206,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             If there is something to learn, and `fit` has not been called.
         ValueError
             If `per_image` is set: the statistics of each image are not kept. If X holds NaN,
-            infinity, or another number of channels than in `fit`.
+            infinity, or another number of channels than in `fit`, or a result is beyond the
+            dtype of the output.
         """
         fitted = snapshot(self)
         fitted._check_ready()
@@ -388,7 +391,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         weights = as_weights(sample_weight, len(X))
         if not self._learns:
             if not self.per_image:
-                self._assign(self._attributes(None, self.n_features_in_, None))
+                self._assign(self._learned(None, self.n_features_in_, None))
             follow_fit(self, lambda _: None, X, y, weights)
             return None
         self._check_learnable(X, weights, partial=partial)
@@ -428,9 +431,23 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         if hasattr(self, "statistics_"):
             statistics = self.statistics_ + statistics
         self._assign(
-            self._attributes(statistics, self.n_features_in_, pixels)
+            self._learned(statistics, self.n_features_in_, pixels)
             | {"statistics_": statistics, "n_samples_seen_": statistics.n_samples}
         )
+
+    def _learned(
+        self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None
+    ) -> dict[str, Any]:
+        """Derive the fitted attributes; raises ValueError where one is not finite."""
+        with refuse_overflow():
+            attributes = self._attributes(statistics, n_channels, pixels)
+        for name, value in attributes.items():
+            if value is not None and not np.isfinite(value).all():
+                raise ValueError(
+                    f"{name} is not finite: {show_value(value)}. The values of X, or the "
+                    "parameters, are too large for float64. Pass smaller ones."
+                )
+        return attributes
 
     def _assign(self, attributes: dict[str, Any]) -> None:
         for name, value in attributes.items():
@@ -440,15 +457,17 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Make the one map for all images; None where each image has its own."""
         if self.per_image:
             return None
-        attributes = vars(self) if self._learns else self._attributes(None, n_channels, None)
-        return self._affine_from(attributes, n_channels)
+        with refuse_overflow():
+            attributes = vars(self) if self._learns else self._learned(None, n_channels, None)
+            return self._affine_from(attributes, n_channels)
 
     def _affine_of_image(self, image: NDArray[Any]) -> Affine:
         n_channels = image.shape[-1]
         apart = n_channels if self.per_image == "channel" else 1
         pixels = image.reshape(1, -1, apart)
-        attributes = self._attributes(statistics_of(pixels), apart, None)
-        affine = self._affine_from(attributes, apart)
+        with refuse_overflow():
+            attributes = self._attributes(statistics_of(pixels), apart, None)
+            affine = self._affine_from(attributes, apart)
         return affine if apart == n_channels else affine.repeated(n_channels)
 
     def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 from sknorm_images._parameters import FloatArray
 
 MAX_HISTOGRAM_CHANNELS = 64  # 256 counts each: 128 KiB; beyond, sums alone are kept
+_LEAST_WEIGHT = 1e-200  # of float images: products with their squares keep all digits
 
 Statistics: TypeAlias = "ChannelHistogram | ChannelSums | ChannelMoments"
 
@@ -355,6 +356,8 @@ class ChannelMoments(_ChannelStatistics):
     def of(cls, images: NDArray[Any], weights: NDArray[Any] | None = None) -> Self:
         """Compute the moments of images in two passes.
 
+        Sizes of values and of weights do not matter, within what float64 holds.
+
         Parameters
         ----------
         images : ndarray of shape (n_samples, ..., n_channels)
@@ -366,30 +369,57 @@ class ChannelMoments(_ChannelStatistics):
         -------
         ChannelMoments
             The moments.
+
+        Raises
+        ------
+        ValueError
+            If values or weights are so large that a moment is infinite, or weights are below
+            1e-200.
         """
         n_pixels = prod(images.shape[1:-1])
         pixels = images.reshape(-1, images.shape[-1]).astype(np.float64)
         if weights is None:
             weights = np.ones(len(images))
+        elif weights.min() < _LEAST_WEIGHT:
+            raise ValueError(
+                f"sample_weight holds {weights.min():g}, and products with weights below "
+                f"{_LEAST_WEIGHT:g} lose digits. Pass larger ones: only their ratios matter."
+            )
         per_pixel = np.repeat(weights.astype(np.float64), n_pixels)
-        weight = float(per_pixel.sum())
         data_min, data_max = pixels.min(axis=0), pixels.max(axis=0)
-        mean = per_pixel @ pixels / weight
-        pixels -= mean
-        residue = per_pixel @ pixels  # what rounding left in the mean
-        squares = per_pixel @ pixels**2 - residue**2 / weight
-        mean += residue / weight
+        with np.errstate(over="ignore", invalid="ignore"):  # it is refused in the end
+            weight = float(per_pixel.sum())
+            mean = per_pixel @ pixels / weight
+            pixels -= mean
+            residue = per_pixel @ pixels  # what rounding left in the mean
+            squares = per_pixel @ pixels**2 - residue * (residue / weight)
+            mean += residue / weight
         return cls(weight, mean, squares, data_min, data_max, len(images), len(pixels))
+
+    def __post_init__(self) -> None:
+        moments = (self.weight, self.mean, self.squares)
+        if not all(np.isfinite(moment).all() for moment in moments):
+            raise ValueError(
+                "The squares of the values, times their weights, add up to more than float64 "
+                f"holds, {np.finfo(np.float64).max:.3g}. Pass smaller values or smaller "
+                f"weights; values go from {self.data_min.min():g} to {self.data_max.max():g}."
+            )
 
     def __add__(self, other: Self) -> Self:
         """Merge as Chan, Golub and LeVeque (1979) do, "Updating formulae"."""
         self._check_addable(other)
-        weight = self.weight + other.weight
-        delta = other.mean - self.mean
+        # Each step stays within the range of what goes in: a product of two weights would
+        # not, and neither would the square of a difference before it is weighted down.
+        with np.errstate(over="ignore", invalid="ignore"):  # refused by the result
+            weight = self.weight + other.weight
+            delta = other.mean - self.mean
+            between = delta**2 * self.weight * (other.weight / weight)
+            mean = self.mean + delta * (other.weight / weight)
+            squares = self.squares + other.squares + between
         return type(self)(
             weight,
-            self.mean + delta * (other.weight / weight),
-            self.squares + other.squares + delta**2 * (self.weight * other.weight / weight),
+            mean,
+            squares,
             np.minimum(self.data_min, other.data_min),
             np.maximum(self.data_max, other.data_max),
             self.n_samples + other.n_samples,

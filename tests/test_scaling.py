@@ -463,3 +463,53 @@ def test_a_fit_loses_nothing_that_a_subclass_leaves_out_of_its_pickles(pixels):
     scaler = Cached()
     scaler.cache = object()
     assert scaler.fit(pixels).cache is scaler.cache
+
+
+LEVELS = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+
+
+@pytest.mark.parametrize(
+    ("scaler", "images"),
+    [
+        (ChannelMinMaxScaler((0, 1e6), dtype="float16"), LEVELS),
+        (ChannelMinMaxScaler((0, 1e6), dtype="float16", clip=True), LEVELS),
+        (ChannelMinMaxScaler((0, 1e39), data_range=(0, 255)), LEVELS),
+        (ChannelMinMaxScaler((-1e308, 1e308)), LEVELS),
+        (ChannelMinMaxScaler(data_range=(-1e308, 1e308)), LEVELS),
+        (ChannelMinMaxScaler((0, 1e300), per_image="channel"), LEVELS),
+        (ChannelStandardScaler(mean=0, std=1e-3, dtype="float16"), LEVELS),
+        (ChannelStandardScaler(mean=0, std=1e-3, dtype="float16"), LEVELS.astype("int16")),
+        (ChannelStandardScaler(mean=0, std=1e-320), LEVELS),
+        (ChannelStandardScaler(mean=0, std=1e-37), LEVELS.astype("float32")),
+        (ChannelStandardScaler(mean=0, std=1e-3), LEVELS.astype("float16")),
+        (ChannelStandardScaler(mean=-1.7e308, std=1), LEVELS * 1e305),
+        (ChannelStandardScaler(per_image="image"), LEVELS * 1e200),
+    ],
+)
+def test_a_result_that_is_not_finite_is_an_error_and_never_an_output(scaler, images):
+    for X in (images, lazy(images)) if images.dtype == np.uint8 else (images,):
+        with pytest.raises(ValueError, match=r"Pass (images|smaller)"):
+            clone(scaler).fit_transform(X)
+        with pytest.raises(ValueError, match=r"Pass (images|smaller)"):
+            clone(scaler).fit(X).transform(X)
+
+
+def test_an_inverse_that_is_not_finite_is_an_error():
+    scaler = ChannelStandardScaler(mean=0, std=100)
+    for dtype, value in (("float64", 1e307), ("float32", 1e37), ("float16", 6e4)):
+        with pytest.raises(ValueError, match=f"beyond what {dtype} holds"):
+            scaler.inverse_transform(np.full((1, 2, 2, 1), value, dtype))
+
+
+def test_what_is_clipped_may_be_far_beyond_the_range():
+    images = np.array([[[[-6e4], [0.5], [6e4]]]], "float16")
+    scaled = ChannelMinMaxScaler(data_range=(0, 0.5), clip=True).transform(images * 1)
+    np.testing.assert_array_equal(scaled.ravel(), [0, 1, 1])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_results_up_to_the_highest_that_a_dtype_holds_are_right(dtype):
+    top = float(np.finfo(dtype).max) / 4
+    scaled = ChannelMinMaxScaler((0, top), dtype=dtype).fit_transform(LEVELS)
+    np.testing.assert_allclose(scaled, LEVELS * (top / 255), rtol=1e-3)
+    assert scaled.dtype == dtype

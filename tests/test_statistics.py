@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,61 @@ def test_weights_that_would_not_stay_exact_are_refused(files, weight):
 
     with pytest.raises(ValueError, match=r"no longer exact\. Pass smaller weights"):
         pipeline.fit(files, scale__sample_weight=weights)
+
+
+@pytest.mark.parametrize("weight", [1e-196, 1e-170, 1e-30, 3e-5, 7.0, 1e30, 1e160, 1e300])
+@pytest.mark.parametrize("n_calls", [1, 4])
+def test_the_size_of_weights_of_floats_changes_no_digit(pixels, weight, n_calls):
+    images = pixels[:8] / 255
+    weights = weight * np.array([1, 2, 0, 0.5, 1, 3, 1e-3, 1])
+    scaler = ChannelStandardScaler()
+    for rows in np.array_split(np.arange(8), n_calls):
+        scaler.partial_fit(images[rows], sample_weight=weights[rows])
+    means, variances = np.array(_in_fractions(images, weights), float)
+    np.testing.assert_allclose(scaler.mean_, means, rtol=1e-13)
+    np.testing.assert_allclose(scaler.var_, variances, rtol=1e-12)
+
+
+def _in_fractions(images, weights):
+    """Weighted means and variances, channel by channel, without any rounding."""
+    n_pixels, total = images[0, ..., 0].size, sum(map(Fraction, weights))
+    means, variances = [], []
+    for channel in np.moveaxis(images, -1, 0):
+        sums = squares = Fraction(0)
+        for image, weight in zip(channel, weights, strict=True):
+            values = [Fraction(value) for value in image.ravel()]
+            sums += Fraction(weight) * sum(values)
+            squares += Fraction(weight) * sum(value * value for value in values)
+        means.append(sums / total / n_pixels)
+        variances.append(squares / total / n_pixels - means[-1] ** 2)
+    return means, variances
+
+
+@pytest.mark.parametrize(
+    ("factor", "weight", "message"),
+    [
+        (1e200, 1, "Pass smaller values"),
+        (1, 1e308, "smaller weights"),
+        (1, 1e-201, "Pass larger ones: only their ratios matter"),
+    ],
+)
+@pytest.mark.parametrize("scaler", [ChannelStandardScaler(), ChannelMinMaxScaler()])
+def test_moments_that_float64_does_not_hold_are_refused(
+    pixels, scaler, factor, weight, message
+):
+    images = (pixels / 255)[:4]
+    scaler.fit(images)
+    before = scaler.statistics_
+    for method in (scaler.fit, scaler.partial_fit):
+        with pytest.raises(ValueError, match=message):
+            method(images * factor, sample_weight=[weight * 1.0] * 4)
+    assert scaler.statistics_ is before
+
+
+def test_moments_that_overflow_when_added_are_refused():
+    moments = [ChannelMoments.of(sign * np.full((2, 3, 3, 1), 1e154)) for sign in (1, -1)]
+    with pytest.raises(ValueError, match="Pass smaller values"):
+        moments[0] + moments[1]
 
 
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 64])
