@@ -33,7 +33,7 @@ _own = _ResizerOfThread()
 
 
 def resize(image: Image.Image, size: Size, box: Box) -> Image.Image:
-    """Resize as ``image.resize(size, BILINEAR, box)`` does, within one grey level.
+    """Resize as ``image.resize(size, BILINEAR, box)`` does, but for a grey level.
 
     Parameters
     ----------

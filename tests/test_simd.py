@@ -1,4 +1,4 @@
-"""engine="simd": Pillow's bilinear within one grey level, on every way an image can take."""
+"""engine="simd": Pillow's bilinear, but for a grey level, on every way an image can take."""
 
 from __future__ import annotations
 
@@ -36,6 +36,50 @@ def test_files_come_within_one_grey_level_of_pillow(photo, size, aspect_ratio):
 
     assert image.shape == (*size, 3)
     assert greatest_difference(image, np.asarray(by_pillow)) <= 1
+
+
+def noise(seed: int, *shape: int) -> np.ndarray:
+    """Images on which engines differ most."""
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def by_pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((64, 64), (224, 224)),  # grows
+        ((64, 300), (224, 224)),  # grows in height and shrinks in width
+        ((300, 64), (224, 224)),
+        ((64, 224), (224, 224)),
+        ((224, 224), (224, 225)),
+    ],
+)
+def test_what_grows_in_height_or_width_is_pillows_to_the_last_bit(photo, shape, size):
+    photos = [photo.crop((0, 0, *shape[::-1]))]
+    images = [*noise(0, 25, *shape, 3), *map(np.asarray, photos)]
+
+    for image, ours in zip(
+        images, Resizer(size, engine="simd").transform(images), strict=True
+    ):
+        np.testing.assert_array_equal(ours, by_pillow(image, size))
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((300, 224), (224, 224)), ((224, 224), (223, 200)), ((90, 300), (30, 40))],
+)
+def test_what_shrinks_is_the_engines_own_and_within_one_grey_level(shape, size):
+    images = noise(1, 10, *shape, 3)
+
+    resized = np.asarray(Resizer(size, engine="simd").transform(images))
+
+    box = (0.0, 0.0, float(shape[1]), float(shape[0]))
+    own = [np.asarray(_simd.resize(Image.fromarray(i), size[::-1], box)) for i in images]
+    np.testing.assert_array_equal(resized, own)
+    assert greatest_difference(resized, np.stack([by_pillow(i, size) for i in images])) == 1
 
 
 def test_it_is_not_pillow_that_resizes(photo, monkeypatch):
