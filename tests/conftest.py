@@ -32,6 +32,19 @@ LONG = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Import nothing for tests that `-m quick` deselects: Keras and JAX take seconds."""
+    if config.option.markexpr == "quick":
+        ignored = config.option.ignore_glob or []
+        config.option.ignore_glob = [*ignored, *(f"*/{name}" for name in sorted(LONG))]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Import what tests share when a test does: it has no doctests of its own."""
+    is_shared = collection_path.suffix == ".py" and not collection_path.match("test_*.py")
+    return True if is_shared else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is long as `LONG` says, and as quick what is neither long nor slow."""
     for item in items:

@@ -276,3 +276,16 @@ def test_everything_else_works_without_optional_libraries():
         "error",
     )
     assert (process.returncode, process.stdout, process.stderr) == (0, "1.0\n", "")
+
+
+@pytest.mark.slow
+def test_collecting_the_quick_tests_loads_none_of_keras_and_its_backends():
+    code = """
+import pytest
+status = pytest.main(["-m", "quick", "--collect-only", "-qq"])
+loaded = {"keras", "jax", "tensorflow", "torch"}.intersection(sys.modules)
+print()
+print(json.dumps([status, sorted(loaded)]))
+"""
+    process = new_process.run(code)
+    assert json.loads(process.stdout.splitlines()[-1]) == [0, []], process.stderr
