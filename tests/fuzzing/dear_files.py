@@ -394,10 +394,9 @@ def dearest_files(setting: Setting = DEFAULT, n_bytes: int = 100_000) -> list[De
     turned = segment(APP1, exif(6))
     for sampling in (SAMPLINGS[0], SAMPLINGS[2], SAMPLINGS[3], SAMPLINGS[8]):
         for script in ("direct", "refined", "full"):
-            for front, how in ((b"", "loaded"), (turned, "loaded"), (b"", "resized")):
+            for front, name in ((b"", "loaded"), (turned, "turned")):
                 data = _largest(script, sampling, front, setting, n_bytes)
-                name = f"{how}{', turned' if front else ''}: {script}, {sampling}"
-                made.append(DearFile(data, how, name))
+                made.append(DearFile(data, "loaded", f"{name}: {script}, {sampling}"))
     for script in ("noise", "progressive noise"):
         for sampling in (SAMPLINGS[0], SAMPLINGS[3]):
             data = _largest(script, sampling, turned, setting, n_bytes)
