@@ -76,7 +76,7 @@ class WhiteWatch:
     def _look(self, pixels: NDArray[Any]) -> None:
         low, high = pixels.min(), pixels.max()
         # Fractions up to 1 are of images that end there; zeros and ones alone tell nothing.
-        ends_at_1 = low >= 0 and 0 < high <= 1 and bool((pixels % 1).any())
+        ends_at_1 = low >= 0 and 0 < high <= 1 and bool(((pixels > 0) & (pixels < 1)).any())
         if self.white == 1:
             bright = high > 1
             if pixels.dtype.kind == "f":
