@@ -163,6 +163,13 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             verbose=self.verbose,
         )
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that strings go in, such as paths, one after another."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        return tags
+
     def _check(self, X: Any) -> None:
         self._decoding()
         column_of(X)

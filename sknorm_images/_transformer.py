@@ -11,11 +11,13 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import validate_data
 
 from sknorm_images._callbacks import CallbackSupport, follow_fit
+from sknorm_images._parameters import check_choice
 from sknorm_images._reading import name_of
 from sknorm_images._versions import Versioned
-from sknorm_images._wording import show_name
+from sknorm_images._wording import show_name, show_value
 
 _DOCUMENTATION = "https://sknorm-images.readthedocs.io/en/stable"
 
@@ -72,13 +74,19 @@ class ImageTransformer(Transformer):
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None, default=None
-            Ignored.
+            Ignored, if it is one of them.
 
         Returns
         -------
         estimator instance
             Itself.
+
+        Raises
+        ------
+        ValueError
+            If it is none of them.
         """
+        check_choice("transform", transform, (None, "default", "pandas", "polars"))
         return self
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -93,17 +101,31 @@ class ImageTransformer(Transformer):
         -------
         ndarray of str, dtype object
             The same names.
+
+        Raises
+        ------
+        ValueError
+            If they are not those seen in `fit`.
         """
+        seen = getattr(self, "feature_names_in_", None)
         if input_features is None:
-            input_features = getattr(self, "feature_names_in_", ["image"])
-        return np.asarray(input_features, dtype=object)
+            return np.asarray(["image"] if seen is None else seen, dtype=object)
+        names = np.asarray(input_features, dtype=object)
+        if seen is not None and not np.array_equal(names, seen):
+            raise ValueError(  # in scikit-learn's words
+                f"input_features is not equal to feature_names_in_: {show_value(names)} is "
+                f"given, and {show_value(seen)} was seen in fit. Leave it out."
+            )
+        return names
 
 
 class StatelessImageTransformer(ImageTransformer, metaclass=ABCMeta):
     """An image transformer that has nothing to fit, and only describes what it makes."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the parameters and the kind of X; nothing is learned or read.
+        """Check the parameters and the kind of X; nothing is read.
+
+        Of a data frame, the name of its column is kept for `get_feature_names_out`.
 
         Parameters
         ----------
@@ -123,7 +145,12 @@ class StatelessImageTransformer(ImageTransformer, metaclass=ABCMeta):
             As `transform` raises them, but for single images or files in X.
         """
         self._check(X)
-        follow_fit(snapshot(self), lambda _: None, X, y)
+        with committed(self) as fitted:
+            for name in ("feature_names_in_", "n_features_in_"):
+                fitted.__dict__.pop(name, None)
+            if hasattr(X, "columns"):
+                validate_data(fitted, X, skip_check_array=True)
+            follow_fit(fitted, lambda _: None, X, y)
         return self
 
     @abstractmethod
@@ -139,4 +166,5 @@ class StatelessImageTransformer(ImageTransformer, metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.input_tags.two_d_array = False
+        tags.transformer_tags.preserves_dtype = []  # images are uint8
         return tags

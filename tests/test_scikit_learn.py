@@ -200,3 +200,83 @@ def test_sample_weight_arrives_through_metadata_routing(files, labels, pixels, i
             pipeline.steps.append(("classify", LastStep()))
         pipeline.fit(files, labels, sample_weight=weights)
     np.testing.assert_allclose(pipeline["scale"].mean_, expected, rtol=1e-12)
+
+
+IMAGE_STEPS = [JpegLoader(), Resizer(4), ChannelStandardScaler(), ChannelMinMaxScaler()]
+
+
+@pytest.mark.parametrize("step", IMAGE_STEPS)
+def test_a_container_that_does_not_exist_is_refused(step):
+    step = clone(step)
+    for container in (None, "default", "pandas", "polars"):
+        assert step.set_output(transform=container) is step
+    for nonsense in ("nonsense", "numpy", 3, ["pandas"]):
+        with pytest.raises(ValueError, match=r"transform=.*'pandas'"):
+            step.set_output(transform=nonsense)
+    with pytest.raises(ValueError, match="transform='nonsense'"):
+        make_pipeline(step).set_output(transform="nonsense")
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_a_loader_keeps_the_name_of_its_column_as_scikit_learn_does(files, library):
+    loader = JpegLoader().fit(library.DataFrame({"photo": files}))
+    ages = StandardScaler().fit(pd.DataFrame({"photo": np.arange(24.0)}))
+
+    for transformer in (loader, ages):
+        assert transformer.get_feature_names_out().tolist() == ["photo"]
+        assert transformer.get_feature_names_out(["photo"]).tolist() == ["photo"]
+        with pytest.raises(ValueError, match="is not equal to feature_names_in_"):
+            transformer.get_feature_names_out(["other"])
+    pipeline = Pipeline(make_image_pipeline((4, 5)).steps).fit(
+        library.DataFrame({"photo": files})
+    )
+    assert pipeline.get_feature_names_out().tolist() == ["photo"]
+    assert loader.fit(files).get_feature_names_out().tolist() == ["image"]
+
+
+def test_tags_say_what_loader_and_resizer_take_and_make(files, pixels):
+    loader, resizer = (step.__sklearn_tags__() for step in (JpegLoader(), Resizer(4)))
+
+    assert loader.input_tags.string
+    assert loader.input_tags.one_d_array
+    assert JpegLoader().transform(np.array(files)).shape == (24,)
+    for tags, step, X in (
+        (loader, JpegLoader(), files),
+        (resizer, Resizer(4), pixels),
+    ):
+        assert step.transform(X).dtype == np.uint8
+        assert tags.transformer_tags.preserves_dtype == []
+        assert not tags.input_tags.two_d_array
+    with pytest.raises(ValueError, match="images are"):
+        Resizer(4).transform(np.zeros((5, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(ChannelStandardScaler(), StandardScaler()), (ChannelMinMaxScaler(), MinMaxScaler())],
+)
+def test_the_page_on_scalers_names_how_they_differ_from_scikit_learns(ours, theirs):
+    table = np.random.default_rng(0).random((6, 3))
+    with_nan = table.copy()
+    with_nan[2, 1] = np.nan
+    integers = (100 * table).astype(int)
+
+    assert np.isnan(theirs.fit(with_nan).transform(with_nan)[2, 1])
+    with pytest.raises(ValueError, match="NaN"):
+        ours.fit(with_nan)
+    assert theirs.fit_transform(integers).dtype == np.float64
+    assert ours.fit_transform(integers).dtype == np.float32
+    assert theirs.fit(table).get_feature_names_out().tolist() == ["x0", "x1", "x2"]
+    assert ours.fit(table).get_feature_names_out().tolist() == ["image"]
+    frame = pd.DataFrame(table, columns=["a", "b", "c"])
+    assert isinstance(
+        clone(theirs).set_output(transform="pandas").fit_transform(frame), type(frame)
+    )
+    assert isinstance(
+        clone(ours).set_output(transform="pandas").fit_transform(frame), np.ndarray
+    )
+    if isinstance(ours, ChannelStandardScaler):
+        weights = [1, 2, 0, 1, 1, 1]
+        assert theirs.fit(table, sample_weight=weights).n_samples_seen_ == 6
+        assert ours.fit(table, sample_weight=weights).n_samples_seen_ == 5
+        np.testing.assert_allclose(ours.mean_, theirs.mean_)
