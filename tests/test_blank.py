@@ -167,10 +167,9 @@ def test_500_files_of_10_000_that_cannot_be_read_change_no_bit_of_the_statistics
         FileNotFoundError,
         IsADirectoryError,
     }
-    named = [paths[i] for i in failures if repr(paths[i]) in str(warning)]
-    assert 1 <= len(named) <= 20
-    assert named == [paths[i] for i in list(failures)[: len(named)]]
-    assert f"and {500 - len(named)} more; `failures` has them all" in str(warning)
+    n_named = sum(str(warning).count(repr(path)) for path in {paths[i] for i in failures})
+    assert 1 <= n_named <= 20
+    assert f"and {500 - n_named} more; `failures` has them all" in str(warning)
     expected = fitted_on_the_good[scaler]
     assert pipeline[-1].n_samples_seen_ == N_GOOD
     assert pipeline[-1].statistics_ == expected.statistics_
