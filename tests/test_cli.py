@@ -646,7 +646,7 @@ def test_a_dtype_that_holds_no_scaled_values_is_refused(fitted, folder, tmp_path
 
 
 def test_values_that_overflow_are_refused_and_nothing_is_written(folder, tmp_path, call):
-    pipeline = make_image_pipeline(16, ChannelStandardScaler(mean=0, std=1e-3))
+    pipeline = make_image_pipeline(16, ChannelMinMaxScaler((0, 1e6), data_range=(0, 255)))
     joblib.dump(pipeline, tmp_path / "p.joblib")
     output = tmp_path / "out.npz"
     arguments = ["transform", folder, "-p", tmp_path / "p.joblib", "-o", output]

@@ -274,6 +274,9 @@ def test_a_pipe_that_is_closed_is_no_finding(few):
     ],
 )
 def test_a_stream_that_is_closed_or_full_changes_no_status(redirection, folder, expected, few):
+    importing = f"{sys.executable} -c 'import sklearn.pipeline' {redirection}"
+    if subprocess.run(["sh", "-c", importing], check=False).returncode:
+        pytest.skip("NumPy 2.0 cannot be imported without stderr")
     finished = through_shell(redirection, "check", few if folder == "few" else folder)
     assert (finished.returncode, finished.stdout, finished.stderr) == expected
 

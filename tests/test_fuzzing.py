@@ -137,8 +137,13 @@ def refuses_all(source, options):
     raise ImageDecodeError(f"<{len(source)} bytes>", "it looks odd", 0)
 
 
+class TwoLinesError(ImageDecodeError):
+    def __str__(self) -> str:
+        return "broken\nin two"
+
+
 def refuses_in_two_lines(source, options):
-    raise ImageDecodeError(f"<{len(source)} bytes>", "broken\nin two", 0)
+    raise TwoLinesError(f"<{len(source)} bytes>", "broken", 0)
 
 
 def refuses_without_position(source, options):

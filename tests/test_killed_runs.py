@@ -469,6 +469,8 @@ def test_without_locks_nothing_is_removed_and_nothing_fails(
 
 
 NOT_ALLOWED = """
+import concurrent.futures.thread  # which Zarr imports late, and nobody may be kept from
+
 folder = Path(tempfile.mkdtemp(dir="/tmp"))
 try:
     path = folder / inputs["name"]

@@ -15,6 +15,11 @@ from sknorm_images._protocols import protocols_of
 from sknorm_images._steps import describe_files, flat_steps, transform_images
 from sknorm_images.cli._terminal import complain_of, complain_of_others
 
+
+class _ProgressBar(tqdm):
+    disable = True  # until it is made: a signal may end its __init__, and __del__ asks
+
+
 _IMAGES_PER_BATCH = 256  # so that the progress bar moves a few times a second
 _BYTES_PER_BATCH = 2**24  # of uint8: 111 images of 224 x 224 in colour, 64 MiB as float32
 
@@ -97,7 +102,9 @@ def transform_batches(
     n_at_once = max(4 * cpu_count(), min(fitting, _IMAGES_PER_BATCH))
     n_failed = 0
     told: dict[str, object] = {}
-    bar = tqdm(total=n_images, desc=description, unit="image", disable=None)  # on terminals
+    bar = _ProgressBar(
+        total=n_images, desc=description, unit="image", disable=None
+    )  # on terminals
     with bar:
         for start in range(0, n_images, n_at_once):
             rows = slice(start, min(start + n_at_once, n_images))

@@ -41,32 +41,39 @@ def run() -> int:
 
 def _status_of(arguments: list[str], program: str) -> int:
     """Run a command, and say in one line why it cannot be done."""
-    command = f"{program} {arguments[0]}"
     try:
         with readable_warnings():
             status = app(arguments, prog_name=program, standalone_mode=False)
             sys.stdout.flush()  # here, where it is told if it fails
             return status or 0
-    except typer.TyperException as error:
-        problem: object = (
-            f"{error.format_message().rstrip('.')}. `{program} --help` says more."
+    except Exception as error:
+        if end := _end_behind(error):
+            raise end from None  # a library failed while a signal ended the run
+        if isinstance(error, BrokenPipeError):
+            raise
+        text, status = _problem_of(error, program)
+        with suppress(OSError):  # stderr may be gone, with its terminal
+            if status == 2:
+                complain(text, f"{program} {arguments[0]}")
+            else:
+                typer.echo(text, err=True)
+        return status
+
+
+def _problem_of(error: Exception, program: str) -> tuple[str, int]:
+    """Say why a command cannot be done, and its exit status."""
+    if isinstance(error, typer.TyperException):
+        return f"{error.format_message().rstrip('.')}. `{program} --help` says more.", 2
+    if isinstance(error, MemoryError):
+        return (
+            "there is not enough memory. Fit with a smaller --size, or pass fewer --jobs.",
+            2,
         )
-    except MemoryError:
-        problem = (
-            "there is not enough memory. Fit with a smaller --size, or pass fewer --jobs."
-        )
-    except BrokenPipeError:
-        raise
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        problem = error
-    except Exception:  # noqa: BLE001 (a fault of the program, whose text may hold any name)
-        lines = traceback.format_exc().rstrip("\n").split("\n")
-        with suppress(OSError):
-            typer.echo("\n".join(map(printable, lines)), err=True)
-        return 1
-    with suppress(OSError):  # stderr may be gone, with its terminal
-        complain(problem, command)
-    return 2
+    if isinstance(error, OSError | ValueError | TypeError | ImportError):
+        return str(error), 2
+    # A fault of the program, whose text may hold any name.
+    lines = "".join(traceback.format_exception(error)).rstrip("\n").split("\n")
+    return "\n".join(map(printable, lines)), 1
 
 
 @contextmanager
@@ -92,12 +99,15 @@ def _end_run(number: int, frame: FrameType | None) -> None:
 
     A second exit would cut short the removal of what is unfinished.
     """
-    error = sys.exception()
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            return
+    if _end_behind(sys.exception()) is None:
+        sys.exit(128 + number)
+
+
+def _end_behind(error: BaseException | None) -> BaseException | None:
+    """Find what is ending the run, where an exception was raised in the middle of that."""
+    while error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
         error = error.__context__
-    sys.exit(128 + number)
+    return error
 
 
 @contextmanager
