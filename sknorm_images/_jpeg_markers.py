@@ -47,7 +47,7 @@ _LOSSLESS_SAMPLE = 3.0
 # Enough for the usual progressive scans of four components of `max_pixels` without
 # subsampling; by default, for 12 megapixels of 4:2:0 in arithmetic code, too.
 _NANOSECONDS_PER_PIXEL = 12.5
-_NANOSECONDS_BESIDE = 5e7  # for small images of many scans
+_NANOSECONDS_BESIDE = 1e8  # for small images of many scans, or in arithmetic code
 
 
 @dataclass
