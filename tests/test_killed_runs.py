@@ -503,4 +503,6 @@ finally:
 )
 @each_name
 def test_what_another_user_left_is_no_error(finish, name):
+    if name.endswith(".zarr") and tuple(map(int, zarr.__version__.split(".")[:3])) < (3, 1, 6):
+        pytest.skip("an older Zarr imports modules late, which the other user may not read")
     finish(NOT_ALLOWED, name=name, path=name)
