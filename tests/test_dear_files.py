@@ -131,6 +131,14 @@ def test_exif_is_let_in_up_to_256_kilobytes(photo_bytes, n, each, reason):
     assert reason is None if excess(data) is None else reason in excess(data)
 
 
+@pytest.mark.parametrize("extension", [0xC8, 0xF0, 0xFD])
+def test_exif_within_an_extension_segment_counts_too(extension, photo_bytes):
+    inner = segment(APP1, b"Exif\0\0" + bytes(1_000)) * 60
+    data = with_first(photo_bytes, *[segment(extension, inner)] * 10)
+
+    assert "bytes of EXIF" in str(excess(data))
+
+
 def test_metadata_that_costs_little_is_let_in(photo_bytes):
     icc = [
         segment(APP2, b"ICC_PROFILE\0" + bytes([i, 255]) + bytes(60_000))
