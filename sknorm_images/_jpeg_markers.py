@@ -20,7 +20,8 @@ _LONGEST_FRAME_HEADER = 6 + 3 * 4
 _LONGEST_SCAN_HEADER = 1 + 2 * 4 + 3
 
 # Those that a length follows, and EOI. Decoders pass over the others: TEM, reserved ones,
-# RST0-7, SOI, and JPG and JPG0-13, whose content Pillow takes for segments. A zero after 0xFF is stuffed into entropy-coded data; 0xFF also pads.
+# RST0-7, SOI, and JPG and JPG0-13, whose content Pillow takes for segments. A zero after 0xFF
+# is stuffed into entropy-coded data; 0xFF also pads.
 _MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xef\xfe]")
 
 _MOST_FILL = 2**16  # bytes between segments, which Pillow steps over one by one
