@@ -120,11 +120,18 @@ def load_image_folder(
                 f"Pass [{show_value(value)}]."
             )
     extensions = tuple(extension.lower() for extension in extensions)
-    folder = list_folder(directory, extensions)
+    photos = label_files(list_folder(directory, extensions), class_names, extensions)
+    return (photos.filenames, photos.target) if return_X_y else photos
+
+
+def label_files(
+    folder: Folder, class_names: Sequence[str] | None, extensions: tuple[str, ...]
+) -> Bunch:
+    """Number the classes of a folder that is listed; see `load_image_folder`."""
     if class_names is None and not folder.folders:
         if not folder.files:
             raise ValueError(_empty(folder.path, extensions))
-        return _answer(list(folder.files.values()), None, None, return_X_y)
+        return _bunch(list(folder.files.values()), None, None)
     names = _classes_in(folder, class_names)
     filenames: list[str] = []
     target: list[int] = []
@@ -140,7 +147,7 @@ def load_image_folder(
         target += [number] * len(found)
     if not filenames:
         raise ValueError(_empty(folder.path, extensions))
-    return _answer(filenames, np.array(target, np.int64), names, return_X_y)
+    return _bunch(filenames, np.array(target, np.int64), names)
 
 
 def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
@@ -186,13 +193,8 @@ def _empty(folder: str, extensions: tuple[str, ...]) -> str:
     )
 
 
-def _answer(
-    paths: list[str],
-    target: NDArray[np.int64] | None,
-    target_names: list[str] | None,
-    return_X_y: bool,
-) -> Any:
+def _bunch(
+    paths: list[str], target: NDArray[np.int64] | None, target_names: list[str] | None
+) -> Bunch:
     filenames = np.array(paths, dtype=object)
-    if return_X_y:
-        return filenames, target
     return Bunch(filenames=filenames, target=target, target_names=target_names)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import pickle
 import pty
 import re
 import resource
@@ -22,6 +23,7 @@ from urllib.parse import unquote
 import joblib
 import numpy as np
 import pytest
+import skops.io
 from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
@@ -500,6 +502,30 @@ def test_class_names_may_be_said_by_hand(train_and_test, tmp_path, call):
     (test / "dog").mkdir()
     refused = call("fit", test, "-o", saved, "--force")
     assert_refused(refused, "dog", "name all classes with --class-names")
+
+
+def test_class_names_said_by_hand_are_refused_for_a_folder_without_classes(
+    train_and_test, fitted, tmp_path, call
+):
+    flat = train_and_test[1] / "cat"
+    for arguments in (["fit", flat], ["transform", flat, "-p", fitted[1]]):
+        finished = call(*arguments, "-o", tmp_path / "out", "--class-names", "cat,fox")
+        assert_refused(finished, "no sub-folders", "leave --class-names out")
+
+
+def test_class_names_survive_every_way_to_save_a_pipeline(train_and_test, tmp_path, call):
+    saved = tmp_path / "p.joblib"
+    assert call("fit", train_and_test[0], "-o", saved, "--size", "8").status == 0
+    pipeline = joblib.load(saved)
+
+    skops.io.dump(pipeline, tmp_path / "p.skops")
+    unknown = skops.io.get_untrusted_types(file=tmp_path / "p.skops")
+    copies = [
+        pickle.loads(pickle.dumps(pipeline)),
+        skops.io.load(tmp_path / "p.skops", trusted=unknown),
+    ]
+
+    assert [copy.class_names_ for copy in copies] == [["cat", "dog", "fox"]] * 2
 
 
 def test_a_pipeline_without_class_names_says_how_it_numbers(train_and_test, tmp_path, call):

@@ -159,7 +159,7 @@ def fit(
         verbose=sys.stderr.isatty(),
     )
     with whole_file(output, force, "--force") as file:
-        photos = labelled_files(directory, parse_class_names(class_names), "")
+        photos = labelled_files(directory, parse_class_names(class_names))
         pipeline.fit(photos.filenames)
         if photos.target_names is not None:
             pipeline.class_names_ = photos.target_names
@@ -192,11 +192,8 @@ def transform(
             "float64."
         )
     loaded = load_pipeline(pipeline)
-    photos = labelled_files(
-        directory,
-        parse_class_names(class_names) or saved_class_names(loaded),
-        "" if class_names else "`fit` saved these names; --class-names says others.",
-    )
+    saved = saved_class_names(loaded)
+    photos = labelled_files(directory, parse_class_names(class_names), saved)
     images, steps = images_of(loaded, directory, photos.filenames, jobs)
     weights = np.ones(len(images), np.float32)
 
@@ -210,7 +207,7 @@ def transform(
         others |= {"labels": photos.target, "class_names": np.array(photos.target_names)}
     with whole_file(output, force, "--force") as file:
         write_npz(file, blocks(), len(images), others)
-    if photos.target is not None and not (class_names or saved_class_names(loaded)):
+    if photos.target is not None and class_names is None and not saved:
         complain(
             "warning: the pipeline has no class names, so this folder numbers its classes: "
             f"{shorten(numbered(photos.target_names))}. Pass --class-names to number them as "

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from sknorm_images import load_image_folder
+from sknorm_images._folders import label_files
 from sknorm_images._listing import EXTENSIONS, list_folder
 from sknorm_images._npy import write_header
 from sknorm_images._protocols import is_url
@@ -65,17 +65,20 @@ def saved_class_names(pipeline: Pipeline) -> list[str] | None:
     return names
 
 
-def labelled_files(directory: str, class_names: Sequence[str] | None, how: str) -> Bunch:
-    """List files as `load_image_folder` does; those of a flat folder have no labels.
+def labelled_files(
+    directory: str, class_names: Sequence[str] | None, saved: Sequence[str] | None = None
+) -> Bunch:
+    """List files as `load_image_folder` does, by the names that the user or `fit` said.
 
     Parameters
     ----------
     directory : str
         A path or a URL.
     class_names : sequence of str or None
-        Names of all classes, in the order of their numbers; None for those of the folder.
-    how : str
-        Where the names come from, which an error about them says.
+        Names of all classes, in the order of their numbers, as the user says them.
+    saved : sequence of str or None
+        Those that `fit` saved, which count where the user says none and the folder has
+        sub-folders; if there are none either, the folder numbers its classes.
 
     Returns
     -------
@@ -87,14 +90,15 @@ def labelled_files(directory: str, class_names: Sequence[str] | None, how: str) 
     OSError, ValueError, ImportError
         As `load_image_folder` raises them, naming the option in place of the parameter.
     """
-    if class_names is not None and not list_folder(directory).folders:
-        class_names = None
+    folder = list_folder(directory)
+    uses_saved = class_names is None and bool(saved) and bool(folder.folders)
     try:
-        return load_image_folder(directory, class_names=class_names)
+        return label_files(folder, saved if uses_saved else class_names, EXTENSIONS)
     except ValueError as error:
         message = str(error).replace("class_names", "--class-names")
-        about_names = class_names is not None and message != str(error)
-        raise ValueError(f"{message} {how}" if about_names else message) from error
+        if uses_saved and message != str(error):
+            message += " `fit` saved these names; --class-names says others."
+        raise ValueError(message) from error
 
 
 def load_pipeline(path: Path) -> Pipeline:
