@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from sknorm_images._protocols import as_passed, is_url, local_path
 from sknorm_images._remote import join_url, list_url
-from sknorm_images._wording import show_name
+from sknorm_images._wording import shorten, show_name
 
 EXTENSIONS = (".jpg", ".jpeg")
 
@@ -93,14 +93,16 @@ def _list_local(root: Path, extensions: tuple[str, ...]) -> Folder:
 
 def _by_name(folder: str, found: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Sort sub-folders by their names in NFC; refuse two that then have the same name."""
+    written: dict[str, str] = {}
     by_name: dict[str, str] = {}
     for name, path in sorted(found, key=lambda item: _sort_key(item[0])):
-        if by_name.setdefault(composed(name), path) != path:
+        if (other := written.setdefault(composed(name), name)) != name:
             raise ValueError(
                 f"{show_name(folder)} holds two sub-folders of the same name, "
-                f"{show_name(composed(name))}: Unicode writes an accent with its letter or "
-                "apart from it. Put their files into one."
+                f"{shorten(ascii(other))} and {shorten(ascii(name))}: Unicode writes an "
+                "accent with its letter or apart from it. Put their files into one."
             )
+        by_name[composed(name)] = path
     return by_name
 
 
