@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.utils import Bunch
 
 from sknorm_images._listing import EXTENSIONS, Folder, composed, list_folder
 from sknorm_images._wording import shorten, show_name, show_some, show_value
+
+# What people call the parts of a data set, in lower case.
+_PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 
 
 @overload
@@ -53,15 +60,18 @@ def load_image_folder(
     ----------
     directory : str or PathLike
         A folder with one sub-folder a class, however deep the files lie in it; or a folder
-        of files alone. A path, or a URL (str) such as ``"s3://bucket/photos"``. Hidden
-        entries, whose names begin with a dot, are skipped, and so are files with other
-        extensions. Links to folders are followed for classes, not below them.
+        of files alone. A path, or a URL (str) such as ``"s3://bucket/photos"``. Skipped are
+        files with other extensions, hidden entries, whose names begin with a dot, and those
+        of systems, such as ``Thumbs.db``, ``__MACOSX``, ``@eaDir`` and ``lost+found``. Links
+        to folders are followed, but a class holds each folder once, and none that the link
+        lies in; links at a URL are not followed.
     class_names : sequence of str or None, default=None
         Names of all classes, in the order of their numbers, such as ``train.target_names``
         for the folder of the test files. Each keeps its number whether its sub-folder is
-        full, empty or missing. None takes the sub-folders, in alphabetical order. Names are
-        compared and sorted in Unicode's NFC.
-    extensions : sequence of str, default=(".jpg", ".jpeg")
+        full, empty or missing; image files beside the sub-folders are passed over. None
+        takes the sub-folders, in alphabetical order. Names are compared and sorted in
+        Unicode's NFC.
+    extensions : sequence of str, default=(".jpg", ".jpeg", ".jpe", ".jfif")
         What the names of image files end in, in upper or lower case.
     return_X_y : bool, default=False
         Whether to return ``(filenames, target)`` in place of a Bunch.
@@ -69,7 +79,7 @@ def load_image_folder(
     Returns
     -------
     sklearn.utils.Bunch or tuple of two ndarrays
-        With the keys of :func:`sklearn.datasets.load_files`:
+        With the keys of :func:`sklearn.datasets.load_files`, and `passed_over`:
 
         filenames : ndarray of shape (n_samples,), dtype object
             Paths (str), below `directory` as :class:`pathlib.Path` writes it, or URLs,
@@ -78,6 +88,10 @@ def load_image_folder(
             Class numbers; None for a folder without sub-folders.
         target_names : list of str, or None
             Names of the classes, in NFC.
+        passed_over : dict of str to int
+            How many files were passed over, by extension in lower case, such as
+            ``{".png": 20, "": 1}``: those with other extensions, and image files whose class
+            `class_names` leaves unknown. Not what is hidden or of a system.
 
     Raises
     ------
@@ -93,6 +107,12 @@ def load_image_folder(
         does not name. If two sub-folders have names that differ only in how Unicode writes
         their accents. If a URL has an unknown protocol or is one of
         ``reference://``; or if a name in an archive, say, would lead out of the folder.
+
+    Warns
+    -----
+    UserWarning
+        If sub-folders such as ``train`` and ``test`` hold the same sub-folders, and
+        `class_names` does not say that they are classes.
 
     See Also
     --------
@@ -130,32 +150,109 @@ def label_files(
     """Number the classes of a folder that is listed; see `load_image_folder`."""
     if class_names is None and not folder.folders:
         if not folder.files:
-            raise ValueError(_empty(folder.path, extensions))
-        return _bunch(list(folder.files.values()), None, None)
+            raise ValueError(without_images(folder, extensions))
+        paths = [file.path for file in folder.files]
+        return _bunch(paths, None, None, passed_over(folder))
     names = _classes_in(folder, class_names)
-    filenames: list[str] = []
-    target: list[int] = []
-    for number, name in enumerate(names):
-        found = folder.files_below(name) if name in folder.folders else []
-        if not found and class_names is None:
+    numbers = {name: number for number, name in enumerate(names)}
+    filenames: list[list[str]] = [[] for _ in names]
+    for file in folder.files:
+        if len(file.parts) > 1:
+            filenames[numbers[file.parts[0]]].append(file.path)
+    if class_names is None:
+        _refuse_empty_classes(folder, names, filenames, extensions)
+        _warn_if_split(folder)
+    elif not any(filenames):
+        raise ValueError(without_images(folder, extensions))
+    target = np.repeat(np.arange(len(names), dtype=np.int64), list(map(len, filenames)))
+    others = passed_over(folder)
+    for file in folder.own_files:  # whose class is unknown
+        others[Path(file.parts[0]).suffix.lower()] += 1
+    return _bunch([path for paths in filenames for path in paths], target, names, others)
+
+
+def passed_over(folder: Folder) -> Counter[str]:
+    """Count the files in a folder that have other extensions, by extension."""
+    return sum(folder.passed_over.values(), Counter[str]())
+
+
+def without_images(
+    folder: Folder, extensions: tuple[str, ...], sub_folder: str | None = None
+) -> str:
+    """Say that there are no image files in a folder or a sub-folder, and what there is."""
+    path, others = folder.path, passed_over(folder)
+    if sub_folder is not None:
+        path, others = (
+            folder.folders[sub_folder],
+            folder.passed_over.get(sub_folder, Counter()),
+        )
+    message = (
+        f"{show_name(path)} holds no files that end in "
+        f"{show_some(extensions, shorten, ' or ')}"
+    )
+    if others:
+        message += f", and {show_counts(others)}"
+    message += ". Check the path"
+    if images := [name for name in others if name in Image.registered_extensions()]:
+        message += f", or pass extensions=({show_some([*extensions, *images])})"
+    return f"{message}."
+
+
+def show_counts(others: Mapping[str, int]) -> str:
+    """List how many files there are of each extension, the most frequent first."""
+    ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    return show_some(
+        ordered, lambda item: f"{item[1]:,} {shorten(item[0]) or 'without extension'}"
+    )
+
+
+def _refuse_empty_classes(
+    folder: Folder, names: list[str], filenames: list[list[str]], extensions: tuple[str, ...]
+) -> None:
+    if not any(filenames):
+        raise ValueError(without_images(folder, extensions))
+    for name, paths in zip(names, filenames, strict=True):
+        if not paths:
             raise ValueError(
-                f"{_empty(folder.folders[name], extensions)} If the class is empty in this "
+                f"{without_images(folder, extensions, name)} If the class is empty in this "
                 "folder alone, name all classes with class_names, so that each keeps its "
                 "number."
             )
-        filenames += found
-        target += [number] * len(found)
-    if not filenames:
-        raise ValueError(_empty(folder.path, extensions))
-    return _bunch(filenames, np.array(target, np.int64), names)
+
+
+def _warn_if_split(folder: Folder) -> None:
+    if parts := parts_of_split(folder):
+        shown = show_some(list(parts))
+        one = max(parts, key=lambda name: name.lower().startswith("train"))
+        same = sorted(set.intersection(*parts.values())) or sorted(set.union(*parts.values()))
+        warnings.warn(
+            f"{show_name(folder.path)} holds {shown} with the same sub-folders, "
+            f"[{show_some(same)}], and takes {shown} for classes. Load each by itself, such "
+            f"as {show_name(folder.folders[one])}. If they are classes, name them with "
+            "class_names.",
+            stacklevel=4,
+        )
+
+
+def parts_of_split(folder: Folder) -> dict[str, set[str]]:
+    """Find the sub-folders that look like train and test, with the classes in each."""
+    below: dict[str, set[str]] = {}
+    for file in folder.files:
+        if len(file.parts) > 2 and file.parts[0].lower() in _PARTS:
+            below.setdefault(file.parts[0], set()).add(file.parts[1])
+    return {
+        name: classes
+        for name, classes in below.items()
+        if any(classes & others for other, others in below.items() if other != name)
+    }
 
 
 def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
     sub_folders = list(folder.folders)
-    if folder.files and class_names is None:
+    if class_names is None and (beside := folder.own_files):
         raise ValueError(
             f"{show_name(folder.path)} holds image files, such as "
-            f"{show_name(next(iter(folder.files)))}, beside the sub-folders "
+            f"{show_name(beside[0].parts[0])}, beside the sub-folders "
             f"[{show_some(sub_folders)}], so their class is unknown. Move them into a "
             "sub-folder, or pass class_names."
         )
@@ -186,15 +283,15 @@ def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _empty(folder: str, extensions: tuple[str, ...]) -> str:
-    return (
-        f"{show_name(folder)} holds no files that end in "
-        f"{show_some(extensions, shorten, ' or ')}. Check the path, or pass other extensions."
-    )
-
-
 def _bunch(
-    paths: list[str], target: NDArray[np.int64] | None, target_names: list[str] | None
+    paths: list[str],
+    target: NDArray[np.int64] | None,
+    target_names: list[str] | None,
+    others: Counter[str],
 ) -> Bunch:
-    filenames = np.array(paths, dtype=object)
-    return Bunch(filenames=filenames, target=target, target_names=target_names)
+    return Bunch(
+        filenames=np.array(paths, dtype=object),
+        target=target,
+        target_names=target_names,
+        passed_over=dict(sorted(others.items(), key=lambda item: (-item[1], item[0]))),
+    )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
@@ -12,22 +15,38 @@ from sknorm_images._protocols import as_passed, is_url, local_path
 from sknorm_images._remote import join_url, list_url
 from sknorm_images._wording import shorten, show_name
 
-EXTENSIONS = (".jpg", ".jpeg")
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")  # all of JPEG
+
+# What operating systems and storage devices leave in folders: macOS and its archives, Windows,
+# disk checks, Synology and QNAP. In lower case.
+_OF_SYSTEMS = {
+    *("__macosx", "icon\r"),
+    *("$recycle.bin", "recycler", "system volume information"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini"),
+    *("lost+found", "found.000"),
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),
+}
+
+
+class File(NamedTuple):
+    """An image file in a folder."""
+
+    parts: tuple[str, ...]  # of its path below the folder, in NFC
+    path: str
 
 
 class Folder(NamedTuple):
-    """What a folder holds, at a path or at a URL, without what is hidden; all is sorted."""
+    """What a folder holds, at a path or at a URL, at any depth."""
 
     path: str
-    files: dict[str, str]  # its image files: paths by name
-    folders: dict[str, str]  # its sub-folders: paths by name, in Unicode's NFC
-    files_below: Callable[[str], list[str]]  # a sub-folder to the image files at any depth
+    folders: dict[str, str]  # its sub-folders: sorted, paths by name in NFC
+    files: list[File]  # its image files, sorted
+    passed_over: dict[str, Counter[str]]  # by sub-folder ("": none), files of each extension
 
-    def all_files(self) -> list[str]:
-        """List the image files in the folder at any depth, as sorted paths are."""
-        here = [(composed(name), [path]) for name, path in self.files.items()]
-        here += [(name, self.files_below(name)) for name in self.folders]
-        return [path for _, paths in sorted(here) for path in paths]
+    @property
+    def own_files(self) -> list[File]:
+        """Image files that are in no sub-folder."""
+        return [file for file in self.files if len(file.parts) == 1]
 
 
 def composed(name: str) -> str:
@@ -38,13 +57,13 @@ def composed(name: str) -> str:
 def list_folder(
     directory: str | os.PathLike[str], extensions: tuple[str, ...] = EXTENSIONS
 ) -> Folder:
-    """List a folder.
+    """List a folder, without what is hidden or of a system.
 
     Parameters
     ----------
     directory : str or PathLike
         A path or a URL.
-    extensions : tuple of str, default=(".jpg", ".jpeg")
+    extensions : tuple of str, default=(".jpg", ".jpeg", ".jpe", ".jfif")
         What the names of image files end in, in lower case; the files' may be in upper case.
 
     Returns
@@ -57,7 +76,8 @@ def list_folder(
     OSError
         If the folder does not exist or cannot be read.
     ImportError, ValueError
-        If it is at a URL that no library can read.
+        If it is at a URL that no library can read, or if two sub-folders have the same name
+        in NFC.
     """
     if is_url(directory):
         return _list_remote(directory, extensions)
@@ -71,24 +91,86 @@ def list_folder(
 
 
 def _list_local(root: Path, extensions: tuple[str, ...]) -> Folder:
-    entries = [entry for entry in root.iterdir() if not _is_hidden(entry.name)]
+    _, sub_folders, names = next(os.walk(root, onerror=_raise))
     folders = _by_name(
-        str(root), [(entry.name, str(entry)) for entry in entries if entry.is_dir()]
+        str(root), [(name, str(root / name)) for name in sub_folders if not _is_skipped(name)]
     )
-    files = {
-        entry.name: str(entry)
-        for entry in sorted(entries, key=lambda entry: _sort_key(entry.name))
-        if not entry.is_dir() and _is_image(entry.name, extensions)
-    }
+    listed = _Listed(extensions)
+    for name in names:
+        listed.add((name,), str(root / name))
+    above: set[tuple[int, int]] = set()
+    for folder in (root, *root.resolve().parents):
+        with suppress(OSError):
+            above.add(_identity(folder))
+    for path in folders.values():
+        for parent, names in _walk(path, set(above)):
+            parts = parent.parts[len(root.parts) :]
+            for name in names:
+                listed.add((*parts, name), str(parent / name))
+    return listed.as_folder(str(root), folders)
 
-    def files_below(name: str) -> list[str]:
-        found: list[Path] = []
-        for parent, subfolders, names in os.walk(folders[name], onerror=_raise):
-            subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
-            found += [Path(parent, name) for name in names if _is_image(name, extensions)]
-        return list(map(str, sorted(found, key=lambda path: _sort_key(*path.parts))))
 
-    return Folder(str(root), files, folders, files_below)
+def _walk(top: str, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, list[str]]]:
+    """Yield folders at any depth with the names of their files, each folder once.
+
+    Links to folders are followed when all that lies there by itself is through. Those that
+    lead to a folder that is `seen` already, such as one above, are not.
+    """
+    pending = deque([top])
+    while pending:
+        for parent, sub_folders, names in os.walk(pending.popleft(), onerror=_raise):
+            if (identity := _identity(parent)) in seen:
+                sub_folders.clear()
+                continue
+            seen.add(identity)
+            itself: list[str] = []
+            linked: list[str] = []
+            for name in sorted(sub_folders, key=_sort_key):
+                if not _is_skipped(name):
+                    kind = linked if Path(parent, name).is_symlink() else itself
+                    kind.append(name)
+            sub_folders[:] = itself
+            pending.extend(str(Path(parent, name)) for name in linked)
+            yield Path(parent), names
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    found = Path(folder).stat()
+    return found.st_dev, found.st_ino
+
+
+class _Listed:
+    """Files as they are found: the images, and how many others there are."""
+
+    def __init__(
+        self, extensions: tuple[str, ...], as_path: Callable[[str], str] = str
+    ) -> None:
+        self.extensions = extensions
+        self.as_path = as_path  # which may refuse a name
+        self.files: list[tuple[tuple[tuple[str, ...], tuple[str, ...]], File]] = []
+        self.passed_over: dict[str, Counter[str]] = {}
+
+    def add(self, parts: tuple[str, ...], place: str) -> None:
+        """Take a file at a place, unless it is hidden or of a system."""
+        name = parts[-1].lower()
+        if any(map(_is_skipped, parts)):
+            return
+        key = _sort_key(*parts)
+        if name.endswith(self.extensions):
+            self.files.append((key, File(key[0], self.as_path(place))))
+        else:
+            others = self.passed_over.setdefault(_sub_folder(key[0]), Counter())
+            others[composed(Path(name).suffix)] += 1
+
+    def as_folder(self, path: str, folders: dict[str, str]) -> Folder:
+        """Sort the files by their paths."""
+        return Folder(
+            path, folders, [file for _, file in sorted(self.files)], self.passed_over
+        )
+
+
+def _sub_folder(parts: tuple[str, ...]) -> str:
+    return parts[0] if len(parts) > 1 else ""
 
 
 def _by_name(folder: str, found: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -112,32 +194,22 @@ def _sort_key(*names: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _list_remote(url: str, extensions: tuple[str, ...]) -> Folder:
-    files: dict[str, str] = {}
-    below: dict[str, list[str]] = {}
     names: dict[str, None] = {}  # of sub-folders, as they are written
-    listed = sorted(list_url(url), key=lambda entry: _sort_key(*entry.parts))
-    for parts, is_folder, name in listed:
-        if _is_hidden(parts[0]):
+    listed = _Listed(extensions, partial(join_url, url))
+    for parts, is_folder, name in list_url(url):
+        if _is_skipped(parts[0]):
             continue
         if is_folder or len(parts) > 1:  # a class may hold nothing but hidden files
             names[parts[0]] = None
-            below.setdefault(composed(parts[0]), [])
-        if is_folder or any(map(_is_hidden, parts)) or not _is_image(parts[-1], extensions):
-            continue
-        if len(parts) == 1:
-            files[parts[0]] = join_url(url, name)
-        else:
-            below[composed(parts[0])].append(join_url(url, name))
+        if not is_folder:
+            listed.add(parts, name)
     folders = _by_name(url, [(name, join_url(url, name)) for name in names])
-    return Folder(url, files, folders, below.__getitem__)
+    return listed.as_folder(url, folders)
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") and name != ".."  # an archive may hold one, which is refused
-
-
-def _is_image(name: str, extensions: tuple[str, ...]) -> bool:
-    return name.lower().endswith(extensions) and not _is_hidden(name)
+def _is_skipped(name: str) -> bool:
+    # An archive may hold "..", which is refused.
+    return (name.startswith(".") and name != "..") or name.lower() in _OF_SYSTEMS
 
 
 def _raise(error: OSError) -> None:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from sklearn.model_selection import train_test_split
+from sklearn.utils import Bunch
 
 from sknorm_images import load_image_folder, make_image_pipeline
 from sknorm_images._channels import channel_names
@@ -30,13 +32,21 @@ _SIZE = (64, 64)
 _SEED = 0
 
 
-def run_demo(data: str | None = None) -> int:
+def run_demo(
+    data: str | None = None,
+    photos: Bunch | None = None,
+    loading: Mapping[str, Any] | None = None,
+) -> int:
     """Do what a user does, and print what comes out.
 
     Parameters
     ----------
     data : str or None, default=None
         A folder with one sub-folder a class; None makes one of scikit-learn's two photos.
+    photos : Bunch or None, default=None
+        The files in `data`, as `load_image_folder` lists them; None lists them.
+    loading : mapping of str to object, or None, default=None
+        Parameters of `JpegLoader` other than the defaults.
 
     Returns
     -------
@@ -55,13 +65,13 @@ def run_demo(data: str | None = None) -> int:
         folder = str(Path(workspace, "photos")) if data is None else data
         if data is None:
             make_photo_folder(Path(folder))
-        photos = load_image_folder(folder)
+        photos = photos or load_image_folder(folder)
         if photos.target is None or len(photos.target_names) < 2:
             raise ValueError(
                 f"{show_name(folder)} holds no two classes to tell apart. Give it one "
                 "sub-folder of JPEG files for each class."
             )
-        counts = np.bincount(photos.target)
+        counts = np.bincount(photos.target, minlength=len(photos.target_names))
         if counts.min() < _FEWEST_FILES:
             smallest = f"{folder}/{photos.target_names[counts.argmin()]}"
             raise ValueError(
@@ -69,10 +79,11 @@ def run_demo(data: str | None = None) -> int:
                 f"each class is held out. Give each class at least {_FEWEST_FILES}."
             )
         print(f"{len(photos.filenames)} JPEG files of {len(photos.target_names)} classes")
-        return _train_and_compare(photos, protocols_of(folder), Path(workspace))
+        loading = {"protocols": protocols_of(folder), **(loading or {})}
+        return _train_and_compare(photos, loading, Path(workspace))
 
 
-def _train_and_compare(photos: Any, protocols: tuple[str, ...], workspace: Path) -> int:
+def _train_and_compare(photos: Any, loading: Mapping[str, Any], workspace: Path) -> int:
     train_files, test_files, y_train, y_test = train_test_split(
         photos.filenames,
         photos.target,
@@ -80,7 +91,8 @@ def _train_and_compare(photos: Any, protocols: tuple[str, ...], workspace: Path)
         stratify=photos.target,
         random_state=_SEED,
     )
-    pipeline = make_image_pipeline(_SIZE, protocols=protocols, on_error="blank", n_jobs=-1)
+    pipeline = make_image_pipeline(_SIZE, on_error="blank", n_jobs=-1)
+    pipeline["load"].set_params(**loading)
     start = time.perf_counter()
     pipeline.fit(train_files)
     seconds = time.perf_counter() - start

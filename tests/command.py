@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from PIL import Image
 
 from sknorm_images.__main__ import main
 
@@ -28,6 +29,7 @@ def call(*arguments: str | Path) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["sknorm-images", *map(str, arguments)])
         patch.setattr(sys, "excepthook", sys.excepthook)  # typer sets its own
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # may be raised
         try:
             return main()
         except SystemExit as end:

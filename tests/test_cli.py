@@ -43,6 +43,7 @@ from sknorm_images import (
 from tests.command import COMMAND, Finished, assert_refused
 from tests.conftest import encode
 from tests.fourth_scaler import ChannelMedianScaler
+from tests.jpeg_bytes import claim_size
 
 COMMANDS = ["fit", "transform", "check", "show", "report", "demo"]
 SIZE = (32, 48)
@@ -279,21 +280,26 @@ def test_a_folder_of_broken_files_alone_is_refused(tmp_path, call):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--size", "0"], "size=0"),
+        (["--size", "0"], "--size 0"),
         (["--size", "64,64"], "HEIGHTxWIDTH"),
         (["--size", "64x"], "HEIGHTxWIDTH"),
-        (["--scaler", "robust"], "scaler='robust'"),
-        (["--color-mode", "cmyk"], "color_mode='cmyk'"),
-        (["--interpolation", "cubic"], "interpolation='cubic'"),
-        (["--aspect-ratio", "keep"], "aspect_ratio='keep'"),
-        (["--engine", "gpu"], "engine='gpu'"),
-        (["--engine", "simd", "--interpolation", "box"], "engine='simd'"),
-        (["--on-error", "skip"], "on_error='skip'"),
-        (["--jobs", "0"], "n_jobs"),
+        (["--scaler", "robust"], "--scaler robust"),
+        (["--color-mode", "cmyk"], "--color-mode cmyk is not known"),
+        (["--interpolation", "cubic"], "--interpolation cubic"),
+        (["--aspect-ratio", "keep"], "--aspect-ratio keep"),
+        (["--engine", "gpu"], "--engine gpu"),
+        (["--engine", "simd", "--interpolation", "box"], "--engine simd"),
+        (["--on-error", "skip"], "--on-error skip is not known. Pass one of 'raise', 'blank'"),
+        (["--jobs", "0"], "--jobs 0 leaves"),
+        (["--formats", "BMPEG"], "--formats BMPEG holds a name that Pillow cannot open"),
+        (["--formats", "JPEG,,PNG"], "--formats 'JPEG,,PNG' holds an empty name"),
+        (["--extensions", ""], "--extensions '' holds an empty name"),
+        (["--max-pixels", "0"], "--max-pixels 0 is out of range"),
+        (["--max-scans", "-1"], "--max-scans -1 is out of range"),
         (["--clip"], "--scaler standard takes no --clip"),
         (["--quantile-range", "1", "99"], "takes no --quantile-range"),
-        (["--scaler", "minmax", "--quantile-range", "9", "1"], "quantile_range=(9.0, 1.0)"),
-        (["--scaler", "minmax", "--feature-range", "1", "1"], "feature_range=(1.0, 1.0)"),
+        (["--scaler", "minmax", "--quantile-range", "9", "1"], "--quantile-range 9.0 1.0"),
+        (["--scaler", "minmax", "--feature-range", "1", "1"], "--feature-range 1.0 1.0"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(options, words, folder, tmp_path, call):
@@ -498,7 +504,7 @@ def test_class_names_may_be_said_by_hand(train_and_test, tmp_path, call):
 
     assert labels_in(output) == ([0, 1, 2], ["dog", "cat", "fox"])
     refused = call("fit", train, "-o", saved, "--force", "--class-names", "dog,cat")
-    assert_refused(refused, "'fox'", "--class-names=['dog', 'cat']")
+    assert_refused(refused, "'fox'", "not among --class-names dog,cat. Add")
     (test / "dog").mkdir()
     refused = call("fit", test, "-o", saved, "--force")
     assert_refused(refused, "dog", "name all classes with --class-names")
@@ -541,6 +547,231 @@ def test_a_pipeline_without_class_names_says_how_it_numbers(train_and_test, tmp_
     assert "classes:" not in call("show", saved).out
     flat = call("transform", test / "cat", "-p", saved, "-o", output, "--force")
     assert flat == (0, "", "")
+
+
+@pytest.fixture
+def mixed(photos, tmp_path) -> Path:
+    """34 images, six of them .jpg, and what nobody thinks of as files."""
+    folder = tmp_path / "mixed"
+    kinds = ["jpg"] * 6 + ["png"] * 20 + ["webp"] * 8
+    for i, kind in enumerate(kinds):
+        path = folder / ("flower", "old temple")[i % 2] / f"{i:02}.{kind}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo = photos[i % 2].crop((i, i, i + 40, i + 30))
+        path.write_bytes(encode(photo, {"jpg": "JPEG"}.get(kind, kind.upper())))
+    (folder / "flower" / "Thumbs.db").write_bytes(b"thumbs")
+    (folder / "@eaDir").mkdir()
+    (folder / "@eaDir" / "00.jpg").write_bytes(b"thumb")
+    return folder
+
+
+READERS = ["check", "fit", "transform", "report"]
+
+
+def read_with(command: str, folder: Path, pipeline: Path, output: Path) -> list[str | Path]:
+    more = {"check": [], "fit": ["--size", "8", "-o", output]}
+    return [command, folder, *more.get(command, ["-p", pipeline, "-o", output])]
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_the_files_that_are_passed_over_are_told_in_a_line(
+    command, mixed, fitted, tmp_path, call
+):
+    finished = call(*read_with(command, mixed, fitted[1], tmp_path / "out"))
+
+    assert finished.status == 0
+    told = "28 files passed over: 20 .png, 8 .webp (see --extensions)"
+    assert finished.err == f"sknorm-images: {told}\n"
+    if command == "check":
+        assert finished.out == "6 files: 0 broken, 0 there twice\n"
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_extensions_and_formats_read_them_all(command, mixed, fitted, tmp_path, call):
+    arguments = read_with(command, mixed, fitted[1], tmp_path / "out")
+
+    options = ("--extensions", ".jpg,png, WEBP", "--formats", "JPEG,PNG,webp")
+    finished = call(*arguments, *options)
+
+    assert (finished.status, finished.err) == (0, "")
+    if command == "check":
+        assert finished.out == "34 files: 0 broken, 0 there twice\n"
+    elif command == "fit":
+        assert "fitted on 34 images" in finished.out
+        assert joblib.load(tmp_path / "out")["load"].formats == ("JPEG", "PNG", "webp")
+    elif command == "transform":
+        with np.load(tmp_path / "out") as saved:
+            assert len(saved["images"]) == 34
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_what_an_error_advises_works_as_it_is_typed(command, mixed, fitted, tmp_path, call):
+    """From a folder without JPEG files to the result, by the advice of the program alone."""
+    for path in mixed.rglob("*.jpg"):
+        path.unlink()
+    arguments = read_with(command, mixed, fitted[1], tmp_path / "out")
+
+    refused = call(*arguments)
+    assert_refused(refused, "20 .png, 8 .webp", "pass --extensions .jpg,")
+    arguments += re.search(r"--extensions \S+\w", refused.err)[0].split()
+    formats = "JPEG"
+    while True:  # until all that is found is let in
+        finished = call(*arguments, "--formats", formats)
+        text = finished.out + finished.err
+        if command == "report" and (tmp_path / "out").exists():
+            text += (tmp_path / "out").read_text("utf-8")
+            (tmp_path / "out").unlink()
+        advised = re.search(r"this command reads --formats .*?; --formats (\S+) would", text)
+        if advised is None:
+            break
+        assert advised[1].startswith(f"{formats},")
+        formats = advised[1]
+
+    assert finished.status == 0
+    assert set(formats.split(",")) == {"JPEG", "PNG", "WEBP"}
+
+
+@pytest.mark.parametrize("command", READERS)
+@pytest.mark.parametrize(
+    "option", ["--extensions", "--formats", "--max-pixels", "--max-scans", "--jobs"]
+)
+def test_every_command_that_reads_files_has_the_options_for_it(command, option, call):
+    assert re.search(rf"{option}\b", call(command, "--help").out)
+
+
+def test_too_many_pixels_are_refused_by_the_option_and_let_in_by_it(tmp_path, call, photos):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "1.jpg").write_bytes(encode(photos[0].crop((0, 0, 40, 30))))
+    output = tmp_path / "p.joblib"
+    fit = ("fit", folder, "-o", output, "--size", "8")
+
+    refused = call(*fit, "--max-pixels", "1199")
+    assert_refused(refused, "40 x 30 pixels are more than --max-pixels 1199", "--on-error")
+    assert "more than --max-pixels 1199" in call("check", folder, "--max-pixels", "1199").out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # Pillow's limit is no obstacle
+        assert call("check", folder, "--max-pixels", "1200").status == 0
+        assert call(*fit, "--max-pixels", "1200").status == 0
+        saved = ("-p", output, "-o", tmp_path / "x")
+        assert call("transform", folder, *saved).status == 0
+        assert Image.MAX_IMAGE_PIXELS == 500
+    refused = call("transform", folder, *saved, "--force", "--max-pixels", "9")
+    assert_refused(refused, "--max-pixels 9", "--on-error blank")
+    assert (
+        "more than --max-pixels 9"
+        in call(
+            "transform", folder, *saved, "--force", "--max-pixels", "9", "--on-error", "blank"
+        ).err
+    )
+
+
+@pytest.mark.parametrize("command", ["fit", "transform"])
+def test_what_is_advised_for_a_broken_file_works_as_it_is_typed(
+    command, with_broken, fitted, tmp_path, call
+):
+    arguments = read_with(command, with_broken[0], fitted[1], tmp_path / "out")
+    refused = call(*arguments)
+    assert_refused(refused, "Repair or remove it, or pass --on-error blank.")
+
+    finished = call(*arguments, "--on-error", "blank")
+
+    assert finished.status == 0
+    assert len(finished.err.splitlines()) == 3
+
+
+@pytest.mark.parametrize("command", READERS)
+@pytest.mark.parametrize("case", ["broken", "png", "pixels", "stray", "empty class", "none"])
+def test_every_option_that_an_error_names_exists(
+    command, case, photos, fitted, tmp_path, call
+):
+    folder = tmp_path / "class_names=size=3 formats"  # a name is not a parameter
+    photo = photos[0].crop((0, 0, 40, 30))
+    contents = {"cat/1.jpg": encode(photo), "dog/1.jpg": encode(photo.rotate(180))}
+    contents |= {
+        "broken": {"dog/2.jpg": encode(photo)[:-300]},
+        "png": {"dog/2.jpg": encode(photo, "PNG")},
+        "pixels": {"dog/2.jpg": claim_size(encode(photo), 60_000, 60_000)},
+        "stray": {"2.jpg": encode(photo.rotate(90))},
+        "empty class": {"fox/1.png": encode(photo, "PNG")},
+        "none": {"cat/1.jpg": b"", "dog/1.jpg": b"", "fox/1.gif": b""},
+    }[case]
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+    finished = call(*read_with(command, folder, fitted[1], tmp_path / "out"))
+
+    said = (finished.out + finished.err).replace(str(folder), "DIR")
+    parameters = "extensions|class_names|formats|max_pixels|max_scans|on_error|n_jobs"
+    assert not re.search(
+        rf"\b({parameters})=|class_names|on_error|max_pixels|JpegLoader", said
+    )
+    named = set(re.findall(r"--[a-z-]+", said))
+    assert named <= set(re.findall(r"--[a-z-]+", call(command, "--help").out))
+
+
+def test_check_fit_and_python_see_the_same_files(photos, fitted, tmp_path, call):
+    """With links, hidden files, files of systems, and names in every case."""
+    folder, disk = tmp_path / "photos", tmp_path / "disk"
+    names = ["cat/1.JPG", "cat/deep/2.jfif", "dog/3.jpe", "dog/.x/4.jpg", "dog/@eaDir/5.jpg"]
+    for i, path in enumerate([*(folder / name for name in names), disk / "6.jpeg"]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(photos[0].crop((9 * i, 0, 9 * i + 40, 30))))
+    (folder / "dog" / "more").symlink_to(disk)
+    (folder / "dog" / "circle").symlink_to(folder)
+    (folder / "cat" / "deep" / "link.jpg").symlink_to(disk / "6.jpeg")
+    expected = ["cat/1.JPG", "cat/deep/2.jfif", "cat/deep/link.jpg", "dog/3.jpe"]
+    expected = [str(folder / name) for name in [*expected, "dog/more/6.jpeg"]]
+
+    assert load_image_folder(folder).filenames.tolist() == expected
+    rows = json.loads(call("check", "--json", folder).out)
+    assert [row["filename"] for row in rows] == expected
+    saved, output = tmp_path / "p.joblib", tmp_path / "x.npz"
+    assert "fitted on 5 images" in call("fit", folder, "-o", saved, "--size", "8").out
+    assert call("transform", folder, "-p", saved, "-o", output).status == 0
+    with np.load(output) as arrays:
+        assert arrays["filenames"].tolist() == expected
+        assert arrays["labels"].tolist() == [0, 0, 0, 1, 1]
+
+
+def test_folders_in_one_another_count_what_is_passed_over_once(mixed, call):
+    finished = call("check", mixed / "flower", mixed, mixed / "old temple", f"{mixed}/")
+
+    assert finished.err == (
+        "sknorm-images: 28 files passed over: 20 .png, 8 .webp (see --extensions)\n"
+    )
+
+
+def test_files_beside_the_classes_are_told_with_class_names(train_and_test, tmp_path, call):
+    train, _ = train_and_test
+    (train / "stray.jpg").write_bytes((train / "cat" / "1.jpg").read_bytes())
+
+    names = ("--class-names", "cat,dog,fox")
+    finished = call("fit", train, "-o", tmp_path / "p", "--size", "8", *names)
+
+    assert finished.status == 0
+    assert finished.err == (
+        "sknorm-images: 1 file passed over: 1 .jpg beside the sub-folders, so their class is "
+        "unknown\n"
+    )
+
+
+def test_fit_warns_of_a_folder_of_train_and_test(
+    train_and_test, fitted, tmp_path, call, monkeypatch
+):
+    root = train_and_test[0].parent
+    monkeypatch.setattr("warnings.filters", [])  # those that make errors of warnings
+
+    finished = call("fit", root, "-o", tmp_path / "p", "--size", "8")
+
+    assert finished.status == 0
+    [line] = finished.err.splitlines()
+    assert f"Load each by itself, such as '{root}/train'." in line
+    assert line.endswith("If they are classes, name them with --class-names.")
+    names = ("--class-names", "train,test")
+    finished = call("fit", root, "-o", tmp_path / "p", "--size", "8", "--force", *names)
+    assert (finished.status, "warning" in finished.err) == (0, False)
 
 
 @pytest.mark.parametrize("batch", [1, 2**24])
@@ -889,7 +1120,8 @@ def names_in(folder: Path) -> list[str]:
 def test_check_shows_what_is_broken_and_what_is_there_twice(twofold):
     train, test = twofold
     finished = run("check", train, test)
-    assert (finished.status, finished.err) == (1, "")
+    passed_over = "sknorm-images: 1 file passed over: 1 .txt (see --extensions)\n"
+    assert (finished.status, finished.err) == (1, passed_over)
     assert "\x1b" not in finished.out
     title, _, *rows, summary = [line.rstrip() for line in finished.out.splitlines()]
     assert title == "Problems"
@@ -908,7 +1140,7 @@ def test_check_of_good_files_has_status_0(folder, call):
 
 def test_check_as_json_is_what_check_images_finds(twofold, call):
     finished = call("check", "--json", *twofold)
-    assert (finished.status, finished.err) == (1, "")
+    assert finished.status == 1
     found = check_images([*names_in(twofold[0]), *names_in(twofold[1])])
     rows = json.loads(finished.out)
     assert len(rows) == 6
@@ -919,7 +1151,7 @@ def test_check_as_json_is_what_check_images_finds(twofold, call):
 
 def test_check_as_csv_is_what_check_images_finds(twofold, call):
     finished = call("check", "--csv", *twofold)
-    assert (finished.status, finished.err) == (1, "")
+    assert finished.status == 1
     found = check_images([*names_in(twofold[0]), *names_in(twofold[1])])
     rows = list(csv.DictReader(io.StringIO(finished.out, newline="")))
     names = [row.pop("filename") for row in rows]

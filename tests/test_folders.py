@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import unicodedata
 import zipfile
@@ -33,7 +34,7 @@ def test_it_returns_a_bunch_of_filenames_target_and_target_names(tmp_path):
     photos = load_image_folder(make(tmp_path, "dog/1.jpg", "cat/2.jpg", "cat/1.jpg"))
 
     assert isinstance(photos, Bunch)
-    assert set(photos) == {"filenames", "target", "target_names"}
+    assert set(photos) == {"filenames", "target", "target_names", "passed_over"}
     assert relative(photos.filenames, tmp_path) == ["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"]
     assert photos.filenames.dtype == object
     assert all(type(name) is str for name in photos.filenames)
@@ -189,6 +190,226 @@ def test_nothing_is_opened(tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.open", fail)
 
     assert len(load_image_folder(tmp_path).filenames) == len(NAMES)
+
+
+# What is passed over
+
+
+def mixed(folder: Path) -> Path:
+    """34 images, six of them .jpg, beside what people do not think of as files."""
+    names = [f"cat/{i}.jpg" for i in range(6)]
+    names += [f"cat/{i}.{'png' if i % 2 else 'PNG'}" for i in range(20)]
+    names += [f"dog/{i}.webp" for i in range(8)] + ["dog/more/1.jpeg"]
+    return make(folder, *names, "cat/.hidden.png", "cat/Thumbs.db", "dog/.DS_Store")
+
+
+def test_the_files_that_are_passed_over_are_counted_by_extension(tmp_path):
+    photos = load_image_folder(mixed(tmp_path))
+
+    assert photos.passed_over == {".png": 20, ".webp": 8}
+    assert list(photos.passed_over) == [".png", ".webp"]  # the most frequent first
+    assert len(photos.filenames) == 7
+
+
+def test_nothing_that_is_passed_over_is_an_empty_dict(tmp_path):
+    assert load_image_folder(make(tmp_path, *NAMES)).passed_over == {}
+
+
+def test_passed_over_counts_a_flat_folder_and_files_without_extension(tmp_path):
+    photos = load_image_folder(make(tmp_path, "1.jpg", "2.png", "LICENSE", "a.tar.gz", ".b"))
+
+    assert photos.passed_over == {"": 1, ".gz": 1, ".png": 1}
+
+
+def test_extensions_leave_out_what_they_do_not_name(tmp_path):
+    photos = load_image_folder(mixed(tmp_path), extensions=[".png", ".jpeg"])
+
+    assert photos.passed_over == {".webp": 8, ".jpg": 6}
+
+
+def test_image_files_beside_the_classes_are_passed_over_with_class_names(tmp_path):
+    make(tmp_path, "cat/1.jpg", "stray.jpg", "another.JPG", "labels.csv")
+
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        for path in [path for path in tmp_path.rglob("*.*") if path.suffix != ".zip"]:
+            archive.write(path, path.relative_to(tmp_path))
+    (tmp_path / "p.zip").rename(tmp_path.with_suffix(".zip"))
+
+    for folder in (tmp_path, f"zip://::{tmp_path}.zip"):
+        photos = load_image_folder(folder, class_names=["cat", "dog"])
+        assert len(photos.filenames) == 1
+        assert photos.passed_over == {".jpg": 2, ".csv": 1}
+
+
+def test_every_usual_extension_of_jpeg_is_taken(tmp_path):
+    names = ["cat/1.jfif", "cat/1.jpe", "cat/1.jpeg", "cat/1.jpg", "cat/2.JFIF"]
+
+    photos = load_image_folder(make(tmp_path, *names))
+
+    assert relative(photos.filenames, tmp_path) == names
+    assert photos.passed_over == {}
+
+
+def test_a_folder_of_other_images_is_refused_with_what_it_holds_and_what_reads_it(tmp_path):
+    make(tmp_path, "cat/1.png", "cat/2.png", "cat/1.txt", "dog/1.webp")
+
+    with pytest.raises(ValueError, match=r"and 2 \.png, 1 \.txt, 1 \.webp\. Check") as caught:
+        load_image_folder(tmp_path)
+
+    advice = str(caught.value).partition("pass extensions=")[2].removesuffix(".")
+    photos = load_image_folder(tmp_path, extensions=ast.literal_eval(advice))
+    assert relative(photos.filenames, tmp_path) == ["cat/1.png", "cat/2.png", "dog/1.webp"]
+
+
+def test_a_class_of_other_images_is_refused_with_what_keeps_the_rest(tmp_path):
+    make(tmp_path, "cat/1.jpg", "dog/1.png")
+
+    with pytest.raises(ValueError, match=r"dog' holds no files.*, and 1 \.png") as caught:
+        load_image_folder(tmp_path)
+
+    advice = str(caught.value).partition("pass extensions=")[2].partition(". If")[0]
+    photos = load_image_folder(tmp_path, extensions=ast.literal_eval(advice))
+    assert relative(photos.filenames, tmp_path) == ["cat/1.jpg", "dog/1.png"]
+
+
+SYSTEM = [
+    "@eaDir",
+    "__MACOSX",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    ".AppleDouble",
+]
+
+
+@pytest.mark.parametrize("scheme", ["path", "zip"])
+@pytest.mark.parametrize("name", SYSTEM)
+def test_what_systems_leave_in_folders_is_no_class_and_no_file(name, scheme, tmp_path):
+    names = [f"{name}/1.jpg", f"cat/{name}/1.jpg", f"cat/more/{name}/deep/2.png"]
+    names += ["cat/1.jpg", "cat/Thumbs.db", "desktop.ini", f"dog/{name.upper()}/1.jpg"]
+    names += ["dog/2.jpg"]
+    folder: Path | str = make(tmp_path / "photos", *names)
+    if scheme == "zip":
+        with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+            for path in names:
+                archive.writestr(path, b"")
+        folder = f"zip://::{tmp_path}/p.zip"
+
+    photos = load_image_folder(folder)
+
+    assert photos.target_names == ["cat", "dog"]
+    found = [Path(path.partition("::")[0]).name for path in photos.filenames]
+    assert found == ["1.jpg", "2.jpg"]
+    assert photos.passed_over == {}
+
+
+def test_a_folder_with_the_name_of_a_system_folder_may_be_the_directory_itself(tmp_path):
+    photos = load_image_folder(make(tmp_path / "lost+found" / "photos", "cat/1.jpg"))
+
+    assert photos.target_names == ["cat"]
+
+
+# Links to folders
+
+
+def test_links_to_folders_are_followed_at_every_depth(tmp_path):
+    make(tmp_path / "disk", "1.jpg", "deep/2.jpg", ".hidden/3.jpg")
+    make(tmp_path / "disk2", "4.jpg")
+    (tmp_path / "disk" / "deep" / "further").symlink_to(tmp_path / "disk2")
+    folder = make(tmp_path / "photos", "cat/0.jpg", "dog/0.jpg")
+    (folder / "cat" / "more").symlink_to(tmp_path / "disk")
+
+    photos = load_image_folder(folder)
+
+    expected = [
+        os.path.join(parent, name)  # noqa: PTH118 (os is the oracle)
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if ".hidden" not in parent
+    ]
+    assert photos.filenames.tolist() == sorted(expected)
+    assert len(expected) == 5
+    np.testing.assert_array_equal(photos.target, [0, 0, 0, 0, 1])
+
+
+def test_links_that_lead_in_circles_end(tmp_path):
+    folder = make(tmp_path / "photos", "cat/1.jpg", "cat/deep/2.jpg", "dog/3.jpg")
+    for i, target in enumerate([folder, folder / "cat", folder / "cat" / "deep", tmp_path]):
+        (folder / "cat" / "deep" / f"circle{i}").symlink_to(target)
+    (folder / "dog" / "itself").symlink_to(".")
+
+    photos = load_image_folder(folder)
+
+    assert relative(photos.filenames, folder) == ["cat/1.jpg", "cat/deep/2.jpg", "dog/3.jpg"]
+
+
+def test_a_folder_that_several_links_lead_to_is_in_a_class_once(tmp_path):
+    make(tmp_path / "disk", "1.jpg")
+    folder = make(tmp_path / "photos", "cat/z/2.jpg", "dog/3.jpg")
+    for place in ("cat/b", "cat/a", "cat/z/c", "dog/a"):
+        (folder / place).symlink_to(tmp_path / "disk")
+    (folder / "cat" / "again").symlink_to(folder / "cat" / "z")
+
+    photos = load_image_folder(folder)
+
+    # Where it lies by itself, else by the link that is the first in order; of each class.
+    assert relative(photos.filenames, folder) == [
+        "cat/a/1.jpg",
+        "cat/z/2.jpg",
+        "dog/3.jpg",
+        "dog/a/1.jpg",
+    ]
+
+
+def test_classes_that_link_to_one_another_take_no_time(tmp_path):
+    names = [f"class{i:02}" for i in range(12)]  # 12! ways to go round
+    folder = make(tmp_path, *(f"{name}/1.jpg" for name in names))
+    for name in names:
+        for other in names:
+            (folder / name / f"as_{other}").symlink_to(folder / other)
+
+    photos = load_image_folder(folder)
+
+    np.testing.assert_array_equal(np.bincount(photos.target), [12] * 12)
+
+
+# A folder of train and test
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (("train/cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg"), ("test", "train")),
+        (("Train/cat/1.jpg", "Valid/cat/1.jpg", "masks/1.jpg"), ("Train", "Valid")),
+        (("training/a/1.jpg", "validation/a/1.jpg", "testing/b/1.jpg"), ("training", "val")),
+    ],
+)
+def test_train_and_test_that_are_taken_for_classes_are_warned_of(names, parts, tmp_path):
+    make(tmp_path, *names)
+
+    with pytest.warns(UserWarning, match=r"for classes\. Load each by itself") as caught:
+        photos = load_image_folder(tmp_path)
+
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    for part in parts:
+        assert part in str(caught[0].message)
+    assert len(photos.filenames) == len(names)
+    load_image_folder(tmp_path, class_names=photos.target_names)  # which says it is meant
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/1.jpg", "test/1.jpg"),  # no classes below
+        ("train/ice/1.jpg", "test/maths/1.jpg"),
+        ("cat/small/1.jpg", "dog/small/1.jpg"),
+        ("train/cat/1.jpg", "cat/train/1.jpg"),
+        ("train/cat/1.jpg", "dog/cat/1.jpg"),
+    ],
+)
+def test_other_folders_are_not_warned_of(names, tmp_path):
+    assert len(load_image_folder(make(tmp_path, *names)).filenames) == 2
 
 
 # class_names
@@ -372,7 +593,7 @@ def test_image_files_beside_sub_folders_are_refused(tmp_path):
 
 @pytest.mark.parametrize("names", [[], ["1.png"], [".1.jpg"]])
 def test_a_folder_without_images_is_refused(tmp_path, names):
-    with pytest.raises(ValueError, match=r"no files.*\.jpg or \.jpeg"):
+    with pytest.raises(ValueError, match=r"no files.*\.jpg or \.jpeg or \.jpe or \.jfif"):
         load_image_folder(make(tmp_path, *names))
 
 

@@ -95,6 +95,7 @@ DISTRIBUTED = ["distributed"]
 PROGRAMS = [
     "demo",
     "cli._files",
+    "cli._options",
     "cli._spreadsheets",
     "cli._terminal",
     "cli._tables",

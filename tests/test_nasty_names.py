@@ -9,6 +9,7 @@ import os
 import re
 import unicodedata
 import warnings
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -26,6 +27,7 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
+from sknorm_images.cli._files import Photos
 from sknorm_images.cli._spreadsheets import write_csv
 from tests.conftest import crops, encode
 from tests.nasty_names import NAMES, RAW, as_listed, make_nasty_classes, make_nasty_folder
@@ -290,7 +292,8 @@ def test_a_program_error_is_told_without_raw_characters(call, monkeypatch):
         raise RuntimeError("unforeseen \x1b[2J\x9b")
 
     monkeypatch.setattr("sknorm_images.cli._commands.check_images", fail)
-    monkeypatch.setattr("sknorm_images.cli._commands.image_files", lambda folders: folders)
+    photos = Photos(["x"], Counter())
+    monkeypatch.setattr("sknorm_images.cli._commands.image_files", lambda *_: photos)
     finished = call("check", "x")
     assert finished.status == 1
     assert r"RuntimeError: unforeseen \x1b[2J\x9b" in finished.err

@@ -24,6 +24,7 @@ from sknorm_images import (
 from sknorm_images._decoding import MODES
 from sknorm_images._failures import ON_ERROR_CHOICES
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
+from sknorm_images._listing import EXTENSIONS
 from sknorm_images._pipeline import SCALERS
 from sknorm_images._protocols import protocols_of
 from sknorm_images._scaling import ChannelScaler
@@ -32,16 +33,18 @@ from sknorm_images._whole_files import whole_file
 from sknorm_images._wording import shorten
 from sknorm_images.cli._batches import images_of, transform_batches
 from sknorm_images.cli._files import (
+    allow_pixels,
     image_files,
     labelled_files,
     load_pipeline,
-    parse_class_names,
+    parse_extensions,
+    parse_names,
     saved_class_names,
     write_npz,
 )
 from sknorm_images.cli._spreadsheets import write_csv
 from sknorm_images.cli._tables import numbered, show_findings, show_statistics, show_steps
-from sknorm_images.cli._terminal import complain
+from sknorm_images.cli._terminal import complain, tell_passed_over
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -77,6 +80,16 @@ ClassNames = Annotated[
         "A,B,C", "All classes, in the order of their numbers; else those of fit's folder."
     ),
 ]
+Extensions = Annotated[
+    str | None,
+    _option("A,B", f"Of the files that are taken; else {','.join(EXTENSIONS)}."),
+]
+Formats = Annotated[
+    str | None,
+    _option("A,B", "What files may be, such as JPEG,PNG; else as `fit` had it, or JPEG."),
+]
+MaxPixels = Annotated[int | None, _option("N", "Larger images are refused unseen.")]
+MaxScans = Annotated[int | None, _option("N", "JPEG files of more scans are refused.")]
 Jobs = Annotated[int, _option("N", "Images decoded at once; -1: all cores.", "--jobs", "-j")]
 Pair = tuple[float, float]
 _DTYPES = ("float16", "float32", "float64")
@@ -133,6 +146,10 @@ def fit(
         str | None,
         _option("A,B,C", "All classes, in the order of their numbers; else the sub-folders."),
     ] = None,
+    extensions: Extensions = None,
+    formats: Formats = None,
+    max_pixels: MaxPixels = None,
+    max_scans: MaxScans = None,
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
@@ -158,8 +175,12 @@ def fit(
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
     )
+    pipeline["load"].set_params(**_loading(formats, max_pixels, max_scans))
+    allow_pixels(pipeline["load"])
+    taken = parse_extensions(extensions)
     with whole_file(output, force, "--force") as file:
-        photos = labelled_files(directory, parse_class_names(class_names))
+        photos = labelled_files(directory, taken, parse_names("--class-names", class_names))
+        tell_passed_over(photos.passed_over, taken)
         pipeline.fit(photos.filenames)
         if photos.target_names is not None:
             pipeline.class_names_ = photos.target_names
@@ -178,6 +199,14 @@ def transform(
         _choice(_DTYPES, "Of the images; else what the pipeline gives."),
     ] = None,
     class_names: ClassNames = None,
+    on_error: Annotated[
+        str | None,
+        _choice(ON_ERROR_CHOICES, "Stop at a broken file, or leave it blank; else as `fit`."),
+    ] = None,
+    extensions: Extensions = None,
+    formats: Formats = None,
+    max_pixels: MaxPixels = None,
+    max_scans: MaxScans = None,
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
@@ -191,9 +220,11 @@ def transform(
             f"--dtype {shorten(dtype)} cannot hold scaled values. Pass float16, float32 or "
             "float64."
         )
-    loaded = load_pipeline(pipeline)
-    saved = saved_class_names(loaded)
-    photos = labelled_files(directory, parse_class_names(class_names), saved)
+    loaded = load_pipeline(pipeline, _loading(formats, max_pixels, max_scans, on_error))
+    saved, taken = saved_class_names(loaded), parse_extensions(extensions)
+    names = parse_names("--class-names", class_names)
+    photos = labelled_files(directory, taken, names, saved)
+    tell_passed_over(photos.passed_over, taken)
     images, steps = images_of(loaded, directory, photos.filenames, jobs)
     weights = np.ones(len(images), np.float32)
 
@@ -222,18 +253,29 @@ def check(
     ],
     as_json: Annotated[bool, _flag("Everything about every file, as JSON.", "--json")] = False,
     as_csv: Annotated[bool, _flag("Everything about every file, as CSV.", "--csv")] = False,
+    extensions: Extensions = None,
+    formats: Formats = None,
+    max_pixels: MaxPixels = None,
+    max_scans: MaxScans = None,
     jobs: Jobs = -1,
 ) -> None:
     """Look for broken files, and for files that are there twice, in one folder or in two.
 
-    Takes every .jpg and .jpeg file. Exit status 1 if there is one of either kind.
+    Takes the files that `fit` and `transform` take. Exit status 1 if there is one of either
+    kind.
     """
     if as_json and as_csv:
         raise ValueError("--json and --csv are two formats. Pass one of them.")
     protocols = {name for directory in directories for name in protocols_of(directory)}
+    loading = _loading(formats, max_pixels, max_scans)
+    loader = JpegLoader(protocols=tuple(sorted(protocols)), **loading)
+    allow_pixels(loader)
+    taken = parse_extensions(extensions)
+    photos = image_files(directories, taken)
+    tell_passed_over(photos.passed_over, taken)
     found = check_images(
-        image_files(directories),
-        loader=JpegLoader(protocols=tuple(sorted(protocols))),
+        photos.files,
+        loader=loader,
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
     )
@@ -272,6 +314,10 @@ def report(
     directory: AnyFolder,
     pipeline: SavedPipeline,
     output: Output,
+    extensions: Extensions = None,
+    formats: Formats = None,
+    max_pixels: MaxPixels = None,
+    max_scans: MaxScans = None,
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
@@ -280,10 +326,14 @@ def report(
     import sknorm_images.plotting  # noqa: F401 (for its ImportError)
     from sknorm_images.cli._report import make_report
 
-    loaded = load_pipeline(pipeline)
-    files = image_files([directory])
+    loaded = load_pipeline(pipeline, _loading(formats, max_pixels, max_scans))
+    taken = parse_extensions(extensions)
+    photos = image_files([directory], taken)
+    tell_passed_over(photos.passed_over, taken)
     with whole_file(output, force, "--force") as file:
-        page = make_report(directory, loaded, files, n_jobs=jobs, verbose=sys.stderr.isatty())
+        page = make_report(
+            directory, loaded, photos.files, n_jobs=jobs, verbose=sys.stderr.isatty()
+        )
         file.write(page.encode())
 
 
@@ -293,11 +343,43 @@ def demo(
         str | None,
         _option("DIR", "Folder with one sub-folder a class; else, photos of its own."),
     ] = None,
+    class_names: Annotated[
+        str | None,
+        _option("A,B,C", "All classes, in the order of their numbers; else the sub-folders."),
+    ] = None,
+    extensions: Extensions = None,
+    formats: Formats = None,
+    max_pixels: MaxPixels = None,
+    max_scans: MaxScans = None,
 ) -> None:
     """Fit a pipeline, train a small Keras model with it, save and load both."""
     from sknorm_images.demo import run_demo
 
-    raise typer.Exit(run_demo(data))
+    taken = parse_extensions(extensions)
+    loading = _loading(formats, max_pixels, max_scans)
+    allow_pixels(JpegLoader(**loading))
+    photos = None
+    if data is not None:
+        photos = labelled_files(data, taken, parse_names("--class-names", class_names))
+        tell_passed_over(photos.passed_over, taken)
+    raise typer.Exit(run_demo(data, photos, loading))
+
+
+def _loading(
+    formats: str | None,
+    max_pixels: int | None,
+    max_scans: int | None,
+    on_error: str | None = None,
+) -> dict[str, Any]:
+    """Gather the parameters of the loader that options say."""
+    names = parse_names("--formats", formats)
+    given = {
+        "formats": None if names is None else tuple(names),
+        "max_pixels": max_pixels,
+        "max_scans": max_scans,
+        "on_error": on_error,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _parse_size(text: str) -> int | tuple[int, int]:

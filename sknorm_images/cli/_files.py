@@ -2,61 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from zipfile import ZipFile
 
 import joblib
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from sknorm_images._folders import label_files
+from sknorm_images import JpegLoader
+from sknorm_images._folders import label_files, passed_over, without_images
 from sknorm_images._listing import EXTENSIONS, list_folder
 from sknorm_images._npy import write_header
 from sknorm_images._protocols import is_url
-from sknorm_images._wording import shorten, show_name
+from sknorm_images._steps import flat_steps
+from sknorm_images._wording import shorten, show_name, show_value
 
 
-def image_files(folders: Iterable[str]) -> list[str]:
-    """List the JPEG files in folders, at any depth, sorted, each once.
+class Photos(NamedTuple):
+    """The image files in one folder or in several, each once."""
+
+    files: list[str]  # paths and URLs, folder by folder
+    passed_over: Counter[str]  # how many others there are, by extension
+
+
+def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS) -> Photos:
+    """List the image files in folders, at any depth.
 
     Parameters
     ----------
-    folders : iterable of str
-        The folders: paths or URLs. As in `load_image_folder`, hidden entries are skipped,
-        and links to folders are followed in the folder itself, not below.
+    folders : sequence of str
+        The folders: paths or URLs. They may lie in one another.
+    extensions : tuple of str
+        What the names of image files end in, in lower case.
 
     Returns
     -------
-    list of str
-        The paths and URLs, folder by folder.
+    Photos
+        The files, as `load_image_folder` finds them.
 
     Raises
     ------
     OSError, ValueError, ImportError
         If a folder cannot be read, or holds no such files.
     """
-    found: dict[str, str] = {}  # by absolute path: folders may lie in one another
-    for folder in folders:
-        paths = list_folder(folder).all_files()
-        if not paths:
-            raise ValueError(
-                f"{show_name(folder)} holds no files that end in {' or '.join(EXTENSIONS)}, "
-                "at any depth. Check the path."
-            )
-        for path in paths:
-            found.setdefault(path if is_url(path) else str(Path(path).absolute()), path)
-    return list(found.values())
+    found: dict[str, str] = {}  # by absolute path
+    counts = Counter[str]()
+    places = {Path(_place(folder)): folder for folder in folders}
+    for place, directory in places.items():
+        folder = list_folder(directory, extensions)
+        if not folder.files:
+            raise ValueError(without_images(folder, extensions))
+        for file in folder.files:
+            found.setdefault(_place(file.path), file.path)
+        if places.keys().isdisjoint(place.parents):
+            counts += passed_over(folder)
+    return Photos(list(found.values()), counts)
 
 
-def parse_class_names(text: str | None) -> list[str] | None:
-    """Read the option ``--class-names``."""
-    return None if text is None else [name.strip() for name in text.split(",")]
+def _place(path: str) -> str:
+    return path if is_url(path) else str(Path(path).absolute())
+
+
+def parse_names(option: str, text: str | None) -> list[str] | None:
+    """Read an option that takes names with commas between."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ValueError(
+            f"{option} {show_value(text)} holds an empty name. Pass names with one comma "
+            "between two of them."
+        )
+    return names
+
+
+def parse_extensions(text: str | None) -> tuple[str, ...]:
+    """Read the option ``--extensions``."""
+    names = parse_names("--extensions", text)
+    if names is None:
+        return EXTENSIONS
+    return tuple(f".{name.lower().removeprefix('.')}" for name in names)
 
 
 def saved_class_names(pipeline: Pipeline) -> list[str] | None:
@@ -66,7 +99,10 @@ def saved_class_names(pipeline: Pipeline) -> list[str] | None:
 
 
 def labelled_files(
-    directory: str, class_names: Sequence[str] | None, saved: Sequence[str] | None = None
+    directory: str,
+    extensions: tuple[str, ...],
+    class_names: Sequence[str] | None,
+    saved: Sequence[str] | None = None,
 ) -> Bunch:
     """List files as `load_image_folder` does, by the names that the user or `fit` said.
 
@@ -74,6 +110,8 @@ def labelled_files(
     ----------
     directory : str
         A path or a URL.
+    extensions : tuple of str
+        What the names of image files end in, in lower case.
     class_names : sequence of str or None
         Names of all classes, in the order of their numbers, as the user says them.
     saved : sequence of str or None
@@ -88,26 +126,36 @@ def labelled_files(
     Raises
     ------
     OSError, ValueError, ImportError
-        As `load_image_folder` raises them, naming the option in place of the parameter.
+        As `load_image_folder` raises them.
     """
-    folder = list_folder(directory)
-    uses_saved = class_names is None and bool(saved) and bool(folder.folders)
+    folder = list_folder(directory, extensions)
+    if class_names is not None or not saved or not folder.folders:
+        return label_files(folder, class_names, extensions)
     try:
-        return label_files(folder, saved if uses_saved else class_names, EXTENSIONS)
+        return label_files(folder, saved, extensions)
     except ValueError as error:
-        message = str(error).replace("class_names", "--class-names")
-        if uses_saved and message != str(error):
-            message += " `fit` saved these names; --class-names says others."
+        if "class_names=" not in str(error):
+            raise
+        message = f"{error} `fit` saved these names; --class-names says others."
         raise ValueError(message) from error
 
 
-def load_pipeline(path: Path) -> Pipeline:
+def allow_pixels(loader: JpegLoader) -> None:
+    """Raise Pillow's limit, in this process, to that of a loader, which the user chose."""
+    limit, wanted = Image.MAX_IMAGE_PIXELS, loader.max_pixels
+    if limit is not None and isinstance(wanted, int) and wanted > limit:
+        Image.MAX_IMAGE_PIXELS = wanted
+
+
+def load_pipeline(path: Path, loading: Mapping[str, Any] | None = None) -> Pipeline:
     """Load a pipeline that joblib saved, which runs whatever code the file holds.
 
     Parameters
     ----------
     path : Path
         The file.
+    loading : mapping of str to object, or None, default=None
+        Parameters of its loader that are set anew.
 
     Returns
     -------
@@ -132,6 +180,10 @@ def load_pipeline(path: Path) -> Pipeline:
             f"{show_name(str(path))} holds a {type(pipeline).__name__}, and no pipeline. Pass "
             "a file that `sknorm-images fit` or joblib.dump made."
         )
+    for step in flat_steps(pipeline)[:1]:
+        if isinstance(step, JpegLoader):
+            step.set_params(**(loading or {}))
+            allow_pixels(step)
     return pipeline
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from types import FrameType
 
 import typer
+from typer.main import get_command
 
 from sknorm_images._wording import printable
 from sknorm_images.cli._commands import app
+from sknorm_images.cli._options import in_options, options_by_parameter
 from sknorm_images.cli._terminal import complain, readable_warnings
 
 _OF_A_CLOSED_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE ended
@@ -41,8 +43,9 @@ def run() -> int:
 
 def _status_of(arguments: list[str], program: str) -> int:
     """Run a command, and say in one line why it cannot be done."""
+    options = _options_of(arguments[0])
     try:
-        with readable_warnings():
+        with readable_warnings(options):
             status = app(arguments, prog_name=program, standalone_mode=False)
             sys.stdout.flush()  # here, where it is told if it fails
             return status or 0
@@ -54,7 +57,7 @@ def _status_of(arguments: list[str], program: str) -> int:
         text, status = _problem_of(error, program)
         with suppress(OSError):  # stderr may be gone, with its terminal
             if status == 2:
-                complain(text, f"{program} {arguments[0]}")
+                complain(in_options(text, options), f"{program} {arguments[0]}")
             else:
                 typer.echo(text, err=True)
         return status
@@ -74,6 +77,13 @@ def _problem_of(error: Exception, program: str) -> tuple[str, int]:
     # A fault of the program, whose text may hold any name.
     lines = "".join(traceback.format_exception(error)).rstrip("\n").split("\n")
     return "\n".join(map(printable, lines)), 1
+
+
+def _options_of(command: str) -> dict[str, str]:
+    """Say which parameter of the package each option of a command stands for."""
+    commands = getattr(get_command(app), "commands", {})
+    parameters = commands[command].params if command in commands else []
+    return options_by_parameter(flag for parameter in parameters for flag in parameter.opts)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from sknorm_images._steps import flat_steps
 from sknorm_images._thumbnails import thumbnail_uri
 from sknorm_images._wording import printable
 from sknorm_images.cli._batches import images_of, transform_batches
+from sknorm_images.cli._options import in_options
 from sknorm_images.plotting import ChannelHistogramDisplay
 
 _SAMPLES = 6
@@ -134,7 +135,9 @@ def make_report(
             )
             for title, number, rows in _outliers(numbers)
         ],
-        broken=[(name(files[i]), printable(found.reason[i])) for i in broken[:_BROKEN]],
+        broken=[
+            (name(files[i]), in_options(printable(found.reason[i]))) for i in broken[:_BROKEN]
+        ],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import typer
 
 from sknorm_images import ImageDecodeError, ImageDecodeWarning
+from sknorm_images._folders import show_counts
 from sknorm_images._wording import shorten
+from sknorm_images.cli._options import in_options
 
 _LONGEST_LINE = 1500  # characters
 _LONGEST_PROGRAM = 80
@@ -31,7 +33,8 @@ def complain_of(failures: Collection[Exception], n_before: int = 0) -> None:
     """
     for error in islice(failures, max(0, _MOST_FILES - n_before)):
         if isinstance(error, ImageDecodeError):
-            complain(f"warning: {shorten(error.source)}: {shorten(error.reason)}")
+            reason = in_options(shorten(error.reason))
+            complain(f"warning: {shorten(error.source)}: {reason}")
         else:
             complain(f"warning: {error}")
 
@@ -45,16 +48,37 @@ def complain_of_others(n_failed: int) -> None:
         )
 
 
+def tell_passed_over(counts: Mapping[str, int], extensions: tuple[str, ...]) -> None:
+    """Tell in a line on stderr which files a command does not look at, if there are any."""
+    beside = {name: n for name, n in counts.items() if name.endswith(extensions)}
+    others = {name: n for name, n in counts.items() if name not in beside}
+    if others:
+        complain(f"{_n_files(others)} passed over: {show_counts(others)} (see --extensions)")
+    if beside:
+        complain(
+            f"{_n_files(beside)} passed over: {show_counts(beside)} beside the sub-folders, "
+            "so their class is unknown"
+        )
+
+
+def _n_files(counts: Mapping[str, int]) -> str:
+    n_files = sum(counts.values())
+    return f"{n_files:,} file{'s' if n_files > 1 else ''}"
+
+
 @contextmanager
-def readable_warnings() -> Iterator[None]:
-    """Show warnings as lines, and the first images that cannot be read in a line each."""
+def readable_warnings(options: Mapping[str, str]) -> Iterator[None]:
+    """Show warnings as lines, and the first images that cannot be read in a line each.
+
+    Parameters that they name are shown as the `options` of the command.
+    """
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         if isinstance(message, ImageDecodeWarning):
             complain_of(message.failures.values())
             complain_of_others(len(message.failures))
         else:
-            complain(f"warning: {message}")
+            complain(f"warning: {in_options(str(message), options)}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", ImageDecodeWarning)  # not once for equal ones
