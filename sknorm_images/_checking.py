@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch
 
 from sknorm_images._cancellation import check_cancelled
@@ -22,6 +22,7 @@ from sknorm_images._parameters import check_choice, check_n_jobs, check_verbose
 from sknorm_images._reading import Source, name_of, read, read_ahead
 from sknorm_images._signatures import identify
 from sknorm_images._sources import files_of
+from sknorm_images._wording import show_value
 
 _DTYPES = {str: object, int: np.int64, bool: np.bool_}
 
@@ -44,6 +45,7 @@ class _Finding(NamedTuple):
 def check_images(
     X: Any,
     *,
+    target: ArrayLike | None = None,
     loader: JpegLoader | None = None,
     verify: str = "decode",
     n_jobs: int | None = None,
@@ -57,6 +59,9 @@ def check_images(
     ----------
     X : array-like of shape (n_samples,) or (n_samples, 1)
         Paths, URLs, bytes or binary files, as `JpegLoader` takes them.
+    target : array-like of shape (n_samples,) or None, default=None
+        The class of each file, a number or a name, such as `target` of `load_image_folder`;
+        None or NaN where it is unknown. It tells copies of a file from contradictions.
     loader : JpegLoader or None, default=None
         Its `protocols` say what X may lead to, and its `formats`, `max_pixels` and
         `max_scans` what can be decoded; such as ``pipeline["load"]``. None means
@@ -94,8 +99,12 @@ def check_images(
         sha256 : object (str)
             Hash of the content in hexadecimal digits; empty if the file cannot be read.
         duplicate_of : int64
-            Position of the first file with the same content; -1 for that one itself, and
-            for files without a duplicate before them.
+            Position of the first readable file with the same content; -1 for that one
+            itself, for files without a duplicate before them, and for files that cannot be
+            read, such as empty ones.
+        in_another_class : bool
+            Whether that first file is of another class by `target`: at least one of the two
+            is labelled wrongly. Only with `target`.
 
     Raises
     ------
@@ -103,8 +112,8 @@ def check_images(
         If X, or something in it, is no path, bytes or binary file, or `loader` is no
         JpegLoader.
     ValueError
-        If X has another shape, something in it leads to a protocol that `loader` does not
-        allow, or a parameter is out of its range.
+        If X or `target` has another shape, something in X leads to a protocol that `loader`
+        does not allow, or a parameter is out of its range.
     OSError
         If the machine or the network fails, and not the file: too many open files, a broken
         disk, a server that does not answer.
@@ -135,6 +144,11 @@ def check_images(
     (array([ True, False,  True]), 'image file is truncated')
     >>> found.width, found.duplicate_of  # the file in `test` is the first one in `train`
     (array([640, 640, 640]), array([-1, -1,  0]))
+
+    The same photo as a cat and as a dog:
+
+    >>> check_images(train + test, target=["cat", "cat", "dog"]).in_another_class
+    array([False, False,  True])
     """
     loader = JpegLoader() if loader is None else loader
     if not isinstance(loader, JpegLoader):
@@ -147,6 +161,7 @@ def check_images(
     check_verbose(verbose)
     decoding = loader._decoding()
     sources = files_of(X, decoding.access.protocols)
+    labels = None if target is None else _labels_of(target, len(sources))
     warn_if_truncated_files_pass()
     columns: dict[str, NDArray[Any]] = {
         name: np.empty(len(sources), _DTYPES[kind])
@@ -164,7 +179,11 @@ def check_images(
         for rows, findings in results:
             for name, values in zip(columns, zip(*findings, strict=True), strict=True):
                 columns[name][rows] = values
-    return Bunch(**columns, duplicate_of=_first_of_the_same(columns["sha256"]))
+    hashes = np.where(columns["readable"], columns["sha256"], "")
+    found = Bunch(**columns, duplicate_of=_first_of_the_same(hashes))
+    if labels is not None:
+        found.in_another_class = _are_of_another_class(labels, found.duplicate_of)
+    return found
 
 
 def _check_each(sources: Sequence[Source], decoding: Decoding, verify: str) -> list[_Finding]:
@@ -205,3 +224,29 @@ def _first_of_the_same(hashes: NDArray[Any]) -> NDArray[np.int64]:
     first: dict[str, int] = {"": -1}
     positions = [first.setdefault(value, i) for i, value in enumerate(hashes)]
     return np.array([-1 if p == i else p for i, p in enumerate(positions)], np.int64)
+
+
+def _labels_of(target: ArrayLike, n_files: int) -> NDArray[Any]:
+    labels = np.asarray(target, dtype=object)
+    if labels.shape != (n_files,):
+        raise ValueError(
+            f"target={show_value(target)} has the shape {labels.shape}, and X holds {n_files} "
+            "files. Pass one class for each file."
+        )
+    return labels
+
+
+def _are_of_another_class(
+    labels: NDArray[Any], duplicate_of: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Compare the class of each file with that of the first copy, where both are known."""
+    conflicts = np.zeros(len(labels), np.bool_)
+    for i in np.flatnonzero(duplicate_of >= 0):
+        label, first = labels[i], labels[duplicate_of[i]]
+        conflicts[i] = _is_known(label) and _is_known(first) and label != first
+    return conflicts
+
+
+def _is_known(label: Any) -> bool:
+    is_itself = label == label  # unlike NaN and pandas' NA
+    return label is not None and isinstance(is_itself, bool | np.bool_) and bool(is_itself)

@@ -183,17 +183,65 @@ def test_it_finds_just_the_files_that_a_pipeline_cannot_read(folder, n_jobs):
     ]
 
 
+def test_files_that_cannot_be_read_are_no_duplicates(folder, tmp_path_factory):
+    test = tmp_path_factory.mktemp("test")
+    for name in ("empty.jpg", "truncated.jpg", "png.jpg", "plain.jpg"):
+        shutil.copy(folder / name, test / name)
+    (test / "another empty.jpg").write_bytes(b"")
+    paths = [*paths_in(folder), *paths_in(test)]
+
+    found = check_images(paths)
+
+    [twice] = np.flatnonzero(found.duplicate_of >= 0)
+    assert paths[twice] == str(test / "plain.jpg")
+    assert paths[found.duplicate_of[twice]] == str(folder / "plain.jpg")
+    assert not found.readable[paths.index(str(test / "empty.jpg"))]
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series, pl.Series])
+@pytest.mark.parametrize("names", [["cat", "dog"], [0, 1]])
+def test_a_photo_in_two_classes_is_told_from_a_copy(kind, names, photos):
+    a, b = (encode(photo.crop((0, 0, 40, 30))) for photo in photos[:2])
+    cat, dog = names
+    X = [a, b, a, a, b, b"nothing", b"nothing"]
+
+    found = check_images(X, target=kind([cat, dog, cat, dog, cat, cat, dog]))
+
+    assert found.duplicate_of.tolist() == [-1, -1, 0, 0, 1, -1, -1]
+    assert found.in_another_class.tolist() == [False] * 3 + [True, True, False, False]
+    assert found.in_another_class.dtype == np.bool_
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_an_unknown_class_contradicts_none(missing, photos):
+    data = encode(photos[0].crop((0, 0, 40, 30)))
+
+    found = check_images([data] * 3, target=["cat", missing, "cat"])
+    assert not found.in_another_class.any()
+    found = check_images([data] * 3, target=[missing, "dog", "cat"])
+    assert not found.in_another_class.any()
+
+
+def test_without_classes_there_is_no_column_of_them(files):
+    assert "in_another_class" not in check_images(files[:2])
+
+
+@pytest.mark.parametrize("target", [["cat"], [["cat"], ["dog"]], "cat", []])
+def test_a_target_of_another_shape_is_refused(target, files):
+    with pytest.raises(ValueError, match=r"target=.* has the shape .*, and X holds 2 files"):
+        check_images(files[:2], target=target)
+
+
 def test_duplicates_show_across_folders(folder, tmp_path_factory):
     test = tmp_path_factory.mktemp("test")
     shutil.copy(folder / "grey.jpg", test / "another name.jpg")
     shutil.copy(folder / "grey.jpg", test / "again.jpg")
-    shutil.copy(folder / "truncated.jpg", test / "bad.jpg")
     train = paths_in(folder)
 
     found = check_images([*train, *paths_in(test), "gone.jpg", "gone too.jpg"])
 
-    grey, bad = (train.index(str(folder / name)) for name in ("grey.jpg", "truncated.jpg"))
-    assert found.duplicate_of.tolist() == [-1] * len(train) + [grey, grey, bad, -1, -1]
+    grey = train.index(str(folder / "grey.jpg"))
+    assert found.duplicate_of.tolist() == [-1] * len(train) + [grey, grey, -1, -1]
 
 
 def test_bytes_and_binary_files_have_rows_too(photos):

@@ -1141,7 +1141,8 @@ def test_check_of_good_files_has_status_0(folder, call):
 def test_check_as_json_is_what_check_images_finds(twofold, call):
     finished = call("check", "--json", *twofold)
     assert finished.status == 1
-    found = check_images([*names_in(twofold[0]), *names_in(twofold[1])])
+    names = [*names_in(twofold[0]), *names_in(twofold[1])]
+    found = check_images(names, target=[None] * len(names))
     rows = json.loads(finished.out)
     assert len(rows) == 6
     assert {name: [row[name] for row in rows] for name in rows[0]} == {
@@ -1152,7 +1153,8 @@ def test_check_as_json_is_what_check_images_finds(twofold, call):
 def test_check_as_csv_is_what_check_images_finds(twofold, call):
     finished = call("check", "--csv", *twofold)
     assert finished.status == 1
-    found = check_images([*names_in(twofold[0]), *names_in(twofold[1])])
+    names = [*names_in(twofold[0]), *names_in(twofold[1])]
+    found = check_images(names, target=[None] * len(names))
     rows = list(csv.DictReader(io.StringIO(finished.out, newline="")))
     names = [row.pop("filename") for row in rows]
     assert [unquote(name.removeprefix("file://")) for name in names] == found.pop(
@@ -1161,6 +1163,52 @@ def test_check_as_csv_is_what_check_images_finds(twofold, call):
     assert {name: [row[name] for row in rows] for name in rows[0]} == {
         name: [str(value) for value in column.tolist()] for name, column in found.items()
     }
+
+
+@pytest.mark.parametrize("root", ["", "data"])
+def test_check_tells_a_photo_in_two_classes_from_a_copy(root, photos, tmp_path, call):
+    """Train and test by themselves, or as the folder of both; and empty files."""
+    a, b, c = (encode(photos[0].crop((50 * i, 0, 50 * i + 60, 40))) for i in range(3))
+    contents = {
+        "train/cat/1.jpg": a,
+        "train/cat/2.jpg": a,
+        "train/dog/3.jpg": a,
+        "train/dog/4.jpg": b,
+        "test/cat/5.jpg": b,
+        "test/dog/6.jpg": b,
+        "test/dog/7.jpg": c,
+        "train/cat/8.jpg": b"",
+        "test/dog/9.jpg": b"",
+    }
+    for name, content in contents.items():
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    parts = ["train", "test"] if root == "" else [""]
+    folders = [str(Path(tmp_path, "data", part)) for part in parts]
+
+    rows = {
+        "/".join(Path(row["filename"]).parts[-3:]): row
+        for row in json.loads(call("check", "--json", *folders).out)
+    }
+    finished = call("check", *folders)
+
+    twice = {name: row["in_another_class"] for name, row in rows.items() if is_twice(row)}
+    if root == "":
+        expected = {"train/cat/2.jpg": False, "train/dog/3.jpg": True}
+        expected |= {"test/cat/5.jpg": True, "test/dog/6.jpg": False}
+    else:  # the first copies are those in test
+        expected = {"train/cat/2.jpg": False, "train/dog/3.jpg": True}
+        expected |= {"test/dog/6.jpg": True, "train/dog/4.jpg": True}
+    assert twice == expected
+    n = sum(expected.values())
+    assert f"9 files: 2 broken, 4 there twice, {n} in another class" in finished.out
+    assert len(re.findall("same content as .*, in another class", finished.out)) == n
+    assert finished.out.count("same content as") == 4
+
+
+def is_twice(row: dict[str, object]) -> bool:
+    return row["duplicate_of"] != -1
 
 
 def test_one_of_two_formats_is_refused(folder, call):

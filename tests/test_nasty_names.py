@@ -292,7 +292,7 @@ def test_a_program_error_is_told_without_raw_characters(call, monkeypatch):
         raise RuntimeError("unforeseen \x1b[2J\x9b")
 
     monkeypatch.setattr("sknorm_images.cli._commands.check_images", fail)
-    photos = Photos(["x"], Counter())
+    photos = Photos(["x"], [None], Counter())
     monkeypatch.setattr("sknorm_images.cli._commands.image_files", lambda *_: photos)
     finished = call("check", "x")
     assert finished.status == 1

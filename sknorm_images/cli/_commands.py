@@ -275,6 +275,7 @@ def check(
     tell_passed_over(photos.passed_over, taken)
     found = check_images(
         photos.files,
+        target=np.array(photos.classes, dtype=object),
         loader=loader,
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
@@ -331,9 +332,7 @@ def report(
     photos = image_files([directory], taken)
     tell_passed_over(photos.passed_over, taken)
     with whole_file(output, force, "--force") as file:
-        page = make_report(
-            directory, loaded, photos.files, n_jobs=jobs, verbose=sys.stderr.isatty()
-        )
+        page = make_report(directory, loaded, photos, n_jobs=jobs, verbose=sys.stderr.isatty())
         file.write(page.encode())
 
 

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from sknorm_images import JpegLoader
-from sknorm_images._folders import label_files, passed_over, without_images
+from sknorm_images._folders import label_files, parts_of_split, passed_over, without_images
 from sknorm_images._listing import EXTENSIONS, list_folder
 from sknorm_images._npy import write_header
 from sknorm_images._protocols import is_url
@@ -30,6 +30,7 @@ class Photos(NamedTuple):
     """The image files in one folder or in several, each once."""
 
     files: list[str]  # paths and URLs, folder by folder
+    classes: list[str | None]  # of the files; None for those in no sub-folder
     passed_over: Counter[str]  # how many others there are, by extension
 
 
@@ -53,18 +54,22 @@ def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS
     OSError, ValueError, ImportError
         If a folder cannot be read, or holds no such files.
     """
-    found: dict[str, str] = {}  # by absolute path
+    found: dict[str, tuple[str, str | None]] = {}  # by absolute path
     counts = Counter[str]()
     places = {Path(_place(folder)): folder for folder in folders}
     for place, directory in places.items():
         folder = list_folder(directory, extensions)
         if not folder.files:
             raise ValueError(without_images(folder, extensions))
+        split = parts_of_split(folder)
         for file in folder.files:
-            found.setdefault(_place(file.path), file.path)
+            *above, _ = file.parts[1:] if file.parts[0] in split else file.parts
+            label = above[0] if above else None
+            found.setdefault(_place(file.path), (file.path, label))
         if places.keys().isdisjoint(place.parents):
             counts += passed_over(folder)
-    return Photos(list(found.values()), counts)
+    files, classes = zip(*found.values(), strict=True)
+    return Photos(list(files), list(classes), counts)
 
 
 def _place(path: str) -> str:

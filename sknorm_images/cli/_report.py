@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import Any
 
@@ -32,6 +32,7 @@ from sknorm_images._steps import flat_steps
 from sknorm_images._thumbnails import thumbnail_uri
 from sknorm_images._wording import printable
 from sknorm_images.cli._batches import images_of, transform_batches
+from sknorm_images.cli._files import Photos
 from sknorm_images.cli._options import in_options
 from sknorm_images.plotting import ChannelHistogramDisplay
 
@@ -48,7 +49,7 @@ _STATISTICS: dict[str, Callable[[Any], NDArray[Any]]] = {
 
 
 def make_report(
-    directory: str, pipeline: Pipeline, files: Sequence[str], *, n_jobs: int, verbose: bool
+    directory: str, pipeline: Pipeline, photos: Photos, *, n_jobs: int, verbose: bool
 ) -> str:
     """Make one HTML page that needs nothing else.
 
@@ -58,8 +59,8 @@ def make_report(
         The folder: a path or a URL.
     pipeline : Pipeline
         A JpegLoader, a Resizer, and a fitted scaler of this package.
-    files : sequence of str
-        The files in the folder.
+    photos : Photos
+        The files in the folder, and their classes.
     n_jobs : int
         Number of images that are decoded at once.
     verbose : bool
@@ -75,6 +76,7 @@ def make_report(
     TypeError, ValueError, sklearn.exceptions.NotFittedError
         If the pipeline is of another kind or not fitted, or no file can be read.
     """
+    files = photos.files
     images, steps = images_of(pipeline, directory, files, n_jobs)
     scaler = steps[0] if steps else None
     if not isinstance(scaler, ChannelScaler):
@@ -83,7 +85,8 @@ def make_report(
             "Resizer, so there are no statistics to report. Pass one that has."
         )
     loader = flat_steps(pipeline)[0]
-    found = check_images(files, loader=loader, n_jobs=n_jobs, verbose=verbose)
+    target = np.array(photos.classes, dtype=object)
+    found = check_images(files, target=target, loader=loader, n_jobs=n_jobs, verbose=verbose)
     if not found.readable.any():
         raise ValueError(
             f"none of the {len(files)} files can be read, so there is nothing to report. "
@@ -118,6 +121,7 @@ def make_report(
         n_files=len(files),
         n_broken=len(broken),
         n_twice=int((found.duplicate_of >= 0).sum()),
+        n_conflicts=int(found.in_another_class.sum()),
         n_fitted=getattr(scaler, "n_samples_seen_", None),
         steps=[(step, " ".join(repr(part).split())) for step, part in pipeline.steps],
         statistics=list(_statistics(getattr(scaler, "statistics_", None), histogram)),

@@ -58,10 +58,15 @@ def show_findings(found: Bunch) -> None:
     names = found.filename
     broken, twice = np.flatnonzero(~found.readable), np.flatnonzero(found.duplicate_of >= 0)
     rows = [(names[i], in_options(found.reason[i])) for i in broken]
-    rows += [(names[i], f"same content as {names[found.duplicate_of[i]]}") for i in twice]
+    for i in twice:
+        told = f"same content as {names[found.duplicate_of[i]]}"
+        rows.append((names[i], told + ", in another class" * bool(found.in_another_class[i])))
     if rows:
         _show_table("Problems", ("file", "what is wrong"), rows)
-    typer.echo(f"{len(names)} files: {len(broken)} broken, {len(twice)} there twice")
+    summary = f"{len(names)} files: {len(broken)} broken, {len(twice)} there twice"
+    if n_conflicts := int(found.in_another_class.sum()):
+        summary += f", {n_conflicts} in another class"
+    typer.echo(summary)
 
 
 def _show_table(
