@@ -13,7 +13,7 @@ def at_once(*functions: Callable[[], Any]) -> list[Any]:
     together = threading.Barrier(len(functions))
 
     def call(function: Callable[[], Any]) -> Any:
-        together.wait(timeout=30)
+        together.wait(timeout=300)
         return function()
 
     with ThreadPoolExecutor(len(functions)) as threads:

@@ -27,7 +27,10 @@ from benchmarks.rounds import ROOT, Result, measure
 from benchmarks.tables import TABLES, Row, Table
 from tests.conftest import encode_turned
 
-pytestmark = pytest.mark.slow  # each test starts processes that measure
+pytestmark = [
+    pytest.mark.slow,  # each test starts processes that measure
+    pytest.mark.one_version,
+]
 
 
 @contender("sknorm_images")

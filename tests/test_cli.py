@@ -55,7 +55,7 @@ def run(*arguments: str | Path, command: list[str] = COMMAND) -> Finished:
         [*command, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env=quiet_environment(),
     )
@@ -962,7 +962,7 @@ def begin_transform(many: Path, pipeline: Path, output: Path) -> subprocess.Pope
         text=True,
         env=quiet_environment(),
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not any((output.parent / name).stat().st_size for name in parts_in(output.parent)):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -996,7 +996,7 @@ def test_an_interrupted_transform_says_so_and_leaves_nothing(
     output = tmp_path / "out.npz"
     with begin_transform(many, large, output) as process:
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == status
     assert (out, "Traceback" in err) == ("", False)
     assert names_of(tmp_path) == ["large.joblib", "many"]
@@ -1009,7 +1009,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(fitted, folder, tmp_path):
         [*COMMAND, "transform", str(folder), "-p", str(fitted[1]), "-o", str(output)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )

@@ -35,7 +35,7 @@ def start(*arguments: str, backend: str | None = None) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> Finished:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return Finished(process.returncode, out, err)
 
 

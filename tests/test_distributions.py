@@ -14,6 +14,8 @@ import pytest
 
 from sknorm_images import JpegLoader, __version__
 
+pytestmark = pytest.mark.one_version
+
 ROOT = Path(__file__).parent.parent
 NAME = f"sknorm_images-{__version__}"
 
@@ -40,7 +42,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT,
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     return folder
 

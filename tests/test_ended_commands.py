@@ -26,7 +26,7 @@ from tests import new_process
 from tests.command import COMMAND, call
 from tests.test_interrupts import group_ends
 
-PATIENCE = 120  # seconds; only a test that fails waits so long
+PATIENCE = 300  # seconds; only a test that fails waits so long
 
 
 def names_in(folder: Path) -> list[str]:

@@ -27,6 +27,7 @@ from tests.fuzzing.runner import Limits, Report, run
 
 SEED = 0
 N_CASES = 150 * len(MUTATIONS)
+OF_THE_TOOL = pytest.mark.one_version  # of the judge or the runner, not of the package
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="measured in /proc")
 
 
@@ -64,6 +65,7 @@ def test_files_that_are_not_damaged_are_decoded(name):
                 assert judge(corpus()[name], options).outcome == DECODED
 
 
+@OF_THE_TOOL
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_mutation_changes_most_files_and_copes_with_scraps(mutation):
     mutate = MUTATIONS[mutation]
@@ -84,12 +86,14 @@ def test_a_mutation_changes_most_files_and_copes_with_scraps(mutation):
             assert isinstance(mutate(scrap, np.random.default_rng(i)), bytes)
 
 
+@OF_THE_TOOL
 def test_the_pieces_of_a_file_are_the_file():
     for number in range(500):
         data = make_case(1, number).data
         assert b"".join(pieces(data)) == data
 
 
+@OF_THE_TOOL
 def test_seed_and_number_say_which_bytes():
     code = (
         "from tests.test_fuzzing import digest, make_case\n"
@@ -183,6 +187,7 @@ def is_slow(source, options):
 GOOD, TURNED, PROGRESSIVE = "grayscale", "orientation 6", "progressive"
 
 
+@OF_THE_TOOL
 @pytest.mark.parametrize(
     ("broken", "name", "cut", "options", "complaint"),
     [
@@ -272,26 +277,28 @@ def keeps_memory(source, options):
     return load(source, options)
 
 
+@OF_THE_TOOL
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize(
-    ("broken", "reason"),
+    ("broken", "reason", "limits"),
     [
-        (crashes, "the process ends by SIGSEGV"),
-        (ends_in_order, "the process ends by exit code 0"),
-        (hangs, "it hangs: no answer in 1.5 s"),
-        pytest.param(takes_too_much, "it raises .*MemoryError", marks=ON_LINUX),
+        (crashes, "the process ends by SIGSEGV", Limits()),
+        (ends_in_order, "the process ends by exit code 0", Limits()),
+        (hangs, "it hangs: no answer in 3.0 s", Limits(patience=3)),
+        pytest.param(takes_too_much, "it raises .*MemoryError", Limits(), marks=ON_LINUX),
     ],
 )
-def test_a_run_goes_on_behind_a_case_that_ends_its_process(broken, reason):
+def test_a_run_goes_on_behind_a_case_that_ends_its_process(broken, reason, limits):
     cases = [make_case(2, number) for number in range(60)]
     met = [n for n, case in enumerate(cases) if is_met(case.data) and not case.options.as_path]
     numbers = range(met[1])  # one that meets it, and some behind
-    report = run(numbers, 2, 1, Limits(patience=1.5), broken)
+    report = run(numbers, 2, 1, limits, broken)
     assert [failure.number for failure in report.failures] == met[:1]
     assert re.search(reason, report.failures[0].reason)
     assert report.n_cases == len(numbers) > met[0] + 1
 
 
+@OF_THE_TOOL
 @ON_LINUX
 def test_a_run_notices_memory_that_is_kept():
     report = run(range(4), SEED, 1, Limits(mebibytes=64), keeps_memory)
@@ -300,6 +307,7 @@ def test_a_run_notices_memory_that_is_kept():
     assert report.n_cases == 4
 
 
+@OF_THE_TOOL
 def test_an_interrupt_ends_a_run_and_its_workers():
     done = []
 
@@ -315,6 +323,7 @@ def test_an_interrupt_ends_a_run_and_its_workers():
     assert set(multiprocessing.active_children()) <= others
 
 
+@OF_THE_TOOL
 def test_the_command_says_what_became_of_the_cases(capsys):
     assert command.main(["--cases", "30", "--first", "24", "--jobs", "1"]) == 0
     printed = capsys.readouterr().out
@@ -324,6 +333,7 @@ def test_the_command_says_what_became_of_the_cases(capsys):
     assert str(make_case(0, 30)) in capsys.readouterr().out
 
 
+@OF_THE_TOOL
 def test_the_command_keeps_the_files_of_failures(capsys, tmp_path):
     arguments = ["--cases", "2", "--seconds", "0", "--keep", str(tmp_path)]  # all too slow
     assert command.main(arguments) == 1
@@ -336,6 +346,7 @@ def test_the_command_keeps_the_files_of_failures(capsys, tmp_path):
         assert f"FAILED {case}: it takes " in printed
 
 
+@OF_THE_TOOL
 def test_the_target_for_atheris_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "atheris", None)
     with pytest.raises(ImportError, match="python -m pip install atheris"):

@@ -13,6 +13,8 @@ import pytest
 import sknorm_images
 from tests import new_process
 
+pytestmark = pytest.mark.one_version
+
 PACKAGE = Path(sknorm_images.__file__).parent
 
 # Each module may import those that stand before it.

@@ -124,7 +124,7 @@ def finish(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finish]:
             return output.read_text()
 
         yield finish
-        server.communicate(timeout=60)  # no more requests
+        server.communicate(timeout=300)  # no more requests
 
 
 KILLED_AT_RANDOM = """
@@ -362,7 +362,7 @@ orphan = int(os.read(reports[0], 20))
 save_images(lazy(inputs["files"]), path)
 assert len(parts()) == 1  # as if it were still being written
 os.write(ends[1], b".")
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 300
 while parts() and time.monotonic() < deadline:
     save_images(lazy(inputs["files"][:1]), path, overwrite=True)
 assert not parts()

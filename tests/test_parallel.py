@@ -31,7 +31,7 @@ from tests import new_process
 from tests.exact_results import exact_moments
 from tests.lazy_photos import READERS, each_reader, lazy, pipeline_of, watched
 
-PATIENCE = 30  # seconds; only a test that fails waits so long
+PATIENCE = 300  # seconds; only a test that fails waits so long
 
 
 # The same bits everywhere

@@ -620,7 +620,7 @@ print(json.dumps(outcomes))
 @pytest.mark.parametrize(("kind", "n_times"), [(signal.SIGKILL, 50), (signal.SIGINT, 20)])
 def test_a_process_that_is_stopped_leaves_all_or_nothing(name, kind, n_times, files, tmp_path):
     inputs = {
-        "files": files * 10,
+        "files": files * 4,  # 12 chunks
         "path": str(tmp_path / name),
         "signal": kind,
         "n_times": n_times,

@@ -36,7 +36,7 @@ from tests.many_threads import at_once, until
 pytestmark = pytest.mark.usefixtures("threads_take_turns_often")
 
 N_THREADS = 12
-PATIENCE = 30  # seconds; only a test that fails waits so long
+PATIENCE = 300  # seconds; only a test that fails waits so long
 BAD = {1: FileNotFoundError, 4: ImageDecodeError}  # what of `broken` cannot be read, and why
 
 

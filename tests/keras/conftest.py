@@ -61,7 +61,7 @@ def threads_ahead() -> list[threading.Thread]:
 
 def let_threads_end() -> None:
     """Wait until none of them is left; only a test that fails waits as long as this allows."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while threads_ahead() and time.monotonic() < deadline:
         time.sleep(0.001)
     assert threads_ahead() == []

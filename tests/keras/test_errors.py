@@ -21,7 +21,7 @@ from sknorm_images.keras import PipelineDataset
 from tests.conftest import encode
 from tests.keras.conftest import let_threads_end, small_model
 
-PATIENCE = 60  # seconds; only a test that fails waits so long
+PATIENCE = 300  # seconds; only a test that fails waits so long
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 PREPARE = """

@@ -9,6 +9,8 @@ import pytest
 from sknorm_images import JpegLoader, Resizer
 from tests.conftest import encode
 
+pytestmark = pytest.mark.one_backend
+
 
 @pytest.mark.parametrize("color_mode", ["rgb", "grayscale"])
 @pytest.mark.parametrize("size", [(32, 48), (100, 30), (7, 7)])

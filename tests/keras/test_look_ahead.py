@@ -26,7 +26,7 @@ from tests.keras.conftest import (
     threads_ahead,
 )
 
-PATIENCE = 30  # seconds; only a test that fails waits so long
+PATIENCE = 300  # seconds; only a test that fails waits so long
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,8 @@ from tests.keras.conftest import (
     orders_of,
 )
 
+pytestmark = pytest.mark.one_backend
+
 
 def test_without_shuffle_every_epoch_has_the_order_given():
     assert orders_of(numbered(), 2) == [list(range(N_ROWS))] * 2

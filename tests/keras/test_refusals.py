@@ -17,6 +17,8 @@ from sknorm_images import (
 from sknorm_images.keras import PipelineDataset
 from tests.keras.conftest import numbered
 
+pytestmark = pytest.mark.one_backend
+
 KERAS_WORKERS = [("workers", 4), ("use_multiprocessing", True), ("max_queue_size", 20)]
 
 

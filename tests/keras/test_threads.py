@@ -18,7 +18,7 @@ from tests.keras.conftest import (
 )
 from tests.many_threads import at_once, until
 
-pytestmark = pytest.mark.usefixtures("threads_take_turns_often")
+pytestmark = [pytest.mark.usefixtures("threads_take_turns_often"), pytest.mark.one_backend]
 
 N_THREADS = 10
 
