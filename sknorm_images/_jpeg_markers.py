@@ -48,7 +48,8 @@ _LOSSLESS_SAMPLE = 3.0
 # Enough for the usual progressive scans of four components of `max_pixels` without
 # subsampling; by default, for 12 megapixels of 4:2:0 in arithmetic code, too.
 _NANOSECONDS_PER_PIXEL = 12.5
-_NANOSECONDS_BESIDE = 1e8  # for small images of many scans, or in arithmetic code
+_NANOSECONDS_BESIDE = 5e7  # for small images of many scans
+_LEAST_NANOSECONDS = 1e8  # for small ones in arithmetic code, at a limit of as many pixels
 
 
 @dataclass
@@ -104,7 +105,9 @@ class JpegStructure:
             beside = _SAMPLES_BESIDE if self.is_lossless else _BLOCKS_BESIDE
             if n_blocks > beside + _BLOCKS_PER_BYTE * self.n_bytes:
                 return f"its {self.n_bytes} bytes cannot hold {content}"
-        most = _NANOSECONDS_BESIDE + _NANOSECONDS_PER_PIXEL * max_pixels
+        most = max(
+            _LEAST_NANOSECONDS, _NANOSECONDS_BESIDE + _NANOSECONDS_PER_PIXEL * max_pixels
+        )
         if self.nanoseconds > most:
             return (
                 f"its scans may take {self.nanoseconds / 1e9:.1f} s to decode, more than the "

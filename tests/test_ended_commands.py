@@ -191,9 +191,14 @@ sys.exit(main())
 
 @pytest.mark.skipif(shutil.which("ps") is None, reason="workers are counted with ps")
 def test_workers_end_with_the_run_that_sighup_ends(many, pipeline, tmp_path):
-    arguments = ["fit", many, "--size", 512, "-j", 2, "-o", tmp_path / "out.joblib"]
+    folder, output = tmp_path / "very many", tmp_path / "output"
+    folder.mkdir()
+    output.mkdir()
+    for i in range(20_000):  # the run does not end before its workers are counted
+        (folder / f"{i:05}.jpg").symlink_to(many / f"{i % 480:03}.jpg")
+    arguments = ["fit", folder, "--size", 512, "-j", 2, "-o", output / "out.joblib"]
     with begun(
-        arguments, tmp_path, [sys.executable, "-c", WITH_LOKY], start_new_session=True
+        arguments, output, [sys.executable, "-c", WITH_LOKY], start_new_session=True
     ) as process:
         deadline = time.monotonic() + PATIENCE
         while n_in_group(process.pid) < 3:
@@ -203,7 +208,7 @@ def test_workers_end_with_the_run_that_sighup_ends(many, pipeline, tmp_path):
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGHUP
     assert group_ends(process.pid)
-    assert names_in(tmp_path) == []
+    assert names_in(output) == []
 
 
 def n_in_group(group: int) -> int:
