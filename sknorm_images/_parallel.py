@@ -231,4 +231,7 @@ def _progress(total: int, verbose: int, description: str) -> Any:
         return nullcontext()
     from tqdm.auto import tqdm  # only here: it looks for notebooks when imported
 
-    return tqdm(total=total, desc=description, unit="image")
+    class Bar(tqdm):
+        monitor_interval = 0  # no thread, which Ctrl-C cannot end while it starts
+
+    return Bar(total=total, desc=description, unit="image")

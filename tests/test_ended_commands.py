@@ -12,6 +12,7 @@ import sys
 import tempfile
 import termios
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -218,8 +219,17 @@ def n_in_group(group: int) -> int:
     return found.stdout.split().count(str(group))
 
 
+@pytest.fixture
+def demo_folder(monkeypatch, tmp_path):
+    """Where the demo works, whose first step a test can replace."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("sknorm_images.demo.choose_backend", lambda: None)
+    return tmp_path
+
+
+@pytest.mark.parametrize("further", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_a_further_signal_does_not_cut_short_what_the_first_one_has_cleared_up(
-    monkeypatch, tmp_path
+    further, demo_folder, monkeypatch
 ):
     """A closed terminal sends two: one is its shell's, one is the kernel's."""
     remove = shutil.rmtree
@@ -228,16 +238,49 @@ def test_a_further_signal_does_not_cut_short_what_the_first_one_has_cleared_up(
         os.kill(os.getpid(), signal.SIGHUP)
 
     def end_and_remove(*arguments: Any, **options: Any) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), further)
         end()
         remove(*arguments, **options)
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("sknorm_images.demo.choose_backend", lambda: None)
     monkeypatch.setattr("sknorm_images.demo.make_photo_folder", end)
     monkeypatch.setattr(shutil, "rmtree", end_and_remove)
     assert call("demo") == 128 + signal.SIGHUP
-    assert names_in(tmp_path) == []
+    assert names_in(demo_folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("callback", ["__del__", "weakref", "fork"])
+def test_a_signal_that_arrives_where_python_ignores_exceptions_ends_the_run(
+    number, callback, demo_folder, monkeypatch, capsys
+):
+    sent = []
+
+    def send(*_: Any) -> None:
+        sent.append(number)
+        os.kill(os.getpid(), number)
+
+    class Ending:
+        if callback == "__del__":
+            __del__ = send
+
+    def work(*_: Any) -> None:
+        ending = Ending()
+        reference = weakref.ref(ending, send if callback == "weakref" else None)
+        del ending
+        if callback == "fork":
+            # What is registered stays so: it must do nothing in the tests that follow.
+            os.register_at_fork(after_in_parent=lambda: None if sent else send())
+            if not (child := os.fork()):
+                os._exit(0)
+            os.waitpid(child, 0)
+        assert sent
+        time.sleep(PATIENCE)
+        del reference
+
+    monkeypatch.setattr("sknorm_images.demo.make_photo_folder", work)
+    assert call("demo") == 128 + number
+    assert capsys.readouterr().err == ""
+    assert names_in(demo_folder) == []
 
 
 # Streams that are gone

@@ -17,7 +17,10 @@ from sknorm_images.cli._terminal import complain_of, complain_of_others
 
 
 class _ProgressBar(tqdm):
+    """One that a signal may end at any moment, without a word."""
+
     disable = True  # until it is made: a signal may end its __init__, and __del__ asks
+    monitor_interval = 0  # no thread, which cannot be ended while it starts
 
 
 _IMAGES_PER_BATCH = 256  # so that the progress bar moves a few times a second

@@ -6,9 +6,11 @@ import io
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -92,16 +94,20 @@ def _signals_end_the_run() -> Iterator[None]:
 
     So no part of a file stays behind. What is ignored already, as nohup has it, still is.
     """
-    names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    handled = [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]
+    defaults = (signal.SIG_DFL, signal.default_int_handler)
+    handled = {n: handler for n in numbers if (handler := signal.getsignal(n)) in defaults}
+    report = sys.unraisablehook
     for number in handled:
         signal.signal(number, _end_run)
+    sys.unraisablehook = partial(_send_again, report)
     try:
         yield
     finally:
-        for number in handled:
-            signal.signal(number, signal.SIG_DFL)
+        sys.unraisablehook = report
+        for number, handler in handled.items():
+            signal.signal(number, handler)
 
 
 def _end_run(number: int, frame: FrameType | None) -> None:
@@ -110,7 +116,25 @@ def _end_run(number: int, frame: FrameType | None) -> None:
     A second exit would cut short the removal of what is unfinished.
     """
     if _end_behind(sys.exception()) is None:
-        sys.exit(128 + number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _send_again(
+    report: Callable[[sys.UnraisableHookArgs], object], ignored: sys.UnraisableHookArgs
+) -> None:
+    """Send a signal again whose exit was lost.
+
+    Python ignores exceptions in the callbacks of a fork, of the garbage collector and in
+    ``__del__``, so it ignores an exit, too, if the signal happens to arrive there.
+    """
+    if isinstance(ignored.exc_value, KeyboardInterrupt):
+        number = int(signal.SIGINT)
+    elif isinstance(ignored.exc_value, SystemExit):
+        number = int(ignored.exc_value.code or 0) - 128
+    else:
+        report(ignored)
+        return
+    threading.Timer(0.01, os.kill, (os.getpid(), number)).start()  # after the callback
 
 
 def _end_behind(error: BaseException | None) -> BaseException | None:
