@@ -87,3 +87,13 @@ def repeat_last_scan(data: bytes, times: int) -> bytes:
     *parts, end = segments(data)
     assert (parts[-1][0], end[0]) == (SOS, EOI)
     return joined([*parts, *parts[-1:] * times, end])
+
+
+def exif_of_nonsense(n_entries: int) -> list[bytes]:
+    """EXIF of entries that Pillow warns of one by one, in as many segments as it takes."""
+    entries = b"".join(
+        struct.pack("<HHLL", 1 + i, 3, 50 + i % 100, 12) for i in range(n_entries)
+    )
+    content = b"II*\0" + struct.pack("<LH", 8, n_entries) + entries
+    parts = (content[start : start + 65_000] for start in range(0, len(content), 65_000))
+    return [segment(APP1, b"Exif\0\0" + part) for part in parts]

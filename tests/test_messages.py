@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import pickle
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,10 @@ from sknorm_images import (
 )
 from sknorm_images._wording import printable, shorten, show_name, show_some, show_value
 from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
+from tests.command import COMMAND
 from tests.conftest import encode
 from tests.huge_arguments import A_FEW_LINES, assert_brief, parameters_of
+from tests.jpeg_bytes import exif_of_nonsense, with_first
 
 PIXELS = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
 PHOTO = encode(Image.fromarray(PIXELS[0]))
@@ -289,3 +293,19 @@ def test_unknown_classes_are_counted(tmp_path):
     assert len(text) < A_FEW_LINES
     assert "and 80 more], which are not among class_names=['unknown 00000', " in text
     assert "and 9,980 more]. Add them" in text
+
+
+def test_a_file_that_pillow_warns_of_thousands_of_times_is_told_in_a_few_lines(tmp_path):
+    photo = encode(Image.new("RGB", (32, 24)))
+    (tmp_path / "1.jpg").write_bytes(with_first(photo, *exif_of_nonsense(20_000)))
+
+    process = subprocess.run(
+        [*COMMAND, "check", tmp_path], capture_output=True, text=True, check=False, timeout=300
+    )
+
+    assert process.returncode == 0
+    lines = process.stderr.splitlines()
+    assert len(lines) == 21
+    assert all("Skipping tag" in line for line in lines[:20])
+    [n_others] = re.findall(r"warning: ([\d,]+) more warnings are not shown$", lines[20])
+    assert int(n_others.replace(",", "")) > 10_000

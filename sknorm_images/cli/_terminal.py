@@ -18,6 +18,7 @@ from sknorm_images.cli._options import in_options
 _LONGEST_LINE = 1500  # characters
 _LONGEST_PROGRAM = 80
 _MOST_FILES = 20  # named one by one
+_MOST_WARNINGS = 20  # of other kinds: Pillow warns of each entry of damaged metadata
 
 
 def complain(message: object, program: str = "sknorm-images") -> None:
@@ -72,15 +73,22 @@ def readable_warnings(options: Mapping[str, str]) -> Iterator[None]:
 
     Parameters that they name are shown as the `options` of the command.
     """
+    n_shown = n_others = 0
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        nonlocal n_shown, n_others
         if isinstance(message, ImageDecodeWarning):
             complain_of(message.failures.values())
             complain_of_others(len(message.failures))
-        else:
+        elif n_shown < _MOST_WARNINGS:
+            n_shown += 1
             complain(f"warning: {in_options(str(message), options)}")
+        else:
+            n_others += 1
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", ImageDecodeWarning)  # not once for equal ones
         warnings.showwarning = show
         yield
+        if n_others:
+            complain(f"warning: {n_others:,} more warnings are not shown")

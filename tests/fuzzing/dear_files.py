@@ -55,6 +55,8 @@ Size: TypeAlias = tuple[int, int]
 
 SEQUENTIAL, PROGRESSIVE, LOSSLESS = 0xC0, 0xC2, 0xC3
 ARITHMETIC, ARITHMETIC_PROGRESSIVE = 0xC9, 0xCA
+# Of T.81 and its extensions. Pillow goes on behind the marker, as if it had no length.
+EXTENSIONS = 0xC8, 0xF0
 
 # Factors of each component. The last two have far fewer blocks than a pixel needs otherwise.
 SAMPLINGS: list[tuple[Size, ...]] = [
@@ -153,6 +155,7 @@ def issue_examples() -> dict[str, bytes]:
     direct = Scan((0, 1, 2, 3), 0, 0, 0, 0, b"")
     exif = segment(APP1, b"Exif\0\0" + bytes(994))
     large_exif = segment(APP1, b"Exif\0\0" + bytes(3_994))
+    nested = segment(APP1, b"Exif\0\0" + bytes(994)) * 60
     image = file(SEQUENTIAL, (16, 16), gray, [Scan((0,), 0, 63, 0, 0, bytes(8))])[2:]
     small = (5_000, 5_000)
     return {
@@ -170,6 +173,12 @@ def issue_examples() -> dict[str, bytes]:
         ),
         "9,900 EXIF segments of 1,000 bytes": START + exif * 9_900 + image,
         "9,900 EXIF segments of 4,000 bytes": START + large_exif * 9_900 + image,
+        **{
+            f"EXIF within 240 segments FF{marker:X}": START
+            + segment(marker, nested) * 240
+            + image
+            for marker in EXTENSIONS
+        },
     }
 
 
@@ -354,28 +363,37 @@ _STREAMS: dict[str, Callable[[_Drawing, int, int], bytes]] = {
 }
 
 
+# Segments in front of the frame, of about as many bytes as asked for
+_METADATA: dict[str, Callable[[int], bytes]] = {
+    "EXIF": lambda n: segment(APP1, b"Exif\0\0" + _directory(n)),
+    "EXIF of zeros": lambda n: segment(APP1, b"Exif\0\0" + bytes(n)),
+    "XMP": lambda n: segment(APP1, b"http://ns.adobe.com/xap/1.0/\0" + b"tiff:" * (n // 5)),
+    "ICC": lambda n: segment(APP2, b"ICC_PROFILE\0\1\xff" + bytes(n)),
+    "MPF": lambda n: segment(APP2, b"MPF\0" + _directory(n)),
+    "Photoshop": lambda n: segment(
+        APP13, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" * (n // 12)
+    ),
+    "tables": lambda n: segment(DQT, bytes([0, *[1] * 64]) * (n // 65)),
+    "comments": lambda n: segment(COM, bytes(n)),
+    "JFIF": lambda n: segment(APP0, b"JFIF\0" + bytes(n)),
+}
+
+
 def _metadata(random: Random, n_bytes: int) -> tuple[bytes, str]:
-    """Segments in front of the frame, and what to call them."""
-    kinds: dict[str, Callable[[int], bytes]] = {
-        "EXIF": lambda n: segment(APP1, b"Exif\0\0" + _directory(n)),
-        "EXIF of zeros": lambda n: segment(APP1, b"Exif\0\0" + bytes(n)),
-        "XMP": lambda n: segment(
-            APP1, b"http://ns.adobe.com/xap/1.0/\0" + b"tiff:" * (n // 5)
-        ),
-        "ICC": lambda n: segment(APP2, b"ICC_PROFILE\0\1\xff" + bytes(n)),
-        "MPF": lambda n: segment(APP2, b"MPF\0" + _directory(n)),
-        "Photoshop": lambda n: segment(
-            APP13, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" * (n // 12)
-        ),
-        "tables": lambda n: segment(DQT, bytes([0, *[1] * 64]) * (n // 65)),
-        "comments": lambda n: segment(COM, bytes(n)),
-        "JFIF": lambda n: segment(APP0, b"JFIF\0" + bytes(n)),
-    }
-    name = str(random.choice(list(kinds)))
-    n_each = int(random.choice([100, 1_000, 4_000, 30_000, 65_000]))
-    each = kinds[name](n_each)
-    n = max(1, min(9_000, n_bytes // len(each)))
-    return each * n, f", {n} segments of {name}"
+    """Draw segments in front of the frame, and say what they are."""
+    name = str(random.choice(list(_METADATA)))
+    n_each = int(random.choice([8, 30, 100, 1_000, 4_000, 30_000, 65_000]))
+    return _repeated(_METADATA[name](n_each), name, n_bytes, bool(random.random() < 0.2))
+
+
+def _repeated(each: bytes, name: str, n_bytes: int, is_nested: bool) -> tuple[bytes, str]:
+    """Fill bytes with a segment, on its own or within segments of extensions."""
+    n_inner = 1
+    if is_nested and len(each) < 65_000:
+        n_inner = 65_000 // len(each)
+        each, name = segment(EXTENSIONS[1], each * n_inner), f"{name} in an extension"
+    n = max(1, n_bytes // len(each))
+    return each * n, f", {n * n_inner} segments of {name}"
 
 
 def _directory(n_bytes: int) -> bytes:
@@ -401,6 +419,21 @@ def dearest_files(setting: Setting = DEFAULT, n_bytes: int = 100_000) -> list[De
         for sampling in (SAMPLINGS[0], SAMPLINGS[3]):
             data = _largest(script, sampling, turned, setting, n_bytes)
             made.append(DearFile(data, "loaded", f"turned: {script}, {sampling}"))
+    return made
+
+
+def files_of_metadata(n_bytes: int) -> list[DearFile]:
+    """Make a small image behind segments of each kind, small and large, plain and nested."""
+    made = []
+    image = file(SEQUENTIAL, (16, 16), ((1, 1),), [Scan((0,), 0, 63, 0, 0, bytes(8))])
+    for name, make in _METADATA.items():
+        for n_each in (8, 1_000, 30_000):
+            for is_nested in (False, True):
+                front, what = _repeated(
+                    make(n_each), f"{name} of {n_each} bytes", n_bytes - 300, is_nested
+                )
+                data = START + front + image[len(START) :]
+                made.append(DearFile(data, "loaded", what.removeprefix(", ")))
     return made
 
 
@@ -580,7 +613,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.case is not None:
         numbers = range(options.case, options.case + 1)
     if options.dearest:
-        for case in dearest_files(setting, options.bytes):
+        cases = dearest_files(setting, options.bytes) + files_of_metadata(options.bytes)
+        for case in cases:
             cost = measure(case, setting)
             print(f"{cost.seconds:.2f} s, {cost.mebibytes:.0f} MiB: {case.description}")
         return 0
