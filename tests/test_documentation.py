@@ -31,6 +31,7 @@ WITHOUT_EXAMPLES = {
 GROUPS = {
     "scikit-learn": [
         "docs/command_line.md",
+        "docs/data_checks.md",
         "docs/exact_statistics.md",
         "docs/from_torchvision.md",
         "docs/loading.md",
