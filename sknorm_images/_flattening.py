@@ -15,7 +15,8 @@ from sknorm_images._bulk_reading import common_shape
 from sknorm_images._callbacks import follow_fit
 from sknorm_images._failures import report
 from sknorm_images._images import LazyImages
-from sknorm_images._transformer import Transformer, committed, refuse_files, snapshot
+from sknorm_images._sources import refuse_files
+from sknorm_images._transformer import Transformer, committed, snapshot
 
 
 class ImageFlattener(Transformer, BaseEstimator):

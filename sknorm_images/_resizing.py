@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator
 from sknorm_images._exceptions import ImageUnitsWarning
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resizing
 from sknorm_images._images import LazyImages
+from sknorm_images._layout import doubt_of_axes
 from sknorm_images._parameters import check_choice, check_number
 from sknorm_images._transformer import StatelessImageTransformer
-from sknorm_images._units import doubt_of_axes
 from sknorm_images._wording import show_value
 
 

@@ -18,15 +18,16 @@ from sknorm_images._counting import Counted, count
 from sknorm_images._exceptions import ImageUnitsWarning, brief
 from sknorm_images._failures import refuse_if_none_is_readable, report
 from sknorm_images._images import LazyImages
+from sknorm_images._layout import doubt_of_axes
 from sknorm_images._parallel import map_rows
 from sknorm_images._parameters import FloatArray, check_choice
 from sknorm_images._sample_weights import Weights, as_weights
+from sknorm_images._sources import refuse_files
 from sknorm_images._statistics import Statistics, statistics_of
 from sknorm_images._stored import Array, StoredImages, is_stored_in_chunks
-from sknorm_images._transformer import ImageTransformer, committed, refuse_files, snapshot
+from sknorm_images._transformer import ImageTransformer, committed, snapshot
 from sknorm_images._units import (
     WhiteWatch,
-    doubt_of_axes,
     doubt_of_table,
     watch_for,
     white_of_constants,

@@ -13,9 +13,9 @@ from PIL import Image
 
 from sknorm_images._decoding import Picture
 from sknorm_images._images import LazyImages
-from sknorm_images._reading import Source
+from sknorm_images._reading import Source, name_of
 from sknorm_images._remote import check_protocols
-from sknorm_images._wording import show_value
+from sknorm_images._wording import show_name, show_value
 
 _BYTES = bytes | bytearray | memoryview
 _COLUMN_HINT = (
@@ -175,4 +175,16 @@ def _check_array(array: NDArray[Any], position: int) -> None:
             "dtype uint8, with grey levels from 0 to 255. Convert it, or pass arrays of other "
             "channels to the steps that come after the loader, such as pipeline[1:]. Images "
             "of Pillow go into a list, which np.array takes apart."
+        )
+
+
+def refuse_files(X: Any, taker: str) -> None:
+    """Raise ValueError if X is paths or contents of files, which a loader takes."""
+    if len(X.shape) > 1:
+        return
+    first = next(iter(np.ravel(X)), None)
+    if isinstance(first, str | bytes | os.PathLike):
+        raise ValueError(
+            f"X holds {show_name(name_of(first))}, and {taker} takes images. Put a "
+            "JpegLoader and a Resizer before it, as make_image_pipeline does."
         )

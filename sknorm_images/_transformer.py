@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import PathLike
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -15,9 +14,8 @@ from sklearn.utils.validation import validate_data
 
 from sknorm_images._callbacks import CallbackSupport, follow_fit
 from sknorm_images._parameters import check_choice
-from sknorm_images._reading import name_of
 from sknorm_images._versions import Versioned
-from sknorm_images._wording import show_name, show_value
+from sknorm_images._wording import show_value
 
 _DOCUMENTATION = "https://sknorm-images.readthedocs.io/en/stable"
 
@@ -38,18 +36,6 @@ def committed(estimator: E) -> Iterator[E]:
     copied = snapshot(estimator)
     yield copied
     estimator.__dict__ = copied.__dict__
-
-
-def refuse_files(X: Any, taker: str) -> None:
-    """Raise ValueError if X is paths or contents of files, which a loader takes."""
-    if len(X.shape) > 1:
-        return
-    first = next(iter(np.ravel(X)), None)
-    if isinstance(first, str | bytes | PathLike):
-        raise ValueError(
-            f"X holds {show_name(name_of(first))}, and {taker} takes images. Put a "
-            "JpegLoader and a Resizer before it, as make_image_pipeline does."
-        )
 
 
 class Transformer(Versioned, CallbackSupport, TransformerMixin):

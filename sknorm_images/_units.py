@@ -18,7 +18,6 @@ from sknorm_images._parameters import FloatArray
 from sknorm_images._statistics import ChannelMoments, Statistics
 
 _MOST_CHANNELS_OF_PHOTOS = 4
-_FEWEST_COLUMNS = 16  # of a channels-first image, where they would be taken for channels
 _FEWEST_PIXELS = 192  # 8 x 8 x 3: what a row of a uint8 table holds if it is an image
 _BRIGHT = 128  # floats whose highest is above that, up to 255, are grey levels,
 _DARK = 16  # unless most of them are small
@@ -97,16 +96,6 @@ def watch_for(white: int | None, X: Any) -> WhiteWatch | None:
     if white == 1:
         return WhiteWatch(1) if is_uint8 or (X.dtype.kind in "iuf" and not is_table) else None
     return WhiteWatch(255) if X.dtype.kind == "f" and not is_table else None
-
-
-def doubt_of_axes(shape: tuple[int, ...]) -> str | None:
-    """Tell what to do where images look as if their channels came first."""
-    if len(shape) != 4 or shape[1] not in (1, 3, 4) or min(shape[2:]) < _FEWEST_COLUMNS:
-        return None
-    return (
-        f"X is of shape {shape}, so each image has {shape[-1]} channels, since channels come "
-        "last. If they come first in X, pass np.moveaxis(X, 1, -1)."
-    )
 
 
 def doubt_of_table(

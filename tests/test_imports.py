@@ -51,6 +51,7 @@ LAYERS = [
     "_images",
     "_sources",
     "_transformer",
+    "_layout",
     "_stored",
     "_counting",
     "_loading",
