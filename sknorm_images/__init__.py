@@ -15,7 +15,8 @@ from sknorm_images._recipes import Recipe as Recipe
 from sknorm_images._resizing import Resizer
 from sknorm_images._saving import save_images
 from sknorm_images._standard_scaling import ChannelStandardScaler
-from sknorm_images._statistics import ChannelHistogram, ChannelMoments, ChannelSums
+from sknorm_images._statistics import ChannelHistogram, ChannelMoments
+from sknorm_images._statistics import ChannelSums as ChannelSums
 from sknorm_images._versions import NewerVersionWarning
 from sknorm_images._versions import __version__ as __version__
 
@@ -24,7 +25,6 @@ __all__ = [
     "ChannelMinMaxScaler",
     "ChannelMoments",
     "ChannelStandardScaler",
-    "ChannelSums",
     "ImageDecodeError",
     "ImageDecodeWarning",
     "ImageFlattener",
@@ -40,7 +40,7 @@ __all__ = [
     "save_images",
 ]
 
-# Pickles name this module, so they survive a move inside the package. The last three
-# are what LazyImages hold.
-for _name in (*__all__, "Decoding", "Recipe", "Resizing"):
+# Pickles name this module, so they survive a move inside the package. The last four are what
+# LazyImages hold, and what older pickles of scalers do.
+for _name in (*__all__, "Decoding", "Recipe", "Resizing", "ChannelSums"):
     globals()[_name].__module__ = __name__

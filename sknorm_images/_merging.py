@@ -48,7 +48,7 @@ def merge_scalers(scalers: Sequence[S]) -> S:
     ValueError
         If it is empty; if parameters or channels differ; if some scalers learned from uint8
         images and others from another dtype; or if they learned a `quantile_range` of what
-        is not counted by grey level: arrays of other dtypes, or of more than 64 channels.
+        is not counted by grey level: arrays of other dtypes, or of more than 4096 channels.
     sklearn.exceptions.NotFittedError
         If one of them is not fitted, and learns.
 

@@ -45,7 +45,7 @@ class ChannelMinMaxScaler(ChannelScaler):
     quantile_range : tuple of two floats, default=(0.0, 100.0)
         Percentiles, from 0 to 100, that stand for minimum and maximum, as in
         :class:`sklearn.preprocessing.RobustScaler`; they equal ``numpy.percentile``. Others
-        than the default need uint8 images of at most 64 channels, or one array in one `fit`.
+        than the default need uint8 images of at most 4096 channels, or one array in one `fit`.
     per_image : {False, "channel", "image"}, default=False
         "channel" scales each image by its own channels, "image" by all its channels
         together. Neither needs a fit, and neither can be inverted.
@@ -71,7 +71,7 @@ class ChannelMinMaxScaler(ChannelScaler):
         Number of channels. With `per_image`, this is all there is.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X was a data frame whose names are all strings.
-    statistics_ : ChannelHistogram, ChannelSums or ChannelMoments
+    statistics_ : ChannelHistogram or ChannelMoments
         What was counted; `partial_fit` adds to it.
 
     See Also

@@ -251,7 +251,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
         Parameters
         ----------
-        statistics : ChannelHistogram, ChannelSums, ChannelMoments or None
+        statistics : ChannelHistogram, ChannelMoments or None
             What was counted; None where nothing is learned.
         n_channels : int
             Number of channels.

@@ -58,7 +58,7 @@ class ChannelStandardScaler(ChannelScaler):
         Number of channels. With `per_image`, this is all there is.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X was a data frame whose names are all strings.
-    statistics_ : ChannelHistogram, ChannelSums or ChannelMoments
+    statistics_ : ChannelHistogram or ChannelMoments
         What was counted; `partial_fit` adds to it.
 
     See Also

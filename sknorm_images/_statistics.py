@@ -19,14 +19,14 @@ from PIL import Image
 
 from sknorm_images._parameters import FloatArray
 
-MAX_HISTOGRAM_CHANNELS = 64  # 256 counts each: 128 KiB; beyond, sums alone are kept
+MAX_HISTOGRAM_CHANNELS = 4096  # 256 counts each: 8 MiB; tables of more columns keep moments
 _LEAST_WEIGHT = 1e-200  # of float images: products with their squares keep all digits
 
-Statistics: TypeAlias = "ChannelHistogram | ChannelSums | ChannelMoments"
+Statistics: TypeAlias = "ChannelHistogram | ChannelMoments"
 
 
 class _ChannelStatistics(metaclass=ABCMeta):
-    """What the three kinds share: they compare by value and refuse to mix."""
+    """What both kinds share: they compare by value and refuse to mix."""
 
     n_samples: int
 
@@ -218,104 +218,6 @@ class ChannelHistogram(_ChannelStatistics):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ChannelSums(_ChannelStatistics):
-    """Integer sums of uint8 images with too many channels for a histogram each.
-
-    Parameters
-    ----------
-    weight : int or float
-        Weighted number of pixels in each channel.
-    total, squares : ndarray of shape (n_channels,)
-        Weighted sums of the grey levels and of their squares; int64 while all weights are
-        integral, else float64.
-    data_min, data_max : ndarray of shape (n_channels,), dtype float64
-        Lowest and highest grey level.
-    n_samples : int
-        Number of images with a weight above zero.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sknorm_images import ChannelStandardScaler
-    >>> images = np.full((2, 4, 4, 100), 7, np.uint8)
-    >>> ChannelStandardScaler().fit(images).statistics_
-    <ChannelSums: 2 images of 100 channels>
-    """
-
-    weight: int | float
-    total: NDArray[Any]
-    squares: NDArray[Any]
-    data_min: FloatArray
-    data_max: FloatArray
-    n_samples: int
-
-    @classmethod
-    def of(cls, images: NDArray[np.uint8], weights: NDArray[Any] | None = None) -> Self:
-        """Add up the grey levels of images.
-
-        Parameters
-        ----------
-        images : ndarray of shape (n_samples, ..., n_channels), dtype uint8
-            The images.
-        weights : ndarray of shape (n_samples,) or None, default=None
-            Weights above zero; None means one each.
-
-        Returns
-        -------
-        ChannelSums
-            The sums.
-
-        Raises
-        ------
-        ValueError
-            If weights are so large that sums would no longer be exact.
-        """
-        n_pixels = prod(images.shape[1:-1])
-        pixels = images.reshape(-1, images.shape[-1])
-        if weights is None:
-            weights = np.ones(len(images), np.int64)
-        _check_total(weights.sum(dtype=np.float64) * n_pixels, 2**53 / 255**2)
-        per_pixel = np.repeat(weights, n_pixels)
-        wide = pixels.astype(weights.dtype)
-        return cls(
-            weights.sum().item() * n_pixels,
-            per_pixel @ wide,
-            per_pixel @ wide**2,
-            pixels.min(axis=0).astype(np.float64),
-            pixels.max(axis=0).astype(np.float64),
-            len(images),
-        )
-
-    def __add__(self, other: Self) -> Self:
-        self._check_addable(other)
-        _check_total(self.weight + other.weight, 2**62 / 255**2)
-        return type(self)(
-            self.weight + other.weight,
-            self.total + other.total,
-            self.squares + other.squares,
-            np.minimum(self.data_min, other.data_min),
-            np.maximum(self.data_max, other.data_max),
-            self.n_samples + other.n_samples,
-        )
-
-    @property
-    def n_channels(self) -> int:
-        """Number of channels."""
-        return len(self.total)
-
-    @property
-    def mean(self) -> FloatArray:
-        """Mean of each channel in grey levels, shape (n_channels,), rounded once."""
-        return _mean(_exact(np.asarray(self.weight)), _exact(self.total))
-
-    @property
-    def var(self) -> FloatArray:
-        """Population variance of each channel, shape (n_channels,), rounded once."""
-        weight = _exact(np.asarray(self.weight))
-        return _var(weight, _exact(self.total), _exact(self.squares))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
 class ChannelMoments(_ChannelStatistics):
     """Float64 moments of images of any dtype.
 
@@ -451,12 +353,33 @@ class ChannelMoments(_ChannelStatistics):
         return np.less_equal(self.var, bound)
 
 
+class ChannelSums:
+    """What scalers of more than 64 channels held before the release: it becomes moments.
+
+    Such a scaler transforms as before. It cannot go on with uint8 images, which are counted.
+    """
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        weight, total, squares = (
+            _exact(np.asarray(state[name])) for name in ("weight", "total", "squares")
+        )
+        moments = {
+            "weight": float(weight),
+            "mean": _mean(weight, total),
+            "squares": (squares - total**2 / weight).astype(np.float64),
+            "data_min": state["data_min"],
+            "data_max": state["data_max"],
+            "n_samples": state["n_samples"],
+            "n_values": round(float(weight)),
+        }
+        self.__class__ = ChannelMoments  # type: ignore[assignment]
+        self.__dict__.update(moments)
+
+
 def statistics_of(images: NDArray[Any], weights: NDArray[Any] | None = None) -> Statistics:
     """Summarise images (n_samples, ..., n_channels) by the kind that fits their dtype."""
     if has_histogram(images.dtype, images.shape[-1]):
         return ChannelHistogram.of(images, weights)
-    if images.dtype == np.uint8:
-        return ChannelSums.of(images, weights)
     return ChannelMoments.of(images, weights)
 
 

@@ -228,9 +228,7 @@ def test_what_has_no_histogram_is_refused(pixels):
             draw(scaler.fit(pixels))
     with pytest.raises(ValueError, match=r"ChannelMoments.* Fit it to uint8 images"):
         draw(ChannelStandardScaler().fit(pixels / 255))
-    many = np.concatenate([pixels] * 22, axis=-1)
-    with pytest.raises(ValueError, match=r"ChannelSums.* Fit it to uint8 images"):
-        draw(ChannelStandardScaler().fit(many))
+    many = np.concatenate([pixels] * 6, axis=-1)
     with pytest.raises(ValueError, match=r"17 channels, .*counts\[:16\]"):
         draw(ChannelStandardScaler().fit(many[..., :17]))
     for estimator, name in (

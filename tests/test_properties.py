@@ -92,10 +92,9 @@ def fits(numbers: np.ndarray, dtype: np.dtype[Any]) -> bool:
 def test_weights_are_exact_up_to_the_limit_and_refused_from_there(data, above, far_below):
     X, weights = data
     n_pixels = X[0].size // X.shape[-1]
-    largest = 255**2 if X.shape[-1] > 64 else 1  # beyond histograms, squares are added up
-    heaviest = 2**53 // (n_pixels * largest) - int(weights[1:].sum()) + above
+    heaviest = 2**53 // n_pixels - int(weights[1:].sum()) + above
     weights[0] = heaviest // 2 if far_below else heaviest
-    if sum(weights.tolist()) * n_pixels * largest >= 2**53:
+    if sum(weights.tolist()) * n_pixels >= 2**53:
         with pytest.raises(ValueError, match=r"no longer exact\. Pass smaller weights"):
             statistics_of(X, weights)
         return
