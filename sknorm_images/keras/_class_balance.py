@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.class_weight import compute_sample_weight
 
 from sknorm_images._parameters import check_choice
 from sknorm_images._sample_weights import as_weights
@@ -22,8 +22,7 @@ def loss_weights(
         return None if weights is None else weights.astype(np.float32)
     check_choice("sample_weight", sample_weight, ("balanced",))
     numbers = class_numbers(y, n_samples, "sample_weight='balanced'")
-    weights = compute_class_weight("balanced", classes=np.unique(numbers), y=numbers)
-    return np.asarray(weights[numbers], np.float32)
+    return np.asarray(compute_sample_weight("balanced", numbers), np.float32)
 
 
 def classes_to_draw_evenly(
