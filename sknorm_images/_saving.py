@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknorm_images._bulk_reading import common_shape, read_alike
-from sknorm_images._decoding import Pixels
 from sknorm_images._failures import Failures, report
 from sknorm_images._images import LazyImages
 from sknorm_images._npy import write_header
@@ -39,7 +38,7 @@ def save_images(
     """Decode images once, and save them as an array on disk.
 
     Training reads the array many times faster than it decodes files. Nothing stands under
-    `path` until all is written, and no more than a few images are in memory.
+    `path` until all is written, and no more than `chunk_size` images per job are in memory.
 
     Parameters
     ----------
@@ -53,7 +52,8 @@ def save_images(
     overwrite : bool, default=False
         Whether to replace what is there, when the new array is complete.
     chunk_size : int, default=32
-        Number of images in a chunk of a Zarr store, which is read, or written, as one: that
+        Number of images that are written at once, and in a chunk of a Zarr store, which is
+        read as one: that
         of a batch where batches are read in order, and 1 where images are read at random.
 
     Returns
@@ -118,14 +118,15 @@ def save_images(
         is_stored = is_stored_in_chunks(images)
         images = StoredImages(images, finite=False) if is_stored else np.asarray(images)
     _check_saveable(images)
+    shape, dtype, chunk_size = _shape_of(images), images.dtype, int(chunk_size)
     if target.name.endswith(".npy"):
         with whole_file(target, overwrite) as file:
-            report(_write_npy(images, file, target), len(images))
+            npy = _NpyFile(file, target, shape, dtype)
+            report(_write(images, npy, shape, chunk_size), len(images))
         return np.load(target, mmap_mode="r")
-    shape, chunk_size = _shape_of(images), int(chunk_size)
     identity = _identity(images, shape, chunk_size)
-    with whole_store(target, overwrite, identity, shape, images.dtype, chunk_size) as store:
-        report(_write_zarr(images, store, shape, chunk_size), len(images))
+    with whole_store(target, overwrite, identity, shape, dtype, chunk_size) as store:
+        report(_write(images, store, shape, chunk_size), len(images))
     return open_store(target)
 
 
@@ -169,56 +170,57 @@ def _identity(images: LazyImages | Array, shape: tuple[int, ...], chunk_size: in
     return f"{images._recipe.fingerprint(shape)[:16]}-{chunk_size}"
 
 
-def _write_npy(images: LazyImages | Array, file: IO[bytes], path: Path) -> Failures:
-    """Write rows to their places in a file, in any order."""
-    shape = _shape_of(images)
-    write_header(file, shape, images.dtype)
-    start, n_bytes = file.tell(), images.dtype.itemsize * prod(shape[1:])
-    total, free = n_bytes * len(images), shutil.disk_usage(path.resolve().parent).free
-    if free < total:
-        reason = f"the array has {total:,} bytes, and {free:,} are free on its disk: make room"
-        raise OSError(errno.ENOSPC, reason, str(path))
-    file.truncate(start + total)  # images that are left blank stay zeros
-    lock = Lock()
+class _NpyFile:
+    """The array of an ``.npy`` file, whose rows are written in any order."""
 
-    def write(row: int, block: NDArray[Any]) -> None:
-        with lock:  # not through a memmap, which ends the process where the disk is full
-            file.seek(start + row * n_bytes)
-            file.write(np.ascontiguousarray(block).data)
+    def __init__(
+        self, file: IO[bytes], path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
+        write_header(file, shape, dtype)
+        self._file, self._start, self._lock = file, file.tell(), Lock()
+        self._row_bytes = dtype.itemsize * prod(shape[1:])
+        total = self._row_bytes * shape[0]
+        free = shutil.disk_usage(path.resolve().parent).free
+        if free < total:
+            reason = f"the array has {total:,} bytes, and {free:,} are free on its disk: "
+            raise OSError(errno.ENOSPC, reason + "make room", str(path))
+        file.truncate(self._start + total)
 
-    if not isinstance(images, LazyImages):
-        for _ in map_rows(images, lambda rows: write(rows.start, images[rows])):
-            pass
-        return {}
+    def __contains__(self, rows: slice) -> bool:
+        return False
 
-    def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
-        def receive(i: int, pixels: Pixels) -> None:
-            write(rows.start + i, pixels)
+    def write(self, rows: slice, block: NDArray[Any]) -> None:
+        """Write rows, not through a memmap, which ends the process where the disk is full."""
+        with self._lock:
+            self._file.seek(self._start + rows.start * self._row_bytes)
+            self._file.write(np.ascontiguousarray(block).data)
 
-        return read_alike(chunk, rows.start, shape[1:], receive), None
-
-    return images._reduce(save, local=True, description="save")[1]
+    def mark(self, rows: slice) -> None:
+        """Do nothing: a file that is cut short is not gone on with."""
 
 
-def _write_zarr(
-    images: LazyImages | Array, store: PartialStore, shape: tuple[int, ...], chunk_size: int
+def _write(
+    images: LazyImages | Array,
+    target: _NpyFile | PartialStore,
+    shape: tuple[int, ...],
+    chunk_size: int,
 ) -> Failures:
-    """Write chunks to a store, but those that an earlier run completed."""
+    """Write images chunk by chunk, but those that an earlier run completed."""
     if not isinstance(images, LazyImages):
         for _ in map_rows(
-            images, lambda rows: store.write(rows, images[rows]), multiple_of=chunk_size
+            images, lambda rows: target.write(rows, images[rows]), multiple_of=chunk_size
         ):
             pass
         return {}
 
     def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
-        if rows in store:
+        if rows in target:
             return {}, None
         block = np.zeros((len(chunk), *shape[1:]), np.uint8)
         failures = read_alike(chunk, rows.start, shape[1:], block.__setitem__)
-        store.write(rows, block)
+        target.write(rows, block)
         if not failures:  # another run tries these files again
-            store.mark(rows)
+            target.mark(rows)
         return failures, None
 
     return images._reduce(save, local=True, chunk_size=chunk_size, description="save")[1]
