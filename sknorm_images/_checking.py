@@ -21,7 +21,7 @@ from sknorm_images._parallel import map_chunks
 from sknorm_images._parameters import check_choice, check_n_jobs, check_verbose
 from sknorm_images._reading import Source, name_of, read, read_ahead
 from sknorm_images._signatures import identify
-from sknorm_images._sources import files_of
+from sknorm_images._sources import files_of, is_missing
 from sknorm_images._wording import show_value
 
 _DTYPES = {str: object, int: np.int64, bool: np.bool_}
@@ -58,7 +58,8 @@ def check_images(
     Parameters
     ----------
     X : array-like of shape (n_samples,) or (n_samples, 1)
-        Paths, URLs, bytes or binary files, as `JpegLoader` takes them.
+        Paths, URLs, bytes or binary files, as `JpegLoader` takes them. A missing cell, such
+        as None, is a file that cannot be read.
     target : array-like of shape (n_samples,) or None, default=None
         The class of each file, a number or a name, such as `target` of `load_image_folder`;
         None or NaN where it is unknown. It tells copies of a file from contradictions.
@@ -81,7 +82,8 @@ def check_images(
         Arrays of shape (n_samples,), which :class:`pandas.DataFrame` takes as they are:
 
         filename : object (str)
-            The path as it was passed; for bytes, how many they are.
+            The path as it was passed; for bytes, how many they are; for a missing cell,
+            "<missing>".
         readable : bool
             Whether the file can be read and decoded, as far as `verify` looked.
         reason : object (str)
@@ -243,10 +245,5 @@ def _are_of_another_class(
     conflicts = np.zeros(len(labels), np.bool_)
     for i in np.flatnonzero(duplicate_of >= 0):
         label, first = labels[i], labels[duplicate_of[i]]
-        conflicts[i] = _is_known(label) and _is_known(first) and label != first
+        conflicts[i] = not is_missing(label) and not is_missing(first) and label != first
     return conflicts
-
-
-def _is_known(label: Any) -> bool:
-    is_itself = label == label  # unlike NaN and pandas' NA
-    return label is not None and isinstance(is_itself, bool | np.bool_) and bool(is_itself)

@@ -190,7 +190,10 @@ class LazyImages:
 
     @property
     def filenames(self) -> list[str]:
-        """The path or URL of each image as it was passed; what has none is described."""
+        """The path or URL of each image as it was passed; what has none is described.
+
+        A missing cell is ``"<missing>"``.
+        """
         return [self._recipe.name(i) for i in range(len(self))]
 
     @property

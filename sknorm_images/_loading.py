@@ -20,7 +20,7 @@ from sknorm_images._parameters import (
     check_verbose,
 )
 from sknorm_images._protocols import check_protocol_names
-from sknorm_images._sources import column_of, sources_of
+from sknorm_images._sources import column_of, refuse_missing, sources_of
 from sknorm_images._transformer import StatelessImageTransformer
 from sknorm_images._wording import show_value
 
@@ -58,9 +58,10 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         keeps a decoder busy for a long time. So are those whose scans, by their markers,
         may take more than 12.5 ns for each of `max_pixels`, and 0.05 s.
     on_error : {"raise", "blank"}, default="raise"
-        What becomes of a file that cannot be read or decoded. ``"blank"`` leaves it
-        out of all statistics, makes zeros of it in a scaler's output (a black image in
-        plain pixels), and warns once a call with an `ImageDecodeWarning` that lists all.
+        What becomes of a file that cannot be read or decoded, and of a missing cell of X.
+        ``"blank"`` leaves it out of all statistics, makes zeros of it in a scaler's output
+        (a black image in plain pixels), and warns once per call with an
+        `ImageDecodeWarning` that lists all.
     n_jobs : int or None, default=None
         Number of images that are decoded at once by whoever reads them; -1 means all
         cores, None means 1 unless in a :func:`joblib.parallel_config` context.
@@ -117,9 +118,9 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             `protocols` allows them, contents of files (bytes), binary file objects, which are
             read at once, or images in memory: Pillow's, which are loaded at once and keep
             their pixels, or uint8 arrays of shape (height, width) or (height, width, 1, 3 or
-            4), which are not copied. A list, an
-            array, or a pandas or Polars column; images may be in one array of shape
-            (n_samples, height, width, n_channels).
+            4), which are not copied. A list, an array, or a pandas, Polars or Arrow column;
+            images may be in one array of shape (n_samples, height, width, n_channels).
+            None, NaN and the NA of pandas are missing cells.
 
         Returns
         -------
@@ -132,7 +133,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             If X, or something in it, is none of these, or a parameter is of a wrong type.
         ValueError
             If X has another shape, an array in it is no image, a path or URL in it leads to
-            a protocol that is not allowed or not known, or a parameter is out of its range.
+            a protocol that is not allowed or not known, or a parameter is out of its range;
+            if cells are missing, and `on_error` is ``"raise"``.
         ImageDecodeError
             If the EXIF of an image of Pillow is damaged, and warnings are errors.
         ImportError
@@ -147,6 +149,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         decoding = self._decoding()
         warn_if_truncated_files_pass()
         sources = sources_of(X, decoding.access.protocols)
+        if self.on_error == "raise":
+            refuse_missing(sources)
         for i, source in enumerate(sources):
             if isinstance(source, Image.Image):
                 try:

@@ -7,6 +7,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sknorm_images._access import FIRST_BYTES, Access
@@ -19,7 +20,15 @@ from sknorm_images._remote import (
     too_large,
 )
 
-Source: TypeAlias = str | os.PathLike[str] | bytes
+
+@dataclass(frozen=True)
+class Missing:
+    """A cell of X that holds no path: it stands for a file that cannot be read."""
+
+    cell: str  # what it holds, as messages show it
+
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | Missing
 
 # Of all that goes wrong when a file is opened, what is the matter with its path.
 _NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG)
@@ -30,6 +39,8 @@ def name_of(source: object) -> str:
     """Name a source in a message: the path, or how many bytes it is."""
     if isinstance(source, str | os.PathLike):
         return str(os.fsdecode(source))  # plain, where numpy had it
+    if isinstance(source, Missing):
+        return "<missing>"
     return (
         f"<{len(source)} bytes>" if isinstance(source, bytes) else f"<{type(source).__name__}>"
     )
@@ -40,7 +51,7 @@ def read(source: Source, access: Access) -> bytes:
 
     Parameters
     ----------
-    source : str, PathLike or bytes
+    source : str, PathLike, bytes or Missing
         A path, a URL, or what is returned as it is.
     access : Access
         What may be opened; larger files are refused before they are read.
@@ -56,12 +67,16 @@ def read(source: Source, access: Access) -> bytes:
         If the file cannot be read.
     ImageDecodeError
         If there can be no such file, it is too large, or it is a device, a pipe or a
-        socket, which may never end.
+        socket, which may never end; if the source is missing.
     ValueError
         If it leads where `access` does not allow.
     """
     if isinstance(source, bytes):
         return source
+    if isinstance(source, Missing):
+        raise ImageDecodeError(
+            name_of(source), f"its cell of X holds {source.cell}, not a path"
+        )
     if is_url(source):
         return read_url(source, access)
     check_allowed([source], access.protocols)

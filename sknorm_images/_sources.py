@@ -13,9 +13,9 @@ from PIL import Image
 
 from sknorm_images._decoding import Picture
 from sknorm_images._images import LazyImages
-from sknorm_images._reading import Source, name_of
+from sknorm_images._reading import Missing, Source, name_of
 from sknorm_images._remote import check_protocols
-from sknorm_images._wording import show_name, show_value
+from sknorm_images._wording import shorten, show_name, show_some, show_value
 
 _BYTES = bytes | bytearray | memoryview
 _COLUMN_HINT = (
@@ -36,7 +36,7 @@ def sources_of(X: Any, protocols: Sequence[str]) -> list[Source | Picture]:
 
     Returns
     -------
-    list of str, PathLike, bytes, Image or ndarray
+    list of str, PathLike, bytes, Missing, Image or ndarray
         A source each.
 
     Raises
@@ -64,7 +64,7 @@ def files_of(X: Any, protocols: Sequence[str]) -> list[Source]:
 
     Returns
     -------
-    list of str, PathLike or bytes
+    list of str, PathLike, bytes or Missing
         A source each.
 
     Raises
@@ -83,14 +83,39 @@ def files_of(X: Any, protocols: Sequence[str]) -> list[Source]:
     return files
 
 
+def refuse_missing(sources: Sequence[object]) -> None:
+    """Raise ValueError if there are missing cells, and say in which rows."""
+    missing = [(i, source) for i, source in enumerate(sources) if isinstance(source, Missing)]
+    if missing:
+        rows = show_some(
+            missing,
+            lambda row: f"{row[0]} ({row[1].cell})",
+            rest="; check_images has them all",
+        )
+        raise ValueError(
+            f"{len(missing)} of the {len(sources)} rows of X hold no path: {rows}. Drop these "
+            "rows, and their labels, or pass on_error='blank' to JpegLoader."
+        )
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a cell is None, NaN, NaT or the NA of pandas."""
+    if value is None:
+        return True
+    is_itself = value == value
+    if isinstance(is_itself, bool | np.bool_):
+        return not is_itself  # NaN and NaT differ from all, themselves included
+    return is_itself is value  # whether NA is equal to anything is NA
+
+
 def column_of(X: Any) -> list[Any]:
     """Read X as one column, whatever container it comes in.
 
     Parameters
     ----------
     X : array-like of shape (n_samples,) or (n_samples, 1)
-        A list, an array, or a pandas or Polars column; or images in one array of shape
-        (n_samples, height, width, n_channels).
+        A list, an array, or a pandas, Polars or Arrow column; or images in one array of
+        shape (n_samples, height, width, n_channels).
 
     Returns
     -------
@@ -116,15 +141,33 @@ def column_of(X: Any) -> list[Any]:
         )
     shape = getattr(X, "shape", None)
     if shape is None:
-        return _from_iterable(X)
+        return X.to_pylist() if _is_arrow(X) else _from_iterable(X)
     if len(shape) == 2 and shape[1] == 1:
-        return list(np.asarray(X, dtype=object)[:, 0])
-    if len(shape) in (1, 4):  # of four dimensions: images in one array
+        if _is_arrow(X):  # its NumPy arrays fill the gaps of a dictionary with an entry of it
+            return next(iter(X.itercolumns())).to_pylist()  # type: ignore[no-any-return]
+        return list(_without_mask(np.asanyarray(X, dtype=object))[:, 0])
+    if len(shape) == 1:
+        return list(_without_mask(X))
+    if len(shape) == 4:  # images in one array
         return list(X)
     raise ValueError(
         f"X is of shape {tuple(shape)}, neither a column nor (n, height, width, channels). "
         f"{_COLUMN_HINT}"
     )
+
+
+def _is_arrow(X: Any) -> bool:
+    """Tell arrays and tables of pyarrow, and what follows them, from other columns."""
+    return hasattr(X, "to_pylist")
+
+
+def _without_mask(column: Any) -> Any:
+    """Put None where the mask of a masked array hides something."""
+    if not isinstance(column, np.ma.MaskedArray):
+        return column
+    shown = np.ma.getdata(column).astype(object)
+    shown[np.ma.getmaskarray(column)] = None
+    return shown
 
 
 def _from_iterable(X: Any) -> list[Any]:
@@ -149,6 +192,8 @@ def _source(item: Any, position: int) -> Source | Picture:
         return item
     if isinstance(item, _BYTES):
         return bytes(item)
+    if is_missing(item):
+        return Missing(shorten(item))
     if isinstance(item, io.TextIOBase):
         raise TypeError(
             f"Image {position} of X is a file opened as text, and images are binary. "

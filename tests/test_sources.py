@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from PIL import Image
+from sklearn.preprocessing import StandardScaler
 
-from sknorm_images import JpegLoader
+from sknorm_images import (
+    ChannelStandardScaler,
+    ImageDecodeWarning,
+    JpegLoader,
+    Resizer,
+    check_images,
+    make_image_pipeline,
+)
 from tests.conftest import encode, pillow
 
 # What X may be
@@ -35,6 +46,7 @@ def contents(paths: list[str]) -> list[bytes]:
     return [Path(path).read_bytes() for path in paths]
 
 
+ARROW = pd.ArrowDtype(pa.string())
 COLUMNS: dict[str, Callable[[list[str]], object]] = {
     "str": list,
     "tuple": tuple,
@@ -55,6 +67,16 @@ COLUMNS: dict[str, Callable[[list[str]], object]] = {
     "polars Series": pl.Series,
     "polars Series of bytes": lambda paths: pl.Series(contents(paths)),
     "polars DataFrame": lambda paths: pl.DataFrame({"path": paths}),
+    "Arrow array": pa.array,
+    "Arrow array of large strings": lambda paths: pa.array(paths, pa.large_string()),
+    "Arrow array of string views": lambda paths: pa.array(paths, pa.string_view()),
+    "Arrow array of bytes": lambda paths: pa.array(contents(paths)),
+    "Arrow dictionary": lambda paths: pa.array(paths).dictionary_encode(),
+    "Arrow chunked array": lambda paths: pa.chunked_array([paths[:1], paths[1:]]),
+    "Arrow table": lambda paths: pa.table({"path": paths}),
+    "Arrow record batch": lambda paths: pa.record_batch({"path": paths}),
+    "pandas Series in Arrow": lambda paths: pd.Series(paths, dtype=ARROW),
+    "pandas DataFrame in Arrow": lambda paths: pd.DataFrame({"path": paths}, dtype=ARROW),
 }
 
 
@@ -114,6 +136,126 @@ def test_a_relative_path_is_read_from_the_working_directory(paths, monkeypatch):
     )
 
 
+# Cells that are missing
+
+
+ARRAYS = {
+    "list of None": lambda a, b: [a, None, b, None],
+    "tuple of NaN": lambda a, b: (a, float("nan"), b, np.float32("nan")),
+    "list column": lambda a, b: [[a], [None], [b], [np.nan]],
+    "object array": lambda a, b: np.array([a, None, b, np.nan], object),
+    "object column": lambda a, b: np.array([[a], [None], [b], [np.nan]], object),
+    "string array": lambda a, b: np.array(
+        [a, None, b, None], np.dtypes.StringDType(na_object=None)
+    ),
+    "masked array": lambda a, b: np.ma.array([a, b, b, a], mask=[0, 1, 0, 1]),
+    "masked column": lambda a, b: np.ma.array([[a], [b], [b], [a]], mask=[[0], [1], [0], [1]]),
+}
+FRAMES = {
+    "pandas NA": lambda a, b: pd.Series([a, pd.NA, b, pd.NaT], dtype=object),
+    "pandas Series": lambda a, b: pd.Series([a, None, b, np.nan], index=[7, 0, 3, 5]),
+    "pandas strings": lambda a, b: pd.Series([a, None, b, pd.NA], dtype="string"),
+    "pandas categories": lambda a, b: pd.Series([a, None, b, None], dtype="category"),
+    "pandas Arrow": lambda a, b: pd.Series([a, None, b, None], dtype=ARROW),
+    "pandas frame": lambda a, b: pd.DataFrame({"path": [a, None, b, np.nan]}),
+    "pandas Arrow frame": lambda a, b: pd.DataFrame({"path": [a, None, b, None]}, dtype=ARROW),
+    "Polars": lambda a, b: pl.Series([a, None, b, None]),
+    "Polars categories": lambda a, b: pl.Series([a, None, b, None], dtype=pl.Categorical),
+    "Polars frame": lambda a, b: pl.DataFrame({"path": [a, None, b, None]}),
+    "Arrow": lambda a, b: pa.array([a, None, b, None]),
+    "Arrow string views": lambda a, b: pa.array([a, None, b, None], pa.string_view()),
+    "Arrow dictionary": lambda a, b: pa.array([a, None, b, None]).dictionary_encode(),
+    "Arrow chunks": lambda a, b: pa.chunked_array([[a, None], [b, None]]),
+    "Arrow table": lambda a, b: pa.table({"path": [a, None, b, None]}),
+    "Arrow table of a dictionary": lambda a, b: pa.table(
+        {"path": pa.array([a, None, b, None]).dictionary_encode()}
+    ),
+}
+WITH_GAPS = ARRAYS | FRAMES
+
+
+@pytest.mark.parametrize("column", WITH_GAPS)
+def test_rows_of_a_table_without_a_photo_are_blank_and_count_in_no_statistic(paths, column):
+    X = WITH_GAPS[column](*paths[:2])
+    pipeline = make_image_pipeline((16, 16), on_error="blank")
+    pipeline.set_params(resize__reducing_gap=None)
+
+    with pytest.warns(ImageDecodeWarning, match=r"2 of 4 images.*missing") as caught:
+        out = pipeline.fit_transform(X)
+
+    photos = [
+        Image.open(path).resize((16, 16), Image.Resampling.BILINEAR) for path in paths[:2]
+    ]
+    table = np.concatenate([np.asarray(photo) for photo in photos]).reshape(-1, 3)
+    oracle = StandardScaler().fit(table)
+    assert [*caught[0].message.failures] == [1, 3]
+    assert not out[[1, 3]].any()
+    assert pipeline["scale"].n_samples_seen_ == 2
+    np.testing.assert_allclose(pipeline["scale"].mean_, oracle.mean_, rtol=1e-12)
+    np.testing.assert_allclose(pipeline["scale"].var_, oracle.var_, rtol=1e-12)
+    np.testing.assert_allclose(
+        out[[0, 2]].reshape(-1, 3), oracle.transform(table), atol=1e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize("column", WITH_GAPS)
+def test_rows_of_a_table_without_a_photo_are_named_so_that_they_can_be_dropped(paths, column):
+    X = WITH_GAPS[column](*paths[:2])
+
+    with pytest.raises(
+        ValueError, match=r"2 of the 4 rows of X hold no path: 1 \(.*\), 3 \(.*\)\. Drop"
+    ):
+        make_image_pipeline((16, 16)).fit(X)
+
+
+@pytest.mark.parametrize("column", WITH_GAPS)
+def test_a_check_lists_rows_without_a_photo_as_broken(paths, column):
+    found = check_images(WITH_GAPS[column](*paths[:2]))
+
+    assert found.readable.tolist() == [True, False, True, False]
+    assert found.filename.tolist() == [paths[0], "<missing>", paths[1], "<missing>"]
+    assert all("not a path" in reason for reason in found.reason[[1, 3]])
+    assert found.duplicate_of.tolist() == [-1, -1, -1, -1]
+
+
+def test_of_a_thousand_rows_without_a_photo_20_are_named():
+    with pytest.raises(ValueError, match="1000 of the 1000 rows") as raised:
+        JpegLoader().transform([None] * 1000)
+
+    assert "18 (None), 19 (None), ... and 980 more" in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+def test_dropping_the_rows_that_the_error_names_is_enough(paths):
+    table = pd.DataFrame({"path": [paths[0], None, paths[1]], "label": [0, 1, 1]})
+    with pytest.raises(ValueError, match=r"1 \(") as raised:
+        make_image_pipeline((8, 8)).fit(table["path"])
+    named = int(str(raised.value).partition(": ")[2].partition(" ")[0])
+
+    kept = table.drop(index=table.index[named])
+
+    assert make_image_pipeline((8, 8)).fit(kept["path"])["scale"].n_samples_seen_ == 2
+
+
+def test_a_table_in_which_no_row_has_a_photo_is_refused_under_blank_too():
+    with pytest.raises(ValueError, match=r"None of the 2 images.*holds None, not a path"):
+        make_image_pipeline((8, 8), on_error="blank").fit([None, None])
+
+
+@pytest.mark.long
+def test_what_is_known_of_a_missing_cell_survives_a_pickle_and_a_worker(paths):
+    images = Resizer(8).transform(
+        JpegLoader(on_error="blank", n_jobs=2).transform([*paths, None])
+    )
+
+    with joblib.parallel_config("loky"), pytest.warns(ImageDecodeWarning, match="1 of 4"):
+        scaler = ChannelStandardScaler().fit(pickle.loads(pickle.dumps(images)))
+
+    assert scaler.n_samples_seen_ == 3
+    assert str(images.failures[3]).startswith("Cannot decode image 3, '<missing>'")
+    assert images.filenames == [*paths, "<missing>"]
+
+
 # What X may not be
 
 
@@ -145,15 +287,10 @@ def test_what_has_no_order_or_is_read_only_once_is_refused(paths, make):
         JpegLoader().fit_transform(make(paths))
 
 
-@pytest.mark.parametrize("wrong", [5, None, 1.5, {"path": "a.jpg"}, {1}])
+@pytest.mark.parametrize("wrong", [5, True, 1.5, {"path": "a.jpg"}, {1}])
 def test_a_wrong_item_is_named_by_its_position(paths, wrong):
     with pytest.raises(TypeError, match=r"[Ii]mage 2 .*list"):
         JpegLoader().transform([*paths[:2], wrong])
-
-
-def test_a_missing_value_in_a_pandas_column_is_named_by_its_position(paths):
-    with pytest.raises(TypeError, match=r"[Ii]mage 1 "):
-        JpegLoader().transform(pd.Series([paths[0], None], index=[5, 6]))
 
 
 @pytest.mark.parametrize(
@@ -164,6 +301,7 @@ def test_a_missing_value_in_a_pandas_column_is_named_by_its_position(paths):
         np.array([["a.jpg", "b.jpg"]]),
         np.array("a.jpg"),
         pd.DataFrame({"path": ["a.jpg"], "label": [1]}),
+        pa.table({"path": ["a.jpg"], "label": [1]}),
         np.zeros((4, 4, 3), np.uint8),
     ],
 )

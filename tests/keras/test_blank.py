@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -31,6 +32,23 @@ def test_blank_files_become_zeros_of_weight_zero(broken, pixels, blank_pipeline)
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(weights, [i not in BAD for i in range(12)])
     np.testing.assert_array_equal(y, np.arange(12))
+
+
+def test_rows_of_a_table_without_a_photo_weigh_nothing_in_training(files, blank_pipeline):
+    X = pd.Series([files[0], None, files[2], np.nan])
+
+    x, _, weights = PipelineDataset(blank_pipeline, X, np.arange(4), batch_size=4)[0]
+
+    np.testing.assert_array_equal(weights, [1, 0, 1, 0])
+    assert not x[[1, 3]].any()
+    assert x[[0, 2]].any()
+
+
+def test_rows_of_a_table_without_a_photo_are_named_before_training_begins(files, pipeline):
+    X = [*files[:20], None, *files[20:]]
+
+    with pytest.raises(ValueError, match=r"1 of the 25 rows of X hold no path: 20 \(None\)"):
+        PipelineDataset(pipeline, X, np.arange(25), batch_size=4)
 
 
 @pytest.mark.parametrize(
