@@ -117,6 +117,34 @@ class ImageFlattener(Transformer, BaseEstimator):
         table: NDArray[Any] = validate_data(fitted, _as_rows(X), reset=False)
         return table
 
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> NDArray[Any]:
+        """Learn the shape of one image, and flatten them all.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ...)
+            Images of one shape.
+        y : None
+            Ignored.
+        **fit_params : dict
+            As scikit-learn passes them; there are none.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, `n_features_in_`)
+            As from `transform`.
+
+        Raises
+        ------
+        ValueError
+            As `fit` and `transform` raise it.
+        ImageDecodeError, OSError
+            If an image cannot be read, unless the loader has ``on_error="blank"``.
+        """
+        rows: NDArray[Any] = super().fit_transform(X, y, **fit_params)
+        self._tell_cache(X)
+        return rows
+
     def inverse_transform(self, X: Any) -> NDArray[Any]:
         """Give rows the shape of images again.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Self, overload
+from typing import Any, Self, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -24,6 +24,12 @@ from sknorm_images._thumbnails import LARGEST_THUMBNAIL, strip_html
 from sknorm_images._wording import show_name
 
 _N_THUMBNAILS = 8
+
+# joblib.hash pickles by protocol 3, so that hashes outlive minor versions of Python. Nothing
+# else has since Python 3.8: there and in joblib.dump, loky and Dask it is a later one. A user
+# who asks for 3 gets a pickle that loads as any other.
+_PROTOCOL_OF_JOBLIB_HASH = 3
+_STAMP = "_stamp"  # in what is hashed, never an attribute
 
 
 class LazyImages:
@@ -72,6 +78,8 @@ class LazyImages:
     >>> images.shape, np.asarray(images[:1]).shape
     ((2, 32, 48, 3), (1, 32, 48, 3))
     """
+
+    _was_hashed = False  # by joblib, to look for what was made of these images before
 
     def __init__(
         self,
@@ -186,7 +194,21 @@ class LazyImages:
         return pixels if dtype is None else pixels.astype(dtype, copy=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_failures": None}
+        state = vars(self) | {"_failures": None}
+        state.pop("_was_hashed", None)
+        return state
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle; where joblib does so to hash, with what tells that a file has changed."""
+        reduced: Any = super().__reduce_ex__(protocol)
+        if protocol != _PROTOCOL_OF_JOBLIB_HASH:
+            return reduced
+        self._was_hashed = True
+        make, arguments, state, *others = reduced
+        return make, arguments, state | {_STAMP: self._recipe.stamp()}, *others
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({key: state[key] for key in state if key != _STAMP})
 
     @property
     def filenames(self) -> list[str]:
@@ -276,6 +298,16 @@ class LazyImages:
             return text
         first, last = (show_name(self._recipe.name(i)) for i in (0, -1))
         return f"{text}, from {first}" + (f" to {last}" if len(self) > 1 else "")
+
+    def _warning_for_cache(self) -> ImageDecodeWarning | None:
+        """Make the warning that a result of a full read needs, once it comes from a cache.
+
+        None where no image is blank, or joblib has not hashed these images, so that no cache
+        will hold the result.
+        """
+        if not self._was_hashed or not self._failures:
+            return None
+        return ImageDecodeWarning(self._failures, len(self))
 
     def _try_thumbnail(self, i: int) -> Image.Image | str:
         recipe = self._recipe

@@ -175,6 +175,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             counted = fitted._fit(X, y, sample_weight, keep_pixels=True)
         if counted is None or counted.pixels is None:
             out, doubts = fitted._transform_with_doubts(X)
+            self._tell_cache(X)
         else:
             n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
             X = counted.pixels
@@ -413,6 +414,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
         counted = follow_fit(self, learn, X, y, weights, n_items=len(X))
         report(counted.failures, len(X), stacklevel=4)
+        self._tell_cache(X)
         assert counted.statistics is not None
         doubts, white = self._doubts(X), white_of_statistics(counted.statistics)
         if white == 255 and self._white_of_constants() == 1 and not keep_pixels:
