@@ -62,6 +62,12 @@ class LazyImages:
     JpegLoader : Makes it from paths.
     Resizer : Gives its images one size.
 
+    Notes
+    -----
+    What joblib hashes of them, for ``Pipeline(memory=...)``, covers the absolute path, size,
+    time of modification and permissions of every local file, or that it is absent. URLs are
+    hashed by their names alone. Pickles hold the paths as they were passed.
+
     Examples
     --------
     >>> import io
