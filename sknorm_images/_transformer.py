@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
+from sknorm_images._caching import WarnsFromCache
 from sknorm_images._callbacks import CallbackSupport, follow_fit
-from sknorm_images._exceptions import ImageDecodeWarning
-from sknorm_images._images import LazyImages
 from sknorm_images._parameters import check_choice
 from sknorm_images._versions import Versioned
 from sknorm_images._wording import show_value
@@ -41,36 +39,13 @@ def committed(estimator: E) -> Iterator[E]:
     estimator.__dict__ = copied.__dict__
 
 
-class Transformer(Versioned, CallbackSupport, TransformerMixin):
-    """What all five estimators share, beside scikit-learn's BaseEstimator.
-
-    With ``Pipeline(memory=...)``, joblib pickles what was fitted right after the fit, and
-    loads that in place of a later fit, which so would not warn of blank images. Hence the
-    first pickle after such a fit holds the warning, and gives it when it is loaded.
-    """
-
-    _untold: ImageDecodeWarning | None = None
+class Transformer(Versioned, WarnsFromCache, CallbackSupport, TransformerMixin):
+    """What all five estimators share, beside scikit-learn's BaseEstimator."""
 
     # Where scikit-learn's HTML representation links to; it shows what a parameter means only
     # beside such a link.
     _doc_link_module = "sknorm_images"
     _doc_link_template = f"{_DOCUMENTATION}/api/{{estimator_module}}.{{estimator_name}}.html"
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        self.__dict__.pop("_untold", None)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if (untold := self.__dict__.pop("_untold", None)) is not None:
-            warnings.warn(untold, stacklevel=2)
-
-    def _tell_cache(self, X: Any) -> None:
-        """Note what a cache has to warn of, after a fit to X that read all of it."""
-        self.__dict__.pop("_untold", None)
-        if isinstance(X, LazyImages) and (warning := X._warning_for_cache()):
-            self._untold = warning
 
 
 class ImageTransformer(Transformer):

@@ -49,6 +49,7 @@ LAYERS = [
     "_bulk_reading",
     "_thumbnails",
     "_images",
+    "_caching",
     "_sources",
     "_transformer",
     "_layout",
