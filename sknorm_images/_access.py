@@ -26,17 +26,9 @@ class Access:
     protocols: tuple[str, ...]
     max_pixels: int
 
-    @property
-    def max_bytes(self) -> int:
-        """Size of the largest file that may hold an image."""
-        return self._most(self.max_pixels)
-
-    def max_bytes_after(self, head: bytes) -> int:
-        """Size of the largest file that may begin with these bytes, such as 16 MiB."""
+    def max_file_bytes(self, head: bytes = b"") -> int:
+        """Size of the largest file that may hold an image, and begin with these bytes."""
         found = read_structure(head, max_scans=0) if head.startswith(JPEG) else None
         n_pixels = found.width * found.height if found else 0
-        return self._most(min(n_pixels or self.max_pixels, self.max_pixels))
-
-    @staticmethod
-    def _most(n_pixels: int) -> int:
+        n_pixels = min(n_pixels or self.max_pixels, self.max_pixels)
         return n_pixels * _BYTES_PER_PIXEL + _BYTES_BESIDE_PIXELS

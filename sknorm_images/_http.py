@@ -1,29 +1,48 @@
-"""Files of web servers, read through fsspec's session in bounded bytes and time."""
+"""Files and index pages of web servers, read in bounded bytes and time.
+
+One deadline holds for all the requests that one reading of a file takes. A file that is read
+twice, first with others and then by itself since it is large, has one for each reading.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import html
+import io
 import os
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urldefrag, urljoin
 
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._wording import show_name, show_value
 
 PROTOCOLS = ("http", "https")
 
-SECONDS_PER_FILE = 60.0  # from the request to the last byte, redirects included
+SECONDS_PER_FILE = 60.0  # from the first request to the last byte, redirects included
+LONGEST_PAGE = 2**26  # bytes; a line of an index page takes about 200
 
-_UNSATISFIABLE = 416  # what a range gives in an empty file
-_BY_STATUS: dict[int, tuple[type[OSError], int]] = {
-    401: (PermissionError, errno.EACCES),
-    403: (PermissionError, errno.EACCES),
-    404: (FileNotFoundError, errno.ENOENT),
-    410: (FileNotFoundError, errno.ENOENT),
+UNSATISFIABLE = 416  # what a range gives in an empty file
+ERRNO_BY_STATUS = {
+    401: errno.EACCES,
+    403: errno.EACCES,
+    404: errno.ENOENT,
+    410: errno.ENOENT,
 }
+
+# Other codings, such as aws-chunked, leave the bytes as they are.
+_COMPRESSED = {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"}
+_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
+# Linear in the length of the page; that of fsspec is cubic in a run of spaces.
+_LINK = re.compile(
+    rb"""<a\s[^<>]*?(?<=[\s"'])href\s*=\s*(?:"([^"<>]*)"|'([^'<>]*)'|([^\s"'<>]+))""",
+    re.IGNORECASE,
+)
 
 
 class Body(NamedTuple):
@@ -34,12 +53,12 @@ class Body(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Client:
+class SessionFactory:
     """Make the session of fsspec's filesystem for HTTP (its parameter `get_client`).
 
-    Nothing is unpacked, so that a body is as large as what was received, and a redirect to a
-    protocol that is not allowed is not followed. A dataclass, since fsspec finds a filesystem
-    that it has by the text of its parameters.
+    Nothing is decompressed, so that a body is as large as what was received, and a redirect
+    to a protocol that is not allowed is not followed. A dataclass, since fsspec finds a
+    filesystem that it has by the text of its parameters.
     """
 
     protocols: tuple[str, ...]
@@ -58,89 +77,168 @@ class Client:
 
     async def _check_redirect(self, session: Any, context: Any, redirect: Any) -> None:
         here, headers = redirect.response.url, redirect.response.headers
-        target = str(headers.get("Location") or headers.get("URI") or "")
         try:
-            scheme = here.join(type(here)(target)).scheme
+            target = here.join(type(here)(headers.get("Location") or headers.get("URI") or ""))
         except ValueError:
             return  # aiohttp refuses it
-        if scheme not in self.protocols:
-            redirect.response.close()
-            raise PermissionError(
-                errno.EACCES,
-                f"the server redirects to {show_name(target)}, and JpegLoader has "
-                f"protocols={show_value(self.protocols)}",
-            )
+        scheme, host = target.scheme, target.host or ""
+        if scheme in PROTOCOLS and scheme in self.protocols:
+            return
+        redirect.response.close()
+        remedy = "download the file first"
+        if scheme in PROTOCOLS:
+            allowed = show_value((*self.protocols, scheme))
+            remedy = f"use a URL with {scheme}://, or pass protocols={allowed} to JpegLoader"
+        # Neither its path nor its query, which may be signed.
+        raise PermissionError(
+            errno.EACCES,
+            f"the server redirects to {show_name(f'{scheme}://{host}')}, which is not "
+            f"allowed; {remedy}",
+        )
 
 
 def options_of(links: Sequence[str], protocols: tuple[str, ...]) -> dict[str, Any]:
     """Make the options of `fsspec.core.url_to_fs` for the links of a chain that are HTTP."""
-    return {link: {"get_client": Client(protocols)} for link in links if link in PROTOCOLS}
+    factory = SessionFactory(protocols)
+    return {link: {"get_client": factory} for link in links if link in PROTOCOLS}
 
 
-def read_each(fs: Any, urls: Sequence[str], n_bytes: int) -> list[Body | BaseException]:
-    """Read the first `n_bytes` of files, all at the same time; errors are returned."""
+def read_each(
+    fs: Any, urls: Sequence[str], n_bytes: int, began: float | None = None
+) -> list[Body | BaseException]:
+    """Read the first `n_bytes` of files, all at the same time; errors are returned.
+
+    The deadline counts from `began`, a time of `time.monotonic`; None is now.
+    """
     import fsspec.asyn
 
+    start = time.monotonic() if began is None else began
+
     async def read_all() -> list[Body | BaseException]:
-        bodies = (_read_one(fs, url, n_bytes) for url in urls)
+        bodies = (_read_one(fs, url, n_bytes, start) for url in urls)
         return await asyncio.gather(*bodies, return_exceptions=True)
 
     found: list[Body | BaseException] = fsspec.asyn.sync(fs.loop, read_all)
     return found
 
 
-async def _read_one(fs: Any, url: str, n_bytes: int) -> Body:
+def links_below(fs: Any, folder: str) -> list[str]:
+    """List the URLs below a folder that its index page links to; raise if it has none."""
+    import fsspec.asyn
+
+    async def read_page() -> Body:
+        n_bytes = LONGEST_PAGE + 1
+        return await _read_one(fs, folder, n_bytes, time.monotonic(), by_range=False)
+
+    try:
+        page: bytes = fsspec.asyn.sync(fs.loop, read_page).content
+    except ImageDecodeError as error:  # which is about a file
+        raise OSError(errno.EIO, error.reason) from error
+    if len(page) > LONGEST_PAGE:
+        raise OSError(
+            errno.EFBIG,
+            f"its index page has more than {LONGEST_PAGE:,} bytes; put the files into "
+            "sub-folders",
+        )
+    base = folder.rstrip("/") + "/"
+    top = urljoin(base, ".")  # without dots and double slashes, as links get
+    links: dict[str, None] = {}
+    for found in _LINK.finditer(page):
+        target = html.unescape(found[found.lastindex or 0].decode(errors="replace"))
+        try:
+            link, _ = urldefrag(urljoin(base, target.strip()))
+        except ValueError:
+            continue  # not a URL
+        if link.startswith(top) and link.partition("?")[0] != top:  # those sort the page
+            links[base + link.removeprefix(top)] = None
+    return list(links)
+
+
+async def _read_one(
+    fs: Any, url: str, n_bytes: int, began: float, *, by_range: bool = True
+) -> Body:
+    """Read the first bytes: by a range, or else without one, and hang up behind them."""
+    options = dict(fs.kwargs)
+    headers = options.pop("headers", None) or {}
+    wanted = [{"Range": f"bytes=0-{n_bytes - 1}"}] if by_range else []
+    async with _deadline(fs, began) as timeout:
+        session = await fs.set_session()
+        for added in (*wanted, {}):
+            given = {**timeout, **options, "headers": {**headers, **added}}
+            body = await _get(session, fs.encode_url(url), n_bytes, given)
+            if body is not None:
+                return body
+    raise OSError(
+        errno.EIO,
+        "the server sends a part of the file where all of it was asked for; download it by "
+        "other means",
+    )
+
+
+@asynccontextmanager
+async def _deadline(fs: Any, began: float) -> AsyncIterator[dict[str, Any]]:
+    """End all requests for a file in time; yield what to ask aiohttp for.
+
+    The errors of a request hold its headers, so those that show them are replaced.
+    """
     import aiohttp
 
-    session = await fs.set_session()
-    address = fs.encode_url(url)
-    options = dict(fs.kwargs)
-    if "timeout" not in {*options, *fs.client_kwargs}:
-        options["timeout"] = aiohttp.ClientTimeout(total=SECONDS_PER_FILE)
-    headers = options.pop("headers", None) or {}
-    asked = {**headers, "Range": f"bytes=0-{n_bytes - 1}"}
+    configured = {**fs.client_kwargs, **fs.kwargs}
+    timeout = configured.get("timeout", SECONDS_PER_FILE)
+    seconds = getattr(timeout, "total", timeout) or None  # 0 stands for none, too
+    left = None if seconds is None else began + seconds - time.monotonic()
+    # Without this, that of the session would hold for each request: 300 s.
+    own = {} if "timeout" in configured else {"timeout": aiohttp.ClientTimeout()}
     try:
-        body = await _get(session, address, n_bytes, headers=asked, **options)
-        if body is None:
-            body = await _get(session, address, n_bytes, headers=headers, **options)
+        async with asyncio.timeout(left):
+            yield own
     except TimeoutError as error:
+        is_ours = seconds is not None and not isinstance(error, aiohttp.ServerTimeoutError)
+        limit = f"{seconds:g} s" if is_ours else "one connection"
         raise TimeoutError(
             errno.ETIMEDOUT,
-            f"not received within the deadline of {SECONDS_PER_FILE:g} s, or the one that "
-            "fsspec.config.conf sets",
-        ) from error
-    if body is None:
-        raise OSError(errno.EIO, f"the server answers {_UNSATISFIABLE} without a range")
-    return body
+            f"not received within the deadline of {limit}; fsspec's configuration can set "
+            "another",
+        ) from None
+    except aiohttp.TooManyRedirects:
+        raise OSError(
+            errno.ELOOP,
+            "the server redirects in a circle, or too often; use the URL of the file itself",
+        ) from None
+    except aiohttp.RedirectClientError:
+        raise OSError(
+            errno.EIO,
+            "the server redirects to what is not a URL; use the URL of the file itself",
+        ) from None
 
 
-async def _get(session: Any, url: Any, n_bytes: int, **options: Any) -> Body | None:
-    """Read what comes, and hang up behind `n_bytes`; None where a range is refused."""
+async def _get(session: Any, url: Any, n_bytes: int, options: dict[str, Any]) -> Body | None:
+    """Read what comes, up to `n_bytes`; None where that is less than was asked for."""
     async with session.get(url, **options) as response:
-        if response.status == _UNSATISFIABLE:
+        if response.status == UNSATISFIABLE:
             return None
         if response.status >= 400:
-            kind, number = _BY_STATUS.get(response.status, (OSError, errno.EIO))
-            said = f"{response.status} {response.reason or ''}".strip()
-            is_known = number == errno.ENOENT
-            raise kind(number, os.strerror(number) if is_known else f"the server says {said}")
-        encoding = response.headers.get("Content-Encoding", "identity").lower()
-        if encoding not in ("", "identity"):
+            said = f"the server says {response.status} {response.reason or ''}".rstrip()
+            number = ERRNO_BY_STATUS.get(response.status, errno.EIO)
+            raise OSError(number, os.strerror(number) if number == errno.ENOENT else said)
+        codings = ",".join(response.headers.getall("Content-Encoding", [])).lower().split(",")
+        if found := _COMPRESSED.intersection(map(str.strip, codings)):
             raise ImageDecodeError(
-                str(url), f"the server sends it packed ({encoding[:20]}) though asked not to"
+                str(url),
+                f"the server sends it compressed ({', '.join(sorted(found))}) though asked "
+                "not to",
             )
-        content = bytearray()
+        content = io.BytesIO()  # gives its bytes away without a copy
+        n_left = n_bytes
         async for chunk in response.content.iter_any():
-            content += chunk
-            if len(content) >= n_bytes:
+            n_left -= content.write(chunk[:n_left])
+            if not n_left:
                 break
-        return Body(bytes(content[:n_bytes]), _size_of(response))
-
-
-def _size_of(response: Any) -> int | None:
-    # "bytes 0-99/1234", where a range was heeded.
-    total = re.search(r"/(\d{1,18})$", response.headers.get("Content-Range", ""))
-    if total:
-        return int(total[1])
-    length: int | None = response.content_length
-    return length if response.status == 200 else None
+        size = response.content_length if response.status == 200 else None
+        if response.status == 206:
+            part = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            size = int(part[2]) if part else None
+            is_start = part is not None and int(part[1]) == 0
+            if not is_start or n_bytes - n_left < min(n_bytes, size or 0):
+                return None
+        return Body(content.getvalue(), size)

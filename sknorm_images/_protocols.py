@@ -76,12 +76,12 @@ def protocols_of(source: object) -> tuple[str, ...]:
     """
     if not is_url(source):
         return ("file",)
-    links = links_of(source)
-    if _NEVER_IMPLIED in map(str.lower, links):
+    links = [link.lower() for link in links_of(source)]  # as they are compared
+    if _NEVER_IMPLIED in links:
         raise ValueError(
             f"{show_name(source)} leads to {_NEVER_IMPLIED}://, whose file may name any other "
-            "address. Pass its files to JpegLoader(protocols=...), which names what they may "
-            "lead to."
+            "address. Copy its files to a folder first, or pass their URLs and "
+            f"protocols={show_value(tuple(dict.fromkeys(links)))} to JpegLoader."
         )
     return tuple(dict.fromkeys("file" if link in LOCAL else link for link in links))
 

@@ -130,10 +130,10 @@ def _read_local(path: str, name: str, access: Access) -> bytes:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ImageDecodeError(name, NO_REGULAR_FILE)
-        limit, size, head = access.max_bytes, status.st_size, b""
+        limit, size, head = access.max_file_bytes(), status.st_size, b""
         if FIRST_BYTES < size <= limit:
             head = file.read(FIRST_BYTES) or b""
-            limit = access.max_bytes_after(head)
+            limit = access.max_file_bytes(head)
         if size > limit:
             raise too_large(name, f"{size:,}")
         content = head + _read_at_most(file, limit + 1 - len(head), size - len(head))

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -30,13 +31,6 @@ NO_REGULAR_FILE = "it is no regular file"
 _PLAIN = ("builtins", "socket")  # modules of errors whose strerror is the reason alone
 # Raised as they are: the first is ours, the others are no fault of a file or a network.
 _PASSED = (ImageDecodeError, ImportError, MemoryError, Warning)
-_BY_STATUS: dict[int, type[OSError]] = {
-    401: PermissionError,
-    403: PermissionError,
-    404: FileNotFoundError,
-    410: FileNotFoundError,
-}
-_UNSATISFIABLE = 416  # what a range gives in an empty file
 _NUMBERS: dict[type[OSError], int] = {
     FileNotFoundError: errno.ENOENT,
     PermissionError: errno.EACCES,
@@ -44,24 +38,21 @@ _NUMBERS: dict[type[OSError], int] = {
     NotADirectoryError: errno.ENOTDIR,
     TimeoutError: errno.ETIMEDOUT,
 }
+# Passwords and signatures: user:password@ behind the protocol, and ?name=value.
+_SECRETS = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?<=\?)[^\s\"'<>()?=]*=[^\s\"'<>()]*")
 
 
 def check_protocols(sources: Iterable[object], allowed: Sequence[str]) -> None:
     """Refuse what may not be opened, and URLs that no library can read, before any is read.
 
-    Parameters
-    ----------
-    sources : iterable of object
-        Paths and URLs, and anything else, which is passed over.
-    allowed : sequence of str
-        The protocols that they may lead to.
+    Parameters are those of `check_allowed`.
 
     Raises
     ------
     ImportError
         If fsspec, or the library that it reads a protocol with, is not installed.
     ValueError
-        If a protocol is not allowed, or fsspec does not know it.
+        As `check_allowed` raises it, or if fsspec does not know a protocol.
     """
     sources = list(sources)
     check_allowed(sources, allowed)
@@ -207,19 +198,21 @@ def join_url(url: str, name: str) -> str:
 
     Raises ValueError for a name that would lead out of the folder.
     """
-    if "::" in name or ".." in re.split(r"[/\\]", unquote(name)):
-        raise ValueError(
-            f"{show_name(url)} holds {show_name(name)}, which is not a name below that "
-            "folder: '::' begins another URL, and '..' leads to another folder. Rename or "
-            "remove it."
-        )
     parts = url.split("::")
     i = next((i for i, part in enumerate(parts) if part.split("://")[0] not in _CACHES), 0)
     if "://" not in parts[i]:
         parts[i] += "://"
     folder = parts[i] if parts[i].endswith("://") else parts[i].rstrip("/") + "/"
     parts[i] = folder + name
-    return "::".join(parts)
+    joined = "::".join(parts)
+    # "a:" and "::" make another chain, too.
+    if joined.split("::") != parts or ".." in re.split(r"[/\\]", unquote(name)):
+        raise ValueError(
+            f"{show_name(url)} holds {show_name(name)}, which is not a name below that "
+            "folder: '::' begins another URL, also where it ends in ':', and '..' leads to "
+            "another folder. Rename or remove it."
+        )
+    return joined
 
 
 def too_large(source: str, n_bytes: str) -> ImageDecodeError:
@@ -285,32 +278,37 @@ def _read_first(fs: Any, paths: list[str]) -> list[Any]:
 
 def _read_from(fs: Any, path: str, url: str, access: Access) -> bytes:
     """Read a file, in one request unless it is empty or large."""
-    content, size = _read_start(fs, path, FIRST_BYTES)
+    began = time.monotonic()
+    content, size = _read_start(fs, path, FIRST_BYTES, began)
     if len(content) < FIRST_BYTES:
         return content
-    limit = access.max_bytes_after(content)
+    limit = access.max_file_bytes(content)
     if len(content) == FIRST_BYTES:  # more, where a server heeds no range
         if size is None and not _is_http(fs):
             size = fs.info(path)["size"]
         if size is not None and size > limit:
             raise too_large(url, f"{size:,}")
-        content, _ = _read_start(fs, path, limit + 1)
+        del content
+        content, _ = _read_start(fs, path, limit + 1, began)
     if len(content) > limit:
         raise too_large(url, f"more than {limit:,}")
     return content
 
 
-def _read_start(fs: Any, path: str, n_bytes: int) -> tuple[bytes, int | None]:
-    """Read up to `n_bytes`; return the size of the whole file, too, where a server says it."""
+def _read_start(fs: Any, path: str, n_bytes: int, began: float) -> tuple[bytes, int | None]:
+    """Read up to `n_bytes`; return the size of the whole file, too, where a server says it.
+
+    A web server has one deadline for all parts of a file whose reading `began` together.
+    """
     if _is_http(fs):
-        [body] = _http.read_each(fs, [path], n_bytes)
+        [body] = _http.read_each(fs, [path], n_bytes, began)
         if isinstance(body, BaseException):
             raise body
         return body
     try:
         return bytes(fs.cat_file(path, start=0, end=n_bytes)), None
     except Exception as error:
-        if _status_of(error) == _UNSATISFIABLE and fs.info(path)["size"] == 0:
+        if _status_of(error) == _http.UNSATISFIABLE and fs.info(path)["size"] == 0:
             return b"", 0
         raise
 
@@ -346,7 +344,7 @@ def _find(fs: Any, root: str) -> Iterator[tuple[str, bool]]:
 
 def _walk(fs: Any, folder: str, *, is_root: bool = False) -> Iterator[tuple[str, bool]]:
     # fsspec's own find passes over folders that cannot be read.
-    for info in fs.ls(folder, detail=True):
+    for info in _list_one(fs, folder):
         name, is_link = info["name"], info.get("islink", False)
         is_folder = info["type"] == "directory" and not is_link
         if is_root and is_link:
@@ -361,9 +359,19 @@ def _walk(fs: Any, folder: str, *, is_root: bool = False) -> Iterator[tuple[str,
             yield from _walk(fs, name)
 
 
+def _list_one(fs: Any, folder: str) -> list[dict[str, Any]]:
+    if not _is_http(fs):
+        found: list[dict[str, Any]] = fs.ls(folder, detail=True)
+        return found
+    return [
+        {"name": link, "type": "directory" if link.endswith("/") else "file"}
+        for link in _http.links_below(fs, folder)
+    ]
+
+
 def _named(error: Exception, url: str) -> Exception | None:
     # The second is what caches of fsspec 2026.7 give for files that they do not hold yet.
-    if _status_of(error) == _UNSATISFIABLE or isinstance(error, AttributeError):
+    if _status_of(error) == _http.UNSATISFIABLE or isinstance(error, AttributeError):
         return None  # read_url finds out why
     if isinstance(error, _PASSED):
         return _renamed(error, url)
@@ -385,19 +393,41 @@ def _as_os_error(error: Exception, url: str) -> OSError:
     is_path = reason.strip("/") in url or re.fullmatch(r"\S*/\S*", reason)  # and no reason
     if kind in _NUMBERS and is_path:
         reason = os.strerror(number)
-    return shorten_filename(kind(number, reason or type(error).__name__, url))
+    reason = shorten(_SECRETS.sub("...", reason)) or type(error).__name__
+    return shorten_filename(kind(number, reason, url))
 
 
-def _reason_of(error: Exception) -> str:
+def _reason_of(error: BaseException) -> str:
+    """Find the text that a library wrote for people to read; "" where there is none.
+
+    Other arguments of an exception may be the request, with its headers, or the connection,
+    with the password of a proxy.
+    """
     plain = getattr(error, "os_error", error)  # of aiohttp's, whose own tells of its classes
-    if isinstance(plain, OSError) and plain.strerror and type(plain).__module__ in _PLAIN:
-        return shorten(plain.strerror)  # without the path that is not the URL
-    return shorten(" ".join(str(error.args[0] if error.args else error).split()))
+    text = getattr(plain, "strerror", None)
+    if isinstance(text, str) and text and type(plain).__module__ in _PLAIN:
+        return text  # without the path that is not the URL
+    first, message = error.args[0] if error.args else None, getattr(error, "message", None)
+    if isinstance(first, BaseException):
+        return _reason_of(first)
+    if isinstance(first, str):
+        text = first
+    elif isinstance(message, str) and message:
+        text = f"the server says {_status_of(error) or ''} {message}"
+    elif _writes_its_text(error):
+        text = str(error)
+    return " ".join(text.split()) if isinstance(text, str) else ""
+
+
+def _writes_its_text(error: BaseException) -> bool:
+    """Whether its class says how it is shown; Python would show all that it holds."""
+    shown_by = next(c for c in type(error).__mro__ if "__str__" in vars(c))
+    return shown_by.__module__ != "builtins"
 
 
 def _kind_of(error: Exception) -> type[OSError]:
-    if (status := _status_of(error)) in _BY_STATUS:
-        return _BY_STATUS[status]
+    if number := _http.ERRNO_BY_STATUS.get(_status_of(error)):
+        return type(OSError(number, ""))
     text = str(error)
     if isinstance(error, KeyError) and "no item named" in text:  # zipfile's, in older fsspec
         return FileNotFoundError

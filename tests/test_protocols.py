@@ -458,9 +458,9 @@ def test_what_a_server_packs_though_asked_not_to_is_not_unpacked(site):
     url = f"{site.url}/1.jpg"
     tracemalloc.start()
 
-    with pytest.raises(ImageDecodeError, match=r"packed \(gzip\)") as caught:
+    with pytest.raises(ImageDecodeError, match=r"compressed \(gzip\)") as caught:
         http_loader().transform([url])[0]
-    with pytest.warns(ImageDecodeWarning, match="packed"):
+    with pytest.warns(ImageDecodeWarning, match="compressed"):
         make_image_pipeline(8, protocols=("http",), on_error="blank").fit_transform(
             [Image.new("RGB", (8, 8)), url]
         )

@@ -42,6 +42,7 @@ from sknorm_images.cli._files import (
     saved_class_names,
     write_npz,
 )
+from sknorm_images.cli._options import in_options
 from sknorm_images.cli._spreadsheets import write_csv
 from sknorm_images.cli._tables import numbered, show_findings, show_statistics, show_steps
 from sknorm_images.cli._terminal import complain, tell_passed_over
@@ -280,6 +281,7 @@ def check(
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
     )
+    found.reason = np.array([in_options(reason) for reason in found.reason], dtype=object)
     rows = list(zip(*(column.tolist() for column in found.values()), strict=True))
     if as_json:
         text = json.dumps([dict(zip(found, row, strict=True)) for row in rows], indent=1)

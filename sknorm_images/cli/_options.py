@@ -17,8 +17,11 @@ _BETWEEN = {"size": "x", "quantile_range": " ", "feature_range": " "}  # else a 
 # Names of files, and the like; an apostrophe has a letter before it.
 _QUOTED = r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)"""
 _VALUE = rf"""[\[(](?:{_QUOTED}|[^\])'"])*[\])]|{_QUOTED}|<[^>]*>|-?\w+(?:\.\w+)*"""
+# What a command says instead stands before it: a folder leads where its own URL does.
+_ONLY_IN_PYTHON = rf",? or pass (?:their URLs and )?protocols=(?:{_VALUE}) to JpegLoader"
 _MESSAGE = re.compile(
-    rf"(?P<quoted>{_QUOTED})|(?P<phrase>{'|'.join(map(re.escape, _PHRASES))})"
+    rf"(?P<quoted>{_QUOTED})|(?P<left_out>{_ONLY_IN_PYTHON})"
+    rf"|(?P<phrase>{'|'.join(map(re.escape, _PHRASES))})"
     rf"|(?<![\w/\\.-])(?P<name>[a-z]\w*)(?:=(?P<value>{_VALUE})(?: to JpegLoader)?)?(?!\w)"
 )
 
@@ -43,6 +46,8 @@ def in_options(text: str, options: Mapping[str, str] = READING) -> str:
 
     def replaced(found: re.Match[str]) -> str:
         name, value = found["name"], found["value"]
+        if found["left_out"]:
+            return ""
         if found["phrase"]:
             return _PHRASES[found["phrase"]]
         if name not in options or (value is None and "_" not in name):

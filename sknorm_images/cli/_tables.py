@@ -16,7 +16,6 @@ from sklearn.utils import Bunch, get_tags
 from sknorm_images._channels import channel_names
 from sknorm_images._scaling import ChannelScaler
 from sknorm_images._wording import printable
-from sknorm_images.cli._options import in_options
 
 _WIDTH_OF_FILES = 1000  # where stdout is no terminal, a row of a table is a line
 
@@ -57,7 +56,7 @@ def show_findings(found: Bunch) -> None:
     """Show what `check_images` found that is wrong, and how much of it there is."""
     names = found.filename
     broken, twice = np.flatnonzero(~found.readable), np.flatnonzero(found.duplicate_of >= 0)
-    rows = [(names[i], in_options(found.reason[i])) for i in broken]
+    rows = [(names[i], found.reason[i]) for i in broken]
     for i in twice:
         told = f"same content as {names[found.duplicate_of[i]]}"
         rows.append((names[i], told + ", in another class" * bool(found.in_another_class[i])))

@@ -37,7 +37,7 @@ def complain_of(failures: Collection[Exception], n_before: int = 0) -> None:
             reason = in_options(shorten(error.reason))
             complain(f"warning: {shorten(error.source)}: {reason}")
         else:
-            complain(f"warning: {error}")
+            complain(f"warning: {in_options(str(error))}")
 
 
 def complain_of_others(n_failed: int) -> None:
