@@ -104,18 +104,24 @@ def options_of(links: Sequence[str], protocols: tuple[str, ...]) -> dict[str, An
 
 
 def read_each(
-    fs: Any, urls: Sequence[str], n_bytes: int, began: float | None = None
+    fs: Any,
+    urls: Sequence[str],
+    n_bytes: int,
+    began: float | None = None,
+    *,
+    by_range: bool = True,
 ) -> list[Body | BaseException]:
     """Read the first `n_bytes` of files, all at the same time; errors are returned.
 
-    The deadline counts from `began`, a time of `time.monotonic`; None is now.
+    The deadline counts from `began`, a time of `time.monotonic`; None is now. Without
+    `by_range`, all of a file is asked for, and the rest not taken.
     """
     import fsspec.asyn
 
     start = time.monotonic() if began is None else began
 
     async def read_all() -> list[Body | BaseException]:
-        bodies = (_read_one(fs, url, n_bytes, start) for url in urls)
+        bodies = (_read_one(fs, url, n_bytes, start, by_range=by_range) for url in urls)
         return await asyncio.gather(*bodies, return_exceptions=True)
 
     found: list[Body | BaseException] = fsspec.asyn.sync(fs.loop, read_all)
@@ -124,16 +130,12 @@ def read_each(
 
 def links_below(fs: Any, folder: str) -> list[str]:
     """List the URLs below a folder that its index page links to; raise if it has none."""
-    import fsspec.asyn
-
-    async def read_page() -> Body:
-        n_bytes = LONGEST_PAGE + 1
-        return await _read_one(fs, folder, n_bytes, time.monotonic(), by_range=False)
-
-    try:
-        page: bytes = fsspec.asyn.sync(fs.loop, read_page).content
-    except ImageDecodeError as error:  # which is about a file
-        raise OSError(errno.EIO, error.reason) from error
+    [body] = read_each(fs, [folder], LONGEST_PAGE + 1, by_range=False)
+    if isinstance(body, ImageDecodeError):  # there is no image
+        raise OSError(errno.EIO, body.reason) from body
+    if isinstance(body, BaseException):
+        raise body
+    page = body.content
     if len(page) > LONGEST_PAGE:
         raise OSError(
             errno.EFBIG,
@@ -154,9 +156,7 @@ def links_below(fs: Any, folder: str) -> list[str]:
     return list(links)
 
 
-async def _read_one(
-    fs: Any, url: str, n_bytes: int, began: float, *, by_range: bool = True
-) -> Body:
+async def _read_one(fs: Any, url: str, n_bytes: int, began: float, *, by_range: bool) -> Body:
     """Read the first bytes: by a range, or else without one, and hang up behind them."""
     options = dict(fs.kwargs)
     headers = options.pop("headers", None) or {}
@@ -179,7 +179,7 @@ async def _read_one(
 async def _deadline(fs: Any, began: float) -> AsyncIterator[dict[str, Any]]:
     """End all requests for a file in time; yield what to ask aiohttp for.
 
-    The errors of a request hold its headers, so those that show them are replaced.
+    Errors that hold the request, with its headers, or what it led to, are replaced.
     """
     import aiohttp
 
@@ -209,6 +209,13 @@ async def _deadline(fs: Any, began: float) -> AsyncIterator[dict[str, Any]]:
         raise OSError(
             errno.EIO,
             "the server redirects to what is not a URL; use the URL of the file itself",
+        ) from None
+    except aiohttp.ClientHttpProxyError as error:
+        said = f"the proxy says {error.status} {error.message}".rstrip()
+        raise OSError(errno.EIO, said) from None
+    except aiohttp.ClientResponseError:
+        raise OSError(
+            errno.EIO, "the server does not answer in HTTP; check the protocol and the port"
         ) from None
 
 

@@ -413,7 +413,7 @@ def _reason_of(error: BaseException) -> str:
     if isinstance(first, str):
         text = first
     elif isinstance(message, str) and message:
-        text = f"the server says {_status_of(error) or ''} {message}"
+        text = f"HTTP status {_status_of(error)}: {message.partition(':')[0]}"
     elif _writes_its_text(error):
         text = str(error)
     return " ".join(text.split()) if isinstance(text, str) else ""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
 import pickle
+import re
 import socket
 import socketserver
+import ssl
 import threading
 import time
+import traceback
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -21,6 +25,10 @@ import fsspec
 import joblib
 import numpy as np
 import pytest
+import yarl
+from botocore.exceptions import EndpointConnectionError
+from fsspec.implementations.memory import MemoryFileSystem
+from multidict import CIMultiDict, CIMultiDictProxy
 from PIL import Image
 
 from sknorm_images import (
@@ -335,6 +343,31 @@ def test_a_name_in_an_archive_that_would_lead_elsewhere_is_refused(
     assert repr(f"cat/{name}") in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "chain", ["file://{}", "simplecache::file://{}", "simplecache::memory://p.zip"]
+)
+def test_a_folder_in_an_archive_that_would_make_another_chain_is_refused(
+    chain, photo, tmp_path
+):
+    path = tmp_path / "p.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("photos/a:/1.jpg", encode(photo))
+    fsspec.filesystem("memory").pipe_file("/p.zip", path.read_bytes())
+
+    with pytest.raises(ValueError, match="holds 'a:', which is not a name below"):
+        load_image_folder(f"zip://photos::{chain.format(path)}")
+
+
+def test_a_folder_may_end_in_a_colon_where_no_chain_follows(photo):
+    fs = fsspec.filesystem("memory")
+    fs.pipe_file("/photos/a:/1.jpg", encode(photo))
+
+    photos = load_image_folder("memory://photos")
+
+    assert photos.target_names == ["a:"]
+    assert JpegLoader(protocols=("memory",)).transform(photos.filenames)[0].ndim == 3
+
+
 @pytest.mark.parametrize("name", ["a::file://{}", "x::reference://k::http://host/r.jpg"])
 def test_names_that_the_archive_itself_cannot_find_are_not_listed(name, photo, tmp_path):
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
@@ -373,6 +406,51 @@ def test_the_command_line_allows_what_its_folder_leads_to(site, tmp_path, call, 
         call("fit", f"reference://k::{url}/r.json", "-o", tmp_path / "q.joblib"), "reference"
     )
     assert site.requests == []
+
+
+@pytest.mark.parametrize("what", ["pages", "files"])
+def test_the_command_line_tells_of_redirects_in_its_own_words(what, site, tmp_path, call):
+    away = redirect_to("https://127.0.0.1:9/")
+
+    def answer(request):
+        is_file = request.path.endswith(".jpg")
+        if is_file != (what == "files"):
+            return False
+        request.path = "away"
+        return away(request)
+
+    site.answer = answer
+    make(site.folder, "cat/2.jpg")
+    wanted = ["fit", site.url, "-o", tmp_path / "p.joblib"]
+    runs = [wanted, [*wanted, "--on-error", "blank"]]
+    runs += [["check", *form, site.url] for form in ([], ["--json"], ["--csv"])]
+    for arguments in runs:
+        finished = call(*arguments)
+        told = " ".join((finished.out + finished.err).split())
+        assert "the server redirects to 'https://127.0.0.1'" in told, arguments
+        assert "use a URL with https://" in told
+        assert "protocols" not in told
+        assert "JpegLoader" not in told
+
+
+@pytest.mark.parametrize(
+    "url", ["reference://::{}/r.json", "REFERENCE://::{}/r.json", "zip://::reference://k::{}"]
+)
+def test_the_command_line_tells_what_to_do_with_references(url, site, call):
+    for command in ("check",), ("fit", "-o", "x.joblib"):
+        finished = call(*command, url.format(site.url))
+        assert_refused(finished, "may name any other address. Copy its files to a folder")
+        assert "protocols" not in finished.err
+        assert "JpegLoader" not in finished.err
+
+
+@pytest.mark.parametrize("url", ["HTTP://127.0.0.1:9/x", "Zip://a::file:///x.zip"])
+def test_a_protocol_in_capital_letters_is_not_known_to_fsspec(url, call):
+    with pytest.raises(ValueError, match="fsspec knows no protocol"):
+        load_image_folder(url)
+    finished = call("check", url)
+    assert_refused(finished, "fsspec knows no protocol", "Check the URL")
+    assert "protocols" not in finished.err
 
 
 # What a server may send
@@ -436,16 +514,183 @@ def test_a_redirect_within_the_protocol_is_followed(site, photo):
     assert http_loader().transform([f"{site.url}/away.jpg"])[0].shape == (131, 177, 3)
 
 
-def test_a_circle_of_redirects_ends(site):
-    site.answer = redirect_to("/away.jpg")
+SECRETS = {"Authorization": "Basic bWU6c2VjcmV0"}
 
-    with pytest.raises(OSError, match="away"):
+
+def configure_secrets() -> None:
+    fsspec.config.conf["http"] = {
+        "client_kwargs": {"headers": SECRETS},
+        "headers": {"X-Key": "7-secret"},
+    }
+
+
+def assert_no_secret(error: BaseException) -> None:
+    """In nothing that a log or a traceback would show of it."""
+    shown = "".join([*traceback.format_exception(error), repr(error), str(error.args)])
+    assert "secret" not in shown
+    assert "bWU6" not in shown
+
+
+@pytest.mark.parametrize("chain", ["", "simplecache::"])
+@pytest.mark.parametrize("n_urls", [1, 2])
+def test_a_circle_of_redirects_ends(chain, n_urls, site):
+    configure_secrets()
+    site.answer = redirect_to("/away.jpg")
+    url = f"{chain}{site.url}/away.jpg"
+    pipeline = make_image_pipeline(8, protocols=("http", "simplecache"))
+
+    with pytest.raises(OSError, match="away") as caught:
+        pipeline.fit([url] * n_urls)
+
+    assert_no_secret(caught.value)
+    assert caught.value.filename == url
+    if not chain:
+        assert caught.value.errno == errno.ELOOP
+        assert "redirects in a circle" in caught.value.strerror
+        assert "use the URL of the file itself" in caught.value.strerror
+    assert len(site.requests) < 60
+
+
+@pytest.mark.parametrize("chain", ["", "simplecache::", "zip://1.jpg::"])
+@pytest.mark.parametrize("status", [401, 403, 407, 410, 418, 500, 503])
+def test_no_error_of_a_server_shows_what_was_sent_to_it(chain, status, site):
+    configure_secrets()
+    site.answer = lambda request: not request.send(b"", status)
+
+    with pytest.raises(OSError, match=r"1\.jpg") as caught:
+        http_loader().set_params(protocols=("http", "simplecache", "zip")).transform(
+            [f"{chain}{site.url}/1.jpg"]
+        )[0]
+
+    assert_no_secret(caught.value)
+
+
+def test_what_is_not_http_is_told_without_what_was_sent(site):
+    configure_secrets()
+    site.answer = lambda request: request.wfile.write(b"HTTP/1.1 200 OK\r\nX secret\r\n\r\n")
+
+    with pytest.raises(OSError, match="the server does not answer in HTTP") as caught:
+        http_loader().transform([f"{site.url}/1.jpg"])[0]
+
+    assert_no_secret(caught.value)
+
+
+def test_what_a_proxy_says_is_told_without_its_password(site, monkeypatch):
+    monkeypatch.setattr(Site, "do_CONNECT", Site.do_GET, raising=False)
+    site.answer = lambda request: not request.send(b"", 407)
+    proxy = site.url.replace("://", "://me:secret@")
+    fsspec.config.conf["https"] = {"client_kwargs": {"proxy": proxy}}
+
+    with pytest.raises(OSError, match="the proxy says 407 Proxy Auth") as caught:
+        JpegLoader(protocols=("https",)).transform(["https://host/1.jpg"])[0]
+
+    assert_no_secret(caught.value)
+    assert site.requests == [("CONNECT", "host:443")]
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("https://me:secret@127.0.0.1:9/x?sig=secret", r"to 'https://127\.0\.0\.1', which"),
+        ("ftp://me:secret@127.0.0.1/secret?x=secret", r"to 'ftp://127\.0\.0\.1', which"),
+        ("http://me:secret@[/x?sig=secret", "to what is not a URL"),
+        ("data:secret", "to 'data://', which"),
+    ],
+)
+def test_no_error_shows_the_query_or_the_password_of_a_redirect(target, words, site):
+    site.answer = redirect_to(target)
+
+    with pytest.raises(OSError, match=words) as caught:
         http_loader().transform([f"{site.url}/away.jpg"])[0]
 
-    assert len(site.requests) < 30
+    assert_no_secret(caught.value)
+    assert re.search(r"; (use|download) \w+", caught.value.strerror)
 
 
-def test_what_a_server_packs_though_asked_not_to_is_not_unpacked(site):
+def request_info() -> aiohttp.RequestInfo:
+    url = yarl.URL("http://host/1.jpg?sig=secret")
+    headers = CIMultiDictProxy(CIMultiDict(SECRETS))
+    return aiohttp.RequestInfo(url, "GET", headers, url)
+
+
+class Opaque:
+    """Stands for the requests and connections that exceptions hold."""
+
+    host, port, ssl = "host", 443, True
+
+    def __repr__(self) -> str:
+        return "proxy_auth='secret'"
+
+
+def errors_of_libraries() -> dict[str, tuple[Exception, str]]:
+    """Exceptions as they come out of fsspec's filesystems, and what is told of them."""
+    signed = "https://me:secret@host/1.jpg?X-Amz-Signature=secret&x=1"
+    cause = OSError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 9)")
+    status = {"status": 502, "message": "Bad Gateway"}
+    return {
+        "status": (
+            aiohttp.ClientResponseError(request_info(), (), **status),
+            "HTTP status 502: Bad Gateway",
+        ),
+        "proxy": (
+            aiohttp.ClientHttpProxyError(
+                request_info(), (), status=407, message="Log in", headers=SECRETS
+            ),
+            "HTTP status 407: Log in",
+        ),
+        "parser": (
+            aiohttp.ClientResponseError(
+                request_info(), (), status=400, message="Invalid header: b'X: secret'"
+            ),
+            "HTTP status 400: Invalid header",
+        ),
+        "redirects": (aiohttp.TooManyRedirects(request_info(), ()), "http://host/1.jpg?..."),
+        "TLS": (
+            aiohttp.ClientConnectorSSLError(Opaque(), ssl.SSLError(1, "wrong version")),
+            "Cannot connect to host host:443 ssl:default [wrong version]",
+        ),
+        "refused": (aiohttp.ClientConnectorError(Opaque(), cause), "Connect call failed"),
+        "headers": (aiohttp.ServerDisconnectedError(Opaque()), "ServerDisconnectedError"),
+        "reset": (aiohttp.ClientOSError(errno.EPIPE, "Broken pipe"), "Broken pipe"),
+        "requests": (OSError(f"502 Server Error: Bad for url: {signed}"), "502 Server Error"),
+        "urllib3": (
+            OSError(ValueError(f"Max retries exceeded with url: {signed[25:]} (Caused by x)")),
+            "Max retries exceeded",
+        ),
+        "botocore": (
+            EndpointConnectionError(endpoint_url=signed),
+            'Could not connect to the endpoint URL: "https://...@host/1.jpg?..."',
+        ),
+        "objects": (OSError(Opaque()), "OSError"),
+        "key": (KeyError(Opaque()), "KeyError"),
+        "none": (RuntimeError(), "RuntimeError"),
+        "words": (RuntimeError("is it 5 = 5? a=b"), "is it 5 = 5? a=b"),
+    }
+
+
+@pytest.mark.parametrize("kind", errors_of_libraries())
+@pytest.mark.parametrize("n_urls", [1, 2])
+def test_no_error_of_a_library_shows_more_than_its_text(kind, n_urls, monkeypatch):
+    error, told = errors_of_libraries()[kind]
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", fail)
+    monkeypatch.setattr(
+        MemoryFileSystem, "cat_ranges", lambda _, paths, *__, **___: [error] * len(paths)
+    )
+
+    with pytest.raises(OSError, match="memory://1") as caught:
+        make_image_pipeline(8, protocols=("memory",)).fit(["memory://1.jpg"] * n_urls)
+
+    assert told in caught.value.strerror
+    assert "secret" not in str(caught.value)
+    assert "bWU6" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_what_a_server_compresses_though_asked_not_to_is_not_decompressed(site):
     bomb = gzip.compress(bytes(2**28))
     asked = []
 
@@ -471,26 +716,43 @@ def test_what_a_server_packs_though_asked_not_to_is_not_unpacked(site):
     assert set(asked) == {"identity"}
 
 
-@pytest.mark.parametrize("says", ["nothing", "too little", "a range"])
+@pytest.mark.parametrize(
+    "coding",
+    ["gzip", "X-GZip", "deflate", "compress", "x-compress", "br", "zstd", "identity , br"],
+)
+def test_every_compression_is_refused_by_its_name(coding, site):
+    site.answer = lambda request: (
+        not request.send(b"\xff\xd8", headers={"Content-Encoding": coding})
+    )
+    name = coding.lower().removeprefix("identity , ")
+
+    with pytest.raises(ImageDecodeError, match=rf"sends it compressed \({name}\) though"):
+        http_loader().transform([f"{site.url}/1.jpg"])[0]
+
+
+@pytest.mark.parametrize(
+    "coding", ["", "identity", "binary", "utf-8", "none", "aws-chunked", "identity, identity"]
+)
+def test_codings_that_leave_the_bytes_as_they_are_are_read(coding, site, photo):
+    content = encode(photo)
+    site.answer = lambda request: (
+        not request.send(content, headers={"Content-Encoding": coding})
+    )
+
+    assert read(f"{site.url}/1.jpg", Access(("http",), 10)) == content
+
+
+@pytest.mark.parametrize("says", ["nothing", "a range"])
 def test_no_more_is_read_than_an_image_may_have(says, site):
     sent = []
 
     def answer(request):
         request.send_response(206 if says == "a range" else 200)
-        if says == "too little":
-            request.send_header("X-Length", "10")
         if says == "a range":
             request.send_header("Content-Range", "bytes 0-99/100")
         request.send_header("Connection", "close")
         request.end_headers()
-        block, count = bytes(2**20), 0
-        try:
-            while count < 2**30:
-                count += request.wfile.write(block)
-        except OSError:
-            pass  # the client hung up
-        sent.append(count)
-        request.close_connection = True
+        sent.append(request.pour(bytes(2**20), 2**10))
         return True
 
     site.answer = answer
@@ -500,15 +762,211 @@ def test_no_more_is_read_than_an_image_may_have(says, site):
         http_loader(max_pixels=1).transform([url])[0]
     with pytest.raises(ImageDecodeError, match="more than 67,108,872 bytes are more"):
         make_image_pipeline(8, protocols=("http",)).set_params(load__max_pixels=1).fit([url])
-    for _ in range(300):
-        if len(sent) == 5:
-            break
-        time.sleep(0.1)
+    wait_for(sent, 5)
 
     # Three times the first 16 MiB and twice all that is allowed, and what lies between client
     # and server.
-    assert len(sent) == 5
     assert sum(sent) < (3 * 16 + 2 * 64) * 2**20 + 5 * 2**24
+
+
+def wait_for(items: list, count: int) -> None:
+    for _ in range(300):
+        if len(items) == count:
+            break
+        time.sleep(0.1)
+    assert len(items) == count
+
+
+def test_what_follows_the_announced_length_is_not_read(site):
+    sent = []
+
+    def answer(request):
+        if "long" not in request.path:
+            return False
+        request.send(b"\xff\xd8\xff\xe0 short")
+        sent.append(request.pour(bytes(2**20), 2**10))
+        return True
+
+    site.answer = answer
+    url = f"{site.url}/long.jpg"
+
+    # As the bytes arrive: what follows makes the answer wrong, or comes too late for that.
+    for n_urls in 1, 2:
+        with pytest.raises((ValueError, OSError), match=r"Truncated File|not answer in HTTP"):
+            make_image_pipeline(8, protocols=("http",)).fit([url] * n_urls)
+    n_asked = sum("long" in path for _, path in site.requests)
+    wait_for(sent, n_asked)
+    for image in http_loader().transform([f"{site.url}/cat/1.jpg"] * 3):
+        assert image.shape == (131, 177, 3)  # and is no answer to another request
+
+    assert n_asked in (2, 3)  # one may meet what still comes of another
+    assert max(sent) < 2**24
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["bytes 0-99/{}", "bytes 100-199/{}", "bytes 0-99/*", "items 0-99/{}", "{}", None],
+)
+@pytest.mark.parametrize("n_urls", [1, 2])
+def test_a_part_of_a_file_is_not_taken_for_the_file(part, n_urls, site, photo):
+    content = encode(photo)
+
+    def answer(request):
+        if "Range" not in request.headers:
+            return False
+        headers = {} if part is None else {"Content-Range": part.format(len(content))}
+        request.send(content[:100], 206, headers=headers)
+        return True
+
+    site.answer = answer
+    urls = [f"{site.url}/cat/1.jpg"] * n_urls
+
+    pipeline = make_image_pipeline(8, protocols=("http",)).fit(urls)
+
+    assert pipeline["scale"].n_samples_seen_ == n_urls
+    assert len(site.requests) == 2 * n_urls
+
+
+def test_a_server_that_sends_nothing_but_parts_is_refused(site, photo):
+    content = encode(photo)
+    headers = {"Content-Range": f"bytes 0-99/{len(content)}"}
+    site.answer = lambda request: not request.send(content[:100], 206, headers=headers)
+
+    with pytest.raises(OSError, match="sends a part of the file where all of it was asked"):
+        http_loader().transform([f"{site.url}/cat/1.jpg"])[0]
+
+
+def test_a_file_is_held_once_while_it_is_received(site):
+    block, n_blocks = bytes(2**20), 15  # less than what is asked for at first
+    request_more = []
+
+    def answer(request):
+        request.send(b"", length=n_blocks * len(block))
+        request_more.append(request.pour(block, n_blocks))
+        return True
+
+    site.answer = answer
+    access = Access(("http",), 10)
+    read(f"{site.url}/1.jpg", access)  # what is imported and opened stays
+    tracemalloc.start()
+
+    content = read(f"{site.url}/1.jpg", access)
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert content == block * n_blocks
+    assert peak < 1.5 * len(content), f"{peak / len(content):.2f} times its size"
+
+
+# Index pages
+
+
+def page(text: str | bytes, headers: dict[str, str] | None = None):
+    """Answer with this page for the folder, and empty files."""
+    content = text.encode() if isinstance(text, str) else text
+
+    def answer(request: Site) -> bool:
+        is_page = request.path.rstrip("/").endswith("photos")
+        request.send(content if is_page else b"", kind="text/html", headers=headers)
+        return True
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<a href="1.jpg">',
+        "<a href='1.jpg'>",
+        "<A  class=x\nHREF = 1.jpg >",
+        '<a title="a = b"href="./1.jpg">',
+        '<a href="/x/photos/1.jpg">',
+        '<a href="http:/x/photos/1.jpg">',
+        '<a href="SITE/x/photos/1.jpg">',
+        '<a href="//HOST/x/photos/1.jpg#top">',
+        '<a href=" y/../1.jpg ">',
+        '<a href="&#49;.jpg">',
+    ],
+)
+def test_links_on_index_pages_are_resolved_as_browsers_do(link, site):
+    link = link.replace("SITE", site.url).replace("HOST", site.url.removeprefix("http://"))
+    others = '<a href="?C=N;O=D"><a href="../"><a href="/"><a href="#x"><a href=".">'
+    others += '<a href="http://other/x/photos/2.jpg"><a href="http://["><area href="3.jpg">'
+    others += '<a data-href="4.jpg"><a href="https:1.jpg"><a href="/x/photoshop/5.jpg">'
+    site.answer = page(f"<pre>{others}{link}{link}\xff")
+
+    for folder in "x/photos", "x/photos/", "x//photos", "x/y/../photos":
+        photos = load_image_folder(f"{site.url}/{folder}")
+        assert photos.filenames.tolist() == [f"{site.url}/{folder.rstrip('/')}/1.jpg"]
+        assert photos.passed_over == {}
+
+
+def test_characters_that_pages_escape_are_those_of_the_file(site):
+    site.answer = page('<a href="a&amp;b%20é.jpg">')
+
+    assert load_image_folder(f"{site.url}/photos").filenames.tolist() == [
+        f"{site.url}/photos/a&b%20é.jpg"
+    ]
+
+
+def test_an_index_page_is_read_to_a_bound(site, monkeypatch):
+    monkeypatch.setattr("sknorm_images._http.LONGEST_PAGE", 2**20)
+    sent = []
+
+    def answer(request):
+        request.send(b'<a href="1.jpg">', kind="text/html", length=2**30)
+        sent.append(request.pour(b" " * 2**20, 2**10))
+        return True
+
+    site.answer = answer
+    url = f"{site.url}/photos"
+    tracemalloc.start()
+
+    with pytest.raises(
+        OSError, match="index page has more than 1,048,576 bytes; put"
+    ) as caught:
+        load_image_folder(url)
+
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+    assert caught.value.filename == url
+    wait_for(sent, 1)
+    assert sent[0] < 2**20 + 2**24
+
+
+def test_an_index_page_has_to_arrive_in_time(site, monkeypatch):
+    set_deadline("default", 0.5, monkeypatch)
+    site.answer = drip
+
+    with pytest.raises(TimeoutError, match=r"deadline of 0\.5 s"):
+        load_image_folder(f"{site.url}/photos")
+
+
+def test_a_compressed_index_page_is_an_error_of_the_folder(site):
+    site.answer = page(gzip.compress(b'<a href="1.jpg">'), {"Content-Encoding": "gzip"})
+    url = f"{site.url}/photos"
+
+    with pytest.raises(OSError, match=r"sends it compressed \(gzip\)") as caught:
+        load_image_folder(url)
+
+    assert caught.value.filename == url
+
+
+@pytest.mark.parametrize(
+    "text", ["<a ", "<a" + " " * 2000, '<a href="', "<a href='\"", "<a href = ", "href"]
+)
+def test_no_index_page_takes_long_to_search(text, site):
+    """Less than a second for 2 MB; a search that is quadratic in them takes minutes."""
+    site.answer = page(text * (2_000_000 // len(text)) + '><a href="1.jpg">')
+    start = time.process_time()
+
+    found = load_image_folder(f"{site.url}/photos").filenames.tolist()
+
+    assert found == [f"{site.url}/photos/1.jpg"]
+    assert time.process_time() - start < 10
+
+
+# Deadlines
 
 
 def drip(request: Site) -> bool:
@@ -530,23 +988,60 @@ def say_nothing(request: Site) -> bool:
     return False
 
 
-@pytest.mark.parametrize("answer", [drip, say_nothing])
-@pytest.mark.parametrize("how", ["default", "configured"])
-def test_a_file_has_to_arrive_in_time(answer, how, site, monkeypatch):
+def set_deadline(how: str, seconds: float, monkeypatch) -> None:
     if how == "default":
-        monkeypatch.setattr("sknorm_images._http.SECONDS_PER_FILE", 0.5)
-    else:
-        timeout = aiohttp.ClientTimeout(total=0.5)
+        monkeypatch.setattr("sknorm_images._http.SECONDS_PER_FILE", seconds)
+    elif how == "configured":
+        timeout = aiohttp.ClientTimeout(total=seconds)
         fsspec.config.conf["http"] = {"client_kwargs": {"timeout": timeout}}
+    else:  # as a file or a variable of the environment can
+        fsspec.config.conf["http"] = {"timeout": seconds}
+
+
+@pytest.mark.parametrize("answer", [drip, say_nothing])
+@pytest.mark.parametrize("how", ["default", "configured", "number"])
+def test_a_file_has_to_arrive_in_time(answer, how, site, monkeypatch):
+    set_deadline(how, 0.5, monkeypatch)
     site.answer = answer
     url = f"{site.url}/cat/1.jpg"
 
     for on_error in "raise", "blank":
         pipeline = make_image_pipeline(8, protocols=("http",), on_error=on_error)
-        with pytest.raises(TimeoutError, match="deadline") as caught:
+        with pytest.raises(TimeoutError, match=r"deadline of 0\.5 s; fsspec") as caught:
             pipeline.fit([url, url])
 
     assert caught.value.filename == url
+
+
+@pytest.mark.parametrize("kind", ["parts", "a large file"])
+@pytest.mark.parametrize("how", ["default", "configured"])
+def test_all_requests_for_a_file_have_one_deadline(kind, how, site, photo, monkeypatch):
+    set_deadline(how, 1.5, monkeypatch)
+    if kind == "a large file":  # of which the first 16 MiB are asked for before the rest
+        os.truncate(site.folder / "cat" / "1.jpg", 17 * 2**20)
+
+    def answer(request):
+        time.sleep(1)
+        if kind == "parts" and "Range" in request.headers:
+            request.send(b"", 416)
+            return True
+        return False
+
+    site.answer = answer
+
+    with pytest.raises(TimeoutError, match=r"deadline of 1\.5 s"):
+        http_loader().transform([f"{site.url}/cat/1.jpg"])[0]
+
+    assert len(site.requests) == 2
+
+
+def test_what_is_configured_for_a_connection_is_told_as_such(site):
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=0.5)
+    fsspec.config.conf["http"] = {"client_kwargs": {"timeout": timeout}}
+    site.answer = say_nothing
+
+    with pytest.raises(TimeoutError, match="deadline of one connection; fsspec"):
+        http_loader().transform([f"{site.url}/cat/1.jpg"])[0]
 
 
 def test_a_range_that_an_empty_file_does_not_have_is_asked_for_once_more(site):

@@ -56,6 +56,17 @@ class Site(http.server.BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body)
 
+    def pour(self, block: bytes, n_blocks: int) -> int:
+        """Write a block again and again, while the client reads; return how much it took."""
+        n_bytes = 0
+        try:
+            for _ in range(n_blocks):
+                n_bytes += self.wfile.write(block)
+        except OSError:
+            pass  # it hung up
+        self.close_connection = True
+        return n_bytes
+
     def log_message(self, *args) -> None:
         pass
 
