@@ -2,7 +2,12 @@
 
 from sknorm_images._checking import check_images
 from sknorm_images._decoding import Decoding as Decoding
-from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning, ImageUnitsWarning
+from sknorm_images._exceptions import (
+    ImageDecodeError,
+    ImageDecodeWarning,
+    ImageTransparencyWarning,
+    ImageUnitsWarning,
+)
 from sknorm_images._flattening import ImageFlattener
 from sknorm_images._folders import load_image_folder
 from sknorm_images._geometry import Resizing as Resizing
@@ -28,6 +33,7 @@ __all__ = [
     "ImageDecodeError",
     "ImageDecodeWarning",
     "ImageFlattener",
+    "ImageTransparencyWarning",
     "ImageUnitsWarning",
     "JpegLoader",
     "LazyImages",

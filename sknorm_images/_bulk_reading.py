@@ -12,7 +12,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from sknorm_images._cancellation import check_cancelled
 from sknorm_images._decoding import Picture, Pixels
-from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import READ_ERRORS, Failures, forget_frames
 from sknorm_images._parallel import map_chunks
 from sknorm_images._recipes import Made, Recipe, as_pixels
@@ -69,7 +68,7 @@ def reduce_images(
         If an image cannot be read and `on_error` is ``"raise"``: the first one.
     """
     total = None
-    failures: Failures = {}
+    failures = Failures()
     results = map_chunks(
         task,
         len(recipe),
@@ -82,10 +81,7 @@ def reduce_images(
     )
     with closing(results):
         for rows, (found, value) in results:
-            for i, error in found.items():
-                if isinstance(error, ImageDecodeError):
-                    error.position = rows.start + i
-                failures[rows.start + i] = error
+            failures.add(found, rows.start)
             if failures and recipe.on_error == "raise":
                 raise next(iter(failures.values()))
             if value is not None:
@@ -132,8 +128,9 @@ def read_array(
     ImageDecodeError, OSError
         As `reduce_images` raises them.
     """
+    found = Failures()
     if len(recipe) and not recipe.resizings:  # the first one tells the size, and is kept
-        first = Made(read_one(recipe, 0, failures={}))
+        first = Made(read_one(recipe, 0, found))
         recipe = replace(recipe, sources=[first, *recipe.sources[1:]])
     shape = common_shape(recipe)
     out = np.empty(shape, dtype)
@@ -151,7 +148,8 @@ def read_array(
     total, failures = reduce_images(
         recipe, fill_chunk, local=True, description="decode", advance=advance
     )
-    return out, total, failures
+    found.add(failures, 0)
+    return out, total, found
 
 
 def common_shape(recipe: Recipe) -> tuple[int, ...]:
@@ -160,7 +158,7 @@ def common_shape(recipe: Recipe) -> tuple[int, ...]:
         return recipe.shape
     if not len(recipe):
         return 0, 0, 0, recipe.n_channels
-    return len(recipe), *read_one(recipe, 0, failures={}).shape  # a blank one has none
+    return len(recipe), *read_one(recipe, 0, Failures()).shape  # a blank one has none
 
 
 def read_alike(
@@ -227,7 +225,7 @@ def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failur
     dict of int to Exception
         The images that cannot be read.
     """
-    failures: Failures = {}
+    failures = Failures()
     contents = recipe.read_ahead()
     for i in range(len(recipe)):
         check_cancelled()
@@ -235,7 +233,7 @@ def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failur
         try:
             if isinstance(content, Exception):
                 raise content
-            picture = recipe.make(i, content)
+            picture = recipe.make(i, content, failures)
         except READ_ERRORS as error:
             failures[i] = error
             if recipe.on_error == "raise":
@@ -249,7 +247,7 @@ def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failur
 def read_one(recipe: Recipe, i: int, failures: Failures) -> Pixels:
     """Decode one image; under ``on_error="blank"`` a bad one is noted and black."""
     try:
-        pixels = as_pixels(recipe.make(i))
+        pixels = as_pixels(recipe.make(i, found=failures))
         return pixels if pixels.flags.writeable else pixels.copy()
     except READ_ERRORS as error:
         if recipe.on_error == "raise":

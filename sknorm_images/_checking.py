@@ -40,6 +40,7 @@ class _Finding(NamedTuple):
     orientation: int = 0
     n_bytes: int = 0
     sha256: str = ""
+    profile: str = ""
 
 
 def check_images(
@@ -100,6 +101,10 @@ def check_images(
             Size of the file; 0 if it cannot be read.
         sha256 : object (str)
             Hash of the content in hexadecimal digits; empty if the file cannot be read.
+        profile : object (str)
+            What the embedded colour profile calls itself, such as "Display P3"; empty without
+            one, "damaged" if it cannot be used. `JpegLoader` ignores profiles unless its
+            `color_profile` is "srgb".
         duplicate_of : int64
             Position of the first readable file with the same content; -1 for that one
             itself, for files without a duplicate before them, and for files that cannot be

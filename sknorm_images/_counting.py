@@ -64,7 +64,7 @@ def count(
         ):
             total = plus(total, part)
             advance(rows.stop - rows.start)
-        return Counted(total, {}, X if isinstance(X, np.ndarray) else None)
+        return Counted(total, Failures(), X if isinstance(X, np.ndarray) else None)
     if not keep_pixels:
         columns = () if weights is None else (weights,)
         total, failures = X._reduce(_count_each, *columns, description="fit", advance=advance)

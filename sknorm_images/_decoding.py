@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._access import Access
+from sknorm_images._color import Rgb, composited, name_of_profile, opacity_of, to_srgb
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._jpeg_markers import JpegStructure, read_structure
 from sknorm_images._reading import Source, name_of, read
@@ -38,6 +39,7 @@ class Header(NamedTuple):
     width: int  # as stored, before any orientation
     height: int
     orientation: int  # EXIF, 1 to 8
+    profile: str  # what its colour profile is called; empty without one
 
 
 class DecodedImage(NamedTuple):
@@ -47,6 +49,7 @@ class DecodedImage(NamedTuple):
     size: Size  # (width, height) in the file
     box: Box  # the part of `image` that shows the picture: scaled decoding rounds up
     orientation: int  # EXIF, 1 to 8
+    lost_transparency: bool = False  # what it hides shows
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Decoding:
     formats: tuple[str, ...]
     access: Access
     max_scans: int
+    color_profile: str = "ignore"  # as in what older versions saved
+    background: Rgb | None = None
 
     @property
     def max_pixels(self) -> int:
@@ -130,10 +135,16 @@ class Decoding:
                 f"its values (Pillow's mode {image.mode}) are not the grey levels 0 to 255 of "
                 "8 bits a channel, and nothing tells which of them is white. Convert it first"
             )
+        opacity = opacity_of(image)
+        if self.color_profile == "srgb":
+            image = to_srgb(image)
+        if opacity is not None and self.background is not None:
+            image = composited(image, opacity, self.background)
         mode = MODES[self.color_mode]
         converted = image if image.mode == mode else image.convert(mode)
         box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
-        return DecodedImage(converted, size, box, orientation)
+        lost_transparency = opacity is not None and self.background is None
+        return DecodedImage(converted, size, box, orientation, lost_transparency)
 
     def load(self, image: Image.Image) -> None:
         """Load an image that Pillow opened, unless it has more than `max_pixels`.
@@ -176,7 +187,10 @@ class Decoding:
         """
         with self._blaming(data, data):
             image, _ = self._open(data, data)
-            return Header(str(image.format), image.mode, *image.size, _orientation(image))
+            profile = name_of_profile(image)
+            return Header(
+                str(image.format), image.mode, *image.size, _orientation(image), profile
+            )
 
     def _open(self, source: Source, data: bytes) -> tuple[Image.Image, bool]:
         """Open an image that passes the guards; tell whether it can be decoded smaller."""

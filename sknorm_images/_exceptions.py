@@ -104,6 +104,68 @@ class ImageDecodeWarning(UserWarning):
         return type(self), (self.failures, self.n_images)
 
 
+class ImageTransparencyWarning(UserWarning):
+    """Tells that transparency was dropped from images in which it hid something.
+
+    `JpegLoader` then takes the colours that pixels have below, as Pillow's ``convert`` does.
+    That is often black, so a black drawing on a clear ground becomes black all over. Its
+    parameter `background` says what is to show through.
+
+    Parameters
+    ----------
+    source : str
+        The path of the first such image, or a description of what has none.
+    position : int
+        Its position in the X that was handed in.
+    n_images : int, default=1
+        How many such images there are in what was read.
+
+    Attributes
+    ----------
+    source : str
+        As above.
+    position : int
+        As above.
+    n_images : int
+        As above.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from sknorm_images import ImageTransparencyWarning, JpegLoader
+    >>> drawing = Image.new("LA", (64, 64))  # clear all over, and black below
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", ImageTransparencyWarning)
+    ...     below = np.asarray(JpegLoader().transform([drawing]))
+    >>> print(caught[0].message)
+    Image 0, '<Image>', has pixels that are not opaque. What they hide shows, which is often \
+black. Pass background=255 to JpegLoader for white behind them, or another grey level or \
+(red, green, blue).
+    >>> below.max(), np.asarray(JpegLoader(background=255).transform([drawing])).min()
+    (np.uint8(0), np.uint8(255))
+
+    Where it is right as it is, say so with
+    ``warnings.simplefilter("ignore", ImageTransparencyWarning)``.
+    """
+
+    def __init__(self, source: str, position: int, n_images: int = 1) -> None:
+        super().__init__(source, position, n_images)
+        self.source = source
+        self.position = position
+        self.n_images = n_images
+
+    def __str__(self) -> str:
+        n_others = self.n_images - 1
+        others = f" and {n_others:,} more have" if n_others else " has"
+        return (
+            f"Image {self.position}, {show_name(self.source)},{others} pixels that are not "
+            "opaque. What they hide shows, which is often black. Pass background=255 to "
+            "JpegLoader for white behind them, or another grey level or (red, green, blue)."
+        )
+
+
 class ImageUnitsWarning(UserWarning):
     """Tells that images are probably not in the unit or layout that a step takes them for.
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import TypeAlias
 
-from sknorm_images._exceptions import ImageDecodeError, ImageDecodeWarning, brief
+from sknorm_images._exceptions import (
+    ImageDecodeError,
+    ImageDecodeWarning,
+    ImageTransparencyWarning,
+    brief,
+)
 
 ReadError: TypeAlias = ImageDecodeError | OSError
-Failures: TypeAlias = dict[int, ReadError]  # by position
 
 ON_ERROR_CHOICES = ("raise", "blank")  # what becomes of images that cannot be read
 
@@ -22,6 +26,36 @@ READ_ERRORS = (
 )
 
 
+class Failures(dict[int, ReadError]):
+    """Images that cannot be read, by position; and how many lost their transparency."""
+
+    n_see_through = 0
+    first_see_through: tuple[int, str] = 0, ""  # position and name
+
+    def note_transparency(self, position: int, name: str, n_images: int = 1) -> None:
+        """Remember images that were seen through; the first of them by position and name."""
+        if not self.n_see_through:
+            self.first_see_through = position, name
+        self.n_see_through += n_images
+
+    def add(self, others: Failures, start: int) -> None:
+        """Take over what was found in images that begin at position `start`."""
+        for i, error in others.items():
+            if isinstance(error, ImageDecodeError):
+                error.position = start + i
+            self[start + i] = error
+        if others.n_see_through:
+            position, name = others.first_see_through
+            self.note_transparency(start + position, name, others.n_see_through)
+
+    def doubts(self) -> list[ImageTransparencyWarning]:
+        """Tell the user of images that lost their transparency, if there are any."""
+        if not self.n_see_through:
+            return []
+        position, name = self.first_see_through
+        return [ImageTransparencyWarning(name, position, self.n_see_through)]
+
+
 def forget_frames(error: ReadError) -> ReadError:
     """Let go of the bytes and pixels that are still alive in the frames of an exception."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
@@ -29,12 +63,12 @@ def forget_frames(error: ReadError) -> ReadError:
 
 
 def report(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
-    """Tell the user once, when a call is complete, which images were left blank.
+    """Tell the user once, when a call is complete, of images blank or seen through.
 
     Parameters
     ----------
-    failures : dict of int to Exception
-        The images that cannot be read.
+    failures : Failures
+        What was found in the images.
     n_images : int
         How many there were in all.
     stacklevel : int, default=3
@@ -45,6 +79,13 @@ def report(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
     ValueError
         If none can be read.
     """
+    report_blank(failures, n_images, stacklevel + 1)
+    for doubt in failures.doubts():
+        warnings.warn(doubt, stacklevel=stacklevel)
+
+
+def report_blank(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
+    """Do what `report` does, and leave `doubts` to the caller."""
     refuse_if_none_is_readable(failures, n_images)
     if failures:
         warnings.warn(ImageDecodeWarning(failures, n_images), stacklevel=stacklevel)

@@ -175,14 +175,16 @@ class LazyImages:
         rows = select(key, len(self))
         if not isinstance(rows, int):
             return self._with(self._recipe.take(rows))
-        failures: Failures = {}
+        failures = Failures()
         pixels = read_one(self._recipe, rows, failures)
         if failures:
             warnings.warn(ImageDecodeWarning(failures, 1), stacklevel=2)
+        for doubt in failures.doubts():
+            warnings.warn(doubt, stacklevel=2)
         return pixels
 
     def __iter__(self) -> Iterator[Pixels]:
-        failures: Failures = {}
+        failures = Failures()
         for i in range(len(self)):
             yield read_one(self._recipe, i, failures)
         report(failures, len(self))

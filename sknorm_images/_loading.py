@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from sklearn.base import BaseEstimator
 
 from sknorm_images._access import Access
+from sknorm_images._color import check_color_profile, checked_background
 from sknorm_images._decoding import MODES, Decoding, warn_if_truncated_files_pass
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import ON_ERROR_CHOICES
@@ -39,6 +40,16 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
     exif_orientation : bool, default=True
         Whether to turn images upright as their EXIF orientation says. Keras' ``load_img``
         does not. TIFF files, where `formats` lets them in, Pillow turns in any case.
+    color_profile : {"ignore", "srgb"}, default="ignore"
+        What becomes of colour profiles in files. "ignore" takes the numbers as they are, as
+        Keras, tf.data and torchvision do. "srgb" converts them, as browsers do, so that a
+        colour has the same numbers whatever camera it comes from: see Notes.
+    background : int, (int, int, int) or None, default=None
+        What shows through images that are not opaque, such as PNG files where `formats` lets
+        them in: a grey level, or red, green and blue, from 0 to 255; such as 255 for white.
+        None drops the transparency, so what it hides shows, and warns once a call with an
+        `ImageTransparencyWarning`. Arrays of four channels, whose last one is the opacity,
+        are treated alike.
     formats : tuple of str, default=("JPEG",)
         Pillow's names of the formats that may be decoded. No other decoder ever sees a
         file. "JPEG" includes the first frame of MPO files.
@@ -68,6 +79,17 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
     verbose : int, default=0
         Above 0, whoever reads the images shows a progress bar.
 
+    Notes
+    -----
+    ``color_profile="srgb"`` converts with LittleCMS, which is in Pillow: relative
+    colorimetric with black-point compensation (ISO 18619), the default of Adobe's programs.
+    That comes between decoding and resizing, and before `background`. Images without a
+    profile are taken for sRGB (CMYK is converted as with "ignore"), and so are those whose
+    profile moves no colour by more than a grey level, as that of sRGB itself: they keep
+    their bits. A profile that is damaged, or made for images of another kind, such as one of
+    CMYK in an image of RGB, is a fault of the file: `on_error` says what becomes of it. On
+    grey images a profile for RGB is used too.
+
     See Also
     --------
     Resizer : The usual next step.
@@ -90,6 +112,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         *,
         color_mode: str = "rgb",
         exif_orientation: bool = True,
+        color_profile: str = "ignore",
+        background: int | tuple[int, int, int] | None = None,
         formats: tuple[str, ...] = ("JPEG",),
         protocols: tuple[str, ...] = ("file",),
         max_pixels: int = 89_478_485,
@@ -100,6 +124,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
     ) -> None:
         self.color_mode = color_mode
         self.exif_orientation = exif_orientation
+        self.color_profile = color_profile
+        self.background = background
         self.formats = formats
         self.protocols = protocols
         self.max_pixels = max_pixels
@@ -138,7 +164,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         ImageDecodeError
             If the EXIF of an image of Pillow is damaged, and warnings are errors.
         ImportError
-            If fsspec, or the library that it reads a URL with, is not installed.
+            If fsspec, or the library that it reads a URL with, is not installed; or Pillow
+            lacks LittleCMS, and `color_profile` is "srgb".
 
         Warns
         -----
@@ -182,6 +209,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         """Check the parameters, and gather those that say how to decode."""
         check_choice("color_mode", self.color_mode, MODES)
         check_choice("exif_orientation", self.exif_orientation, (True, False))
+        check_color_profile(self.color_profile)
         check_choice("on_error", self.on_error, ON_ERROR_CHOICES)
         check_number("max_pixels", self.max_pixels, low=1, integral=True)
         check_number("max_scans", self.max_scans, low=1, integral=True)
@@ -199,6 +227,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             formats=_known_formats(self.formats),
             access=Access(check_protocol_names(self.protocols), self.max_pixels),
             max_scans=self.max_scans,
+            color_profile=str(self.color_profile),
+            background=checked_background(self.background),
         )
 
 

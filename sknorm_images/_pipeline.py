@@ -20,6 +20,8 @@ def make_image_pipeline(
     scaler: Any = "standard",
     *,
     color_mode: str = "rgb",
+    color_profile: str = "ignore",
+    background: int | tuple[int, int, int] | None = None,
     interpolation: str = "bilinear",
     aspect_ratio: str = "ignore",
     engine: str = "pillow",
@@ -39,6 +41,10 @@ def make_image_pipeline(
         transformer of images.
     color_mode : {"rgb", "grayscale"}, default="rgb"
         For `JpegLoader`.
+    color_profile : {"ignore", "srgb"}, default="ignore"
+        For `JpegLoader`: what becomes of colour profiles in files.
+    background : int, (int, int, int) or None, default=None
+        For `JpegLoader`: the colour that shows through images that are not opaque.
     interpolation : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, \
             default="bilinear"
         For `Resizer`.
@@ -93,6 +99,8 @@ def make_image_pipeline(
         )
     loader = JpegLoader(
         color_mode=color_mode,
+        color_profile=color_profile,
+        background=background,
         protocols=protocols,
         on_error=on_error,
         n_jobs=n_jobs,

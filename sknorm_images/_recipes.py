@@ -15,7 +15,7 @@ import numpy as np
 
 from sknorm_images._decoding import Decoding, Picture, Pixels
 from sknorm_images._exceptions import ImageDecodeError, brief
-from sknorm_images._failures import ReadError
+from sknorm_images._failures import Failures, ReadError
 from sknorm_images._geometry import Resizing, upright
 from sknorm_images._protocols import is_url, local_path
 from sknorm_images._reading import Source, name_of, read_ahead
@@ -81,7 +81,9 @@ class Recipe:
             return repeat(None)
         return read_ahead(self.sources, self.decoding.access)
 
-    def make(self, i: int, content: bytes | None = None) -> Picture:
+    def make(
+        self, i: int, content: bytes | None = None, found: Failures | None = None
+    ) -> Picture:
         """Decode an image, and bring it to its size.
 
         Parameters
@@ -90,6 +92,8 @@ class Recipe:
             The image.
         content : bytes or None, default=None
             The content of its file, where that is known already.
+        found : Failures or None, default=None
+            Where to note that its transparency is lost.
 
         Returns
         -------
@@ -118,6 +122,8 @@ class Recipe:
             except ImageDecodeError as error:
                 error.position = i
                 raise
+            if decoded.lost_transparency and found is not None:
+                found.note_transparency(i, self.name(i))
             if first is None:
                 picture = upright(decoded.image, decoded.orientation)
             else:

@@ -211,11 +211,11 @@ def _write(
             images, lambda rows: target.write(rows, images[rows]), multiple_of=chunk_size
         ):
             pass
-        return {}
+        return Failures()
 
     def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
         if rows in target:
-            return {}, None
+            return Failures(), None
         block = np.zeros((len(chunk), *shape[1:]), np.uint8)
         failures = read_alike(chunk, rows.start, shape[1:], block.__setitem__)
         target.write(rows, block)

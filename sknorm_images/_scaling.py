@@ -16,7 +16,12 @@ from sknorm_images._affine import Affine, refuse_overflow
 from sknorm_images._callbacks import follow_fit
 from sknorm_images._counting import Counted, count
 from sknorm_images._exceptions import ImageUnitsWarning, brief
-from sknorm_images._failures import refuse_if_none_is_readable, report
+from sknorm_images._failures import (
+    Failures,
+    refuse_if_none_is_readable,
+    report,
+    report_blank,
+)
 from sknorm_images._images import LazyImages
 from sknorm_images._layout import doubt_of_axes
 from sknorm_images._parallel import map_rows
@@ -138,7 +143,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """
         out, doubts = self._transform_with_doubts(X)
         for doubt in doubts:
-            warnings.warn(ImageUnitsWarning(doubt), stacklevel=2)
+            warnings.warn(doubt, stacklevel=2)
         return out
 
     def fit_transform(
@@ -184,7 +189,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             out[list(counted.failures)] = 0
             doubts = fitted._doubts_of_transform(X, watch)
         for doubt in doubts:
-            warnings.warn(ImageUnitsWarning(doubt), stacklevel=2)
+            warnings.warn(doubt, stacklevel=2)
         return out
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
@@ -308,12 +313,12 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     def _doubts_of_transform(
         self, X: LazyImages | Array, watch: WhiteWatch | None
-    ) -> list[str]:
+    ) -> list[UserWarning]:
         """Say what a transform should warn of, once X was watched."""
         doubts = self._doubts(X) if self.per_image == "channel" else []
         if watch is not None and watch.differs:
             doubts.append(self._doubt_of_white(watch.white, X.dtype))
-        return doubts
+        return [ImageUnitsWarning(doubt) for doubt in doubts]
 
     def _doubt_of_white(self, white: int, dtype: np.dtype[Any]) -> str:
         name = type(self).__name__
@@ -341,14 +346,14 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             f"1. Pass np.asarray(X) / {top}, or fit it to grey levels."
         )
 
-    def _transform_with_doubts(self, X: Any) -> tuple[NDArray[Any], list[str]]:
-        """Do what `transform` does, and return what it would warn of units."""
+    def _transform_with_doubts(self, X: Any) -> tuple[NDArray[Any], list[UserWarning]]:
+        """Do what `transform` does, and return its warnings but that of blank images."""
         fitted = snapshot(self)
         fitted._check_ready()
         X = fitted._validate(X, reset=False)
         watch = fitted._watch(X)
-        out = fitted._transform(X, watch)
-        return out, fitted._doubts_of_transform(X, watch)
+        out, found = fitted._transform(X, watch)
+        return out, [*fitted._doubts_of_transform(X, watch), *found.doubts()]
 
     def _check_ready(self) -> None:
         self._check_parameters()
@@ -477,16 +482,18 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Write to `out` what becomes of `pixels`: one image, or any number for one map."""
         (affine or self._affine_of_image(pixels)).apply(pixels, out)
 
-    def _transform(self, X: LazyImages | Array, watch: WhiteWatch | None) -> NDArray[Any]:
+    def _transform(
+        self, X: LazyImages | Array, watch: WhiteWatch | None
+    ) -> tuple[NDArray[Any], Failures]:
         if not isinstance(X, LazyImages):
-            return self._transform_array(X, watch)
+            return self._transform_array(X, watch), Failures()
         affine = self._affine(X.n_channels)
         scale = self._scale if watch is None else watch.before(self._scale)
         out, _, failures = X._read_array(
             self.dtype, write=lambda row, pixels: scale(affine, pixels, row)
         )
-        report(failures, len(X), stacklevel=5)
-        return out
+        report_blank(failures, len(X), stacklevel=5)
+        return out, failures
 
     def _transform_array(
         self, X: Array, watch: WhiteWatch | None, n_jobs: int | None = None

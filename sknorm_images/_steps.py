@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sknorm_images._exceptions import ImageDecodeError, ImageUnitsWarning
+from sknorm_images._exceptions import (
+    ImageDecodeError,
+    ImageTransparencyWarning,
+    ImageUnitsWarning,
+)
 from sknorm_images._failures import Failures
 from sknorm_images._flattening import ImageFlattener
 from sknorm_images._images import LazyImages
@@ -134,22 +138,25 @@ def transform_images(
     ImageDecodeError, OSError
         If an image cannot be read, unless the loader has ``on_error="blank"``.
     """
-    failures: Failures = {}
+    failures = Failures()
+    told = {} if told is None else told
     X: Any = images
     try:
         for i, step in enumerate(steps):
             if _is_to_be_read(X, steps[i:]):
                 X, failures = X.read()
+                _warn_once(failures.doubts(), rows, told)
             are_pixels = isinstance(X, np.ndarray) and X.dtype == np.uint8
             if isinstance(step, ChannelScaler):
                 X, doubts = step._transform_with_doubts(X)
-                _warn_once(doubts, {} if told is None else told)
+                _warn_once(doubts, rows, told)
             else:
                 X = step.transform(X)
             if failures and are_pixels and isinstance(step, ChannelScaler):
                 X[list(failures)] = 0  # as a scaler does with LazyImages
         if isinstance(X, LazyImages):
             X, failures = X.read()
+            _warn_once(failures.doubts(), rows, told)
     except ImageDecodeError as error:
         _renumber(error, rows)
         raise
@@ -158,13 +165,20 @@ def transform_images(
     return X, failures
 
 
-def _warn_once(doubts: Sequence[str], told: dict[str, object]) -> None:
+def _warn_once(
+    doubts: Sequence[UserWarning],
+    rows: Sequence[int] | NDArray[np.intp],
+    told: dict[str, object],
+) -> None:
     # Not left to Python's filters: scikit-learn changes them, and that resets what they know.
     # Of several threads, one sets the default.
     mine = object()
     for doubt in doubts:
-        if told.setdefault(doubt, mine) is mine:
-            warnings.warn(ImageUnitsWarning(doubt), stacklevel=3)
+        _renumber(doubt, rows)
+        # Of transparency the text names a file, and each batch has its own.
+        key = str(doubt) if isinstance(doubt, ImageUnitsWarning) else type(doubt).__name__
+        if told.setdefault(key, mine) is mine:
+            warnings.warn(doubt, stacklevel=3)
 
 
 def _is_to_be_read(X: Any, steps: Sequence[Any]) -> bool:
@@ -175,6 +189,8 @@ def _is_to_be_read(X: Any, steps: Sequence[Any]) -> bool:
 
 
 def _renumber(error: Exception, rows: Sequence[int] | NDArray[np.intp]) -> None:
-    """Let an error that names a position among some images name that in X."""
-    if isinstance(error, ImageDecodeError) and error.position is not None:
+    """Let what names a position among some images name that in X."""
+    if not isinstance(error, ImageDecodeError | ImageTransparencyWarning):
+        return
+    if error.position is not None:
         error.position = int(rows[error.position])

@@ -136,8 +136,8 @@ def _transform(blocks: NDArray[np.object_], steps: list[Any]) -> NDArray[Any]:
     with parallel_config(backend="sequential"):
         X, failures = transform_images(steps, block.images, block.rows)
     if failures:
-        failures = {block.rows[i]: error for i, error in failures.items()}
-        warnings.warn(ImageDecodeWarning(failures, len(block.rows)), stacklevel=1)
+        by_position = {block.rows[i]: error for i, error in failures.items()}
+        warnings.warn(ImageDecodeWarning(by_position, len(block.rows)), stacklevel=1)
     return np.asarray(X)
 
 

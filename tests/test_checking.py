@@ -31,6 +31,7 @@ COLUMNS = [
     "orientation",
     "n_bytes",
     "sha256",
+    "profile",
     "duplicate_of",
 ]
 

@@ -703,7 +703,10 @@ def test_every_option_that_an_error_names_exists(
     finished = call(*read_with(command, folder, fitted[1], tmp_path / "out"))
 
     said = (finished.out + finished.err).replace(str(folder), "DIR")
-    parameters = "extensions|class_names|formats|max_pixels|max_scans|on_error|n_jobs"
+    parameters = (
+        "extensions|class_names|formats|max_pixels|max_scans|color_profile|background|"
+        "on_error|n_jobs"
+    )
     assert not re.search(
         rf"\b({parameters})=|class_names|on_error|max_pixels|JpegLoader", said
     )

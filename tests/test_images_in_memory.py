@@ -103,6 +103,7 @@ def test_a_file_of_16_bits_is_refused_where_its_format_is_let_in():
         JpegLoader(formats=("PNG",)).transform([file])[0]
 
 
+@pytest.mark.filterwarnings("ignore::sknorm_images.ImageTransparencyWarning")
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3), (5, 7, 4)])
 def test_arrays_of_grey_colour_and_alpha_become_colour(shape):
     array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
@@ -147,6 +148,7 @@ def test_what_is_made_of_an_image_does_not_change_it(photos):
     assert image == photos[0]
 
 
+@pytest.mark.filterwarnings("ignore::sknorm_images.ImageTransparencyWarning")
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3), (5, 7, 4)])
 def test_arrays_are_not_copied_before_they_are_read(shape):
     array = np.zeros(shape, np.uint8)

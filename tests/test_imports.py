@@ -36,6 +36,7 @@ LAYERS = [
     "_jpeg_markers",
     "_signatures",
     "_access",
+    "_color",
     "_protocols",
     "_http",
     "_remote",

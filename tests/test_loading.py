@@ -617,7 +617,7 @@ def test_init_stores_every_parameter_untouched():
 
     loader = JpegLoader(**parameters)
 
-    assert len(parameters) == 9
+    assert len(parameters) == 11
     assert all(loader.get_params()[name] is value for name, value in parameters.items())
 
 

@@ -110,6 +110,7 @@ NOT_CALLED_BY_USERS = {
     "LazyImages",
     "ImageDecodeError",
     "ImageDecodeWarning",
+    "ImageTransparencyWarning",
     "ImageUnitsWarning",
     "NewerVersionWarning",
 }

@@ -21,6 +21,7 @@ from sknorm_images import (
     check_images,
     make_image_pipeline,
 )
+from sknorm_images._color import COLOR_PROFILES
 from sknorm_images._decoding import MODES
 from sknorm_images._failures import ON_ERROR_CHOICES
 from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
@@ -91,6 +92,14 @@ Formats = Annotated[
 ]
 MaxPixels = Annotated[int | None, _option("N", "Larger images are refused unseen.")]
 MaxScans = Annotated[int | None, _option("N", "JPEG files of more scans are refused.")]
+ColorProfile = Annotated[
+    str | None,
+    _choice(COLOR_PROFILES, "Of files: take no notice, or convert; else as `fit`, or ignore."),
+]
+Background = Annotated[
+    str | None,
+    _option("GREY or R,G,B", "What shows where images are not opaque, such as 255."),
+]
 Jobs = Annotated[int, _option("N", "Images decoded at once; -1: all cores.", "--jobs", "-j")]
 Pair = tuple[float, float]
 _DTYPES = ("float16", "float32", "float64")
@@ -151,6 +160,8 @@ def fit(
     formats: Formats = None,
     max_pixels: MaxPixels = None,
     max_scans: MaxScans = None,
+    color_profile: ColorProfile = None,
+    background: Background = None,
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
@@ -176,7 +187,9 @@ def fit(
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
     )
-    pipeline["load"].set_params(**_loading(formats, max_pixels, max_scans))
+    pipeline["load"].set_params(
+        **_loading(formats, max_pixels, max_scans, color_profile, background)
+    )
     allow_pixels(pipeline["load"])
     taken = parse_extensions(extensions)
     with whole_file(output, force, "--force") as file:
@@ -208,6 +221,8 @@ def transform(
     formats: Formats = None,
     max_pixels: MaxPixels = None,
     max_scans: MaxScans = None,
+    color_profile: ColorProfile = None,
+    background: Background = None,
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
@@ -221,7 +236,8 @@ def transform(
             f"--dtype {shorten(dtype)} cannot hold scaled values. Pass float16, float32 or "
             "float64."
         )
-    loaded = load_pipeline(pipeline, _loading(formats, max_pixels, max_scans, on_error))
+    loading = _loading(formats, max_pixels, max_scans, color_profile, background, on_error)
+    loaded = load_pipeline(pipeline, loading)
     saved, taken = saved_class_names(loaded), parse_extensions(extensions)
     names = parse_names("--class-names", class_names)
     photos = labelled_files(directory, taken, names, saved)
@@ -258,6 +274,8 @@ def check(
     formats: Formats = None,
     max_pixels: MaxPixels = None,
     max_scans: MaxScans = None,
+    color_profile: ColorProfile = None,
+    background: Background = None,
     jobs: Jobs = -1,
 ) -> None:
     """Look for broken files, and for files that are there twice, in one folder or in two.
@@ -268,7 +286,7 @@ def check(
     if as_json and as_csv:
         raise ValueError("--json and --csv are two formats. Pass one of them.")
     protocols = {name for directory in directories for name in protocols_of(directory)}
-    loading = _loading(formats, max_pixels, max_scans)
+    loading = _loading(formats, max_pixels, max_scans, color_profile, background)
     loader = JpegLoader(protocols=tuple(sorted(protocols)), **loading)
     allow_pixels(loader)
     taken = parse_extensions(extensions)
@@ -321,6 +339,8 @@ def report(
     formats: Formats = None,
     max_pixels: MaxPixels = None,
     max_scans: MaxScans = None,
+    color_profile: ColorProfile = None,
+    background: Background = None,
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
@@ -329,7 +349,9 @@ def report(
     import sknorm_images.plotting  # noqa: F401 (for its ImportError)
     from sknorm_images.cli._report import make_report
 
-    loaded = load_pipeline(pipeline, _loading(formats, max_pixels, max_scans))
+    loaded = load_pipeline(
+        pipeline, _loading(formats, max_pixels, max_scans, color_profile, background)
+    )
     taken = parse_extensions(extensions)
     photos = image_files([directory], taken)
     tell_passed_over(photos.passed_over, taken)
@@ -352,12 +374,14 @@ def demo(
     formats: Formats = None,
     max_pixels: MaxPixels = None,
     max_scans: MaxScans = None,
+    color_profile: ColorProfile = None,
+    background: Background = None,
 ) -> None:
     """Fit a pipeline, train a small Keras model with it, save and load both."""
     from sknorm_images.demo import run_demo
 
     taken = parse_extensions(extensions)
-    loading = _loading(formats, max_pixels, max_scans)
+    loading = _loading(formats, max_pixels, max_scans, color_profile, background)
     allow_pixels(JpegLoader(**loading))
     photos = None
     if data is not None:
@@ -370,6 +394,8 @@ def _loading(
     formats: str | None,
     max_pixels: int | None,
     max_scans: int | None,
+    color_profile: str | None,
+    background: str | None,
     on_error: str | None = None,
 ) -> dict[str, Any]:
     """Gather the parameters of the loader that options say."""
@@ -378,9 +404,21 @@ def _loading(
         "formats": None if names is None else tuple(names),
         "max_pixels": max_pixels,
         "max_scans": max_scans,
+        "color_profile": color_profile,
+        "background": None if background is None else _parse_color(background),
         "on_error": on_error,
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _parse_color(text: str) -> int | tuple[int, ...]:
+    if not re.fullmatch(r"\d+(,\d+)*", text, re.ASCII):
+        raise ValueError(
+            f"--background {shorten(text)} is not a colour. Pass a grey level from 0 to 255, "
+            "as in 255, or red, green and blue, as in 255,255,255."
+        )
+    levels = tuple(int(level[:9]) for level in text.split(","))
+    return levels if len(levels) > 1 else levels[0]
 
 
 def _parse_size(text: str) -> int | tuple[int, int]:

@@ -11,6 +11,8 @@ READING = {
     "formats": "--formats",
     "max_pixels": "--max-pixels",
     "max_scans": "--max-scans",
+    "color_profile": "--color-profile",
+    "background": "--background",
 }
 _PHRASES = {"JpegLoader has ": "this command reads ", "Check X;": "Check the folder;"}
 _BETWEEN = {"size": "x", "quantile_range": " ", "feature_range": " "}  # else a comma

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import JpegLoader, LazyImages
-from sknorm_images._failures import Failures
+from sknorm_images._failures import ReadError
 from sknorm_images._steps import describe_images, flat_steps, transform_images
 from sknorm_images._stored import StoredImages, is_stored_in_chunks
 from sknorm_images._wording import show_value
@@ -25,7 +25,7 @@ class Batch:
     """What Keras is given, and the images that are blank in it, by position in X."""
 
     parts: Any
-    failures: Failures
+    failures: dict[int, ReadError]
 
     @property
     def n_bytes(self) -> int:
@@ -93,11 +93,11 @@ class Batches:
             x, y = augmented(self.augment, x, y, new_generator)
             x = _zeroed(x, blank)  # a weight of 0 does not make up for what augment may do
             y = _zeroed(y, blank) if self.targets.are_images else y
-        failures = {int(rows[i]): error for i, error in failures.items()}
+        by_position = {int(rows[i]): error for i, error in failures.items()}
         if not self.targets.are_there:
-            return Batch(x, failures)
+            return Batch(x, by_position)
         weights = self._weights_of(rows, blank)
-        return Batch((x, y) if weights is None else (x, y, weights), failures)
+        return Batch((x, y) if weights is None else (x, y, weights), by_position)
 
     def _weights_of(
         self, rows: NDArray[np.intp], blank: list[int]

@@ -12,7 +12,7 @@ from joblib import cpu_count, effective_n_jobs, parallel_config
 from numpy.typing import ArrayLike, NDArray
 
 from sknorm_images import LazyImages
-from sknorm_images._failures import Failures, report
+from sknorm_images._failures import Failures, ReadError, report
 from sknorm_images._parameters import check_choice, check_n_jobs, check_number
 from sknorm_images.keras._augmentation import Augment, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
@@ -275,7 +275,7 @@ class PipelineDataset(keras.utils.PyDataset):
         failures = dict(self._failures)
         self._begin(self._epoch + 1)
         if failures:
-            report(failures, len(np.unique(samples)))
+            report(Failures(failures), len(np.unique(samples)))
 
     def rows(self, batch_index: int, epoch: int | None = None) -> NDArray[np.intp]:
         """Tell which images a batch holds.
@@ -390,7 +390,7 @@ class PipelineDataset(keras.utils.PyDataset):
         self._previous = -1
         self._in_order = True
         self._served = np.zeros(len(self), bool)
-        self._failures: Failures = {}
+        self._failures: dict[int, ReadError] = {}
         self._look_ahead.forget()
 
     def _check_index(self, index: int) -> None:

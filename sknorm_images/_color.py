@@ -1,0 +1,228 @@
+"""The colours of an image: its embedded profile, and what shows where it is not opaque."""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageCms, features
+
+from sknorm_images._parameters import check_choice, check_number
+from sknorm_images._wording import show_value
+
+Rgb: TypeAlias = tuple[int, int, int]
+
+COLOR_PROFILES = ("ignore", "srgb")
+DAMAGED = "damaged"
+
+# Pillow's modes by ICC's names of colour spaces, and the spaces that fit what is in an image.
+_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
+_SPACES = {
+    "1": ("GRAY", "RGB"),
+    "L": ("GRAY", "RGB"),
+    "LA": ("GRAY", "RGB"),
+    "CMYK": ("CMYK",),
+}
+_PROFILES_PER_THREAD = 8  # a collection has a handful; those of printers take 2 MB each
+_PROBE_STEP = 15  # grey levels between the colours that tell whether a profile does anything
+_LONGEST_NAME = 80
+_TAGS_AT, _TAG, _MOST_TAGS = 128, struct.Struct(">4sII"), 100  # in a profile; as LittleCMS
+
+
+def check_color_profile(color_profile: object) -> None:
+    """Raise unless `color_profile` is one of the choices, and Pillow can do it."""
+    check_choice("color_profile", color_profile, COLOR_PROFILES)
+    if color_profile == "srgb" and not features.check("littlecms2"):
+        raise ImportError(
+            "color_profile='srgb' needs LittleCMS, and this Pillow was built without it. "
+            "Install a wheel of Pillow, or pass color_profile='ignore'."
+        )
+
+
+def checked_background(background: object) -> Rgb | None:
+    """Read a grey level, or (red, green, blue), as the latter; None stays None."""
+    if background is None:
+        return None
+    if not isinstance(background, tuple | list):
+        check_number("background", background, low=0, high=255, integral=True)
+        return (int(background),) * 3  # type: ignore[call-overload]
+    if len(background) != 3:
+        raise ValueError(
+            f"background={show_value(background)} holds {len(background)} numbers, and a "
+            "colour is three. Pass (red, green, blue), or one grey level."
+        )
+    for i, level in enumerate(background):
+        check_number(f"background[{i}]", level, low=0, high=255, integral=True)
+    red, green, blue = map(int, background)
+    return red, green, blue
+
+
+def opacity_of(image: Image.Image) -> Image.Image | None:
+    """Tell how opaque each pixel is, in mode L; None where all of them are."""
+    if not image.has_transparency_data:
+        return None
+    try:
+        alpha = image.convert("RGBA").getchannel("A")
+    except (MemoryError, Warning):
+        raise
+    except Exception:  # noqa: BLE001 (damaged metadata must not fail a good image)
+        return None
+    return None if alpha.getextrema()[0] == 255 else alpha
+
+
+def composited(image: Image.Image, opacity: Image.Image, background: Rgb) -> Image.Image:
+    """Lay an image over one colour, as Pillow's ``alpha_composite`` does.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Loaded.
+    opacity : PIL.Image.Image
+        Of each pixel, in mode L.
+    background : (int, int, int)
+        Red, green and blue, grey levels from 0 to 255.
+
+    Returns
+    -------
+    PIL.Image.Image
+        In mode RGBA, opaque.
+    """
+    above = image.convert("RGBA")
+    above.putalpha(opacity)
+    return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), above)
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    """Convert an image to sRGB by the profile that is embedded in it.
+
+    The intent is relative colorimetric with black-point compensation (ISO 18619), which
+    Adobe's programs have by default too.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Loaded, of 8 bits a channel.
+
+    Returns
+    -------
+    PIL.Image.Image
+        In mode RGB. The image itself if it has no profile, or one that moves no colour by
+        more than a grey level, as profiles of sRGB are.
+
+    Raises
+    ------
+    ValueError
+        If the profile is damaged, or for images of another kind.
+    """
+    profile = _profile_of(image)
+    transform = _own.transform(profile, image.mode) if profile else None
+    if transform is None:
+        return image
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # of which Pillow does not warn
+    mode = transform.input_mode
+    converted = ImageCms.applyTransform(
+        image if image.mode == mode else image.convert(mode), transform
+    )
+    assert converted is not None  # as it is where nothing is done in place
+    return converted
+
+
+def name_of_profile(image: Image.Image) -> str:
+    """Describe the profile in an image; empty without one, "damaged" if it is of no use."""
+    try:
+        profile = _profile_of(image)
+        if not profile:
+            return ""
+        _own.transform(profile, image.mode)
+        return _name_of(_opened(profile))
+    except ValueError:
+        return DAMAGED
+
+
+def _profile_of(image: Image.Image) -> bytes | None:
+    profile = image.info.get("icc_profile", b"")
+    if profile is None:  # what Pillow makes of parts that do not go together
+        raise _unusable("its colour profile is incomplete")
+    return profile if isinstance(profile, bytes) else None
+
+
+def _transform_of(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Make the way from a profile to sRGB; None where it changes next to nothing."""
+    opened = _opened(profile)
+    space = opened.profile.xcolor_space.strip()
+    if space not in _SPACES.get(image_mode, ("RGB",)):
+        raise _unusable(
+            f"its colour profile, {show_value(_name_of(opened))}, is for {space} and not for "
+            f"its mode, {image_mode}"
+        )
+    mode = _MODES[space]
+    try:
+        transform = ImageCms.buildTransform(
+            opened,
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except ImageCms.PyCMSError as error:
+        raise _unusable(f"its colour profile is damaged ({error})") from error
+    return transform if mode == "CMYK" or _moves_colors(transform) else None
+
+
+class _TransformsOfThread(threading.local):
+    """What was made of profiles; LittleCMS lets no two threads share one that remembers."""
+
+    def __init__(self) -> None:
+        self.transform = lru_cache(_PROFILES_PER_THREAD)(_transform_of)
+
+
+_own = _TransformsOfThread()
+
+
+def _moves_colors(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether some colour of a lattice, or some grey, changes by more than a grey level."""
+    levels = np.arange(256, dtype=np.uint8)
+    greys = np.repeat(levels, 3).reshape(1, -1, 3)
+    lattice = np.stack(np.meshgrid(*[levels[::_PROBE_STEP]] * 3), axis=-1).reshape(1, -1, 3)
+    colors = greys if transform.input_mode == "L" else np.concatenate([greys, lattice], axis=1)
+    image = Image.fromarray(np.ascontiguousarray(colors))
+    converted = ImageCms.applyTransform(image.convert(transform.input_mode), transform)
+    return bool((np.abs(np.asarray(converted, np.int16) - colors) > 1).any())
+
+
+def _opened(profile: bytes) -> ImageCms.ImageCmsProfile:
+    _refuse_programs(profile)
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    except OSError as error:
+        raise _unusable(f"its colour profile is damaged ({error})") from error
+
+
+def _refuse_programs(profile: bytes) -> None:
+    """Refuse chains of any length, each link of which is calculated for each colour.
+
+    Everything else in a profile takes a time that its bytes bound.
+    """
+    if len(profile) < _TAGS_AT + 4:
+        return
+    [n_tags] = struct.unpack_from(">I", profile, _TAGS_AT)
+    end = min(len(profile), _TAGS_AT + 4 + _TAG.size * min(n_tags, _MOST_TAGS))
+    table = profile[_TAGS_AT + 4 : end]
+    for _, start, _ in _TAG.iter_unpack(table[: len(table) // _TAG.size * _TAG.size]):
+        if profile[start : start + 4] == b"mpet":
+            raise _unusable("its colour profile has multiProcessElements, which are not run")
+
+
+def _name_of(opened: ImageCms.ImageCmsProfile) -> str:
+    text = " ".join((opened.profile.profile_description or "").split())
+    return text[:_LONGEST_NAME] or "without a name"
+
+
+def _unusable(reason: str) -> ValueError:
+    return ValueError(f"{reason}; color_profile='ignore' takes its pixels as they are")
