@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import threading
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -27,9 +26,12 @@ _SPACES = {
     "LA": ("GRAY", "RGB"),
     "CMYK": ("CMYK",),
 }
-_PROFILES_PER_THREAD = 8  # a collection has a handful; those of printers take 2 MB each
+_MOST_PROFILES = 16  # that are kept; a collection has a handful
+_MOST_BYTES = 2**22  # of one that is kept; cameras write 4 kB, and printers up to 3 MB
 _PROBE_STEP = 15  # grey levels between the colours that tell whether a profile does anything
 _LONGEST_NAME = 80
+# LittleCMS lets threads share a transform that does not keep the last pixel.
+_FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE
 _TAGS_AT, _TAG, _MOST_TAGS = 128, struct.Struct(">4sII"), 100  # in a profile; as LittleCMS
 
 
@@ -55,8 +57,8 @@ def checked_background(background: object) -> Rgb | None:
             f"background={show_value(background)} holds {len(background)} numbers, and a "
             "colour is three. Pass (red, green, blue), or one grey level."
         )
-    for i, level in enumerate(background):
-        check_number(f"background[{i}]", level, low=0, high=255, integral=True)
+    for level in background:
+        check_number("background", level, low=0, high=255, integral=True)
     red, green, blue = map(int, background)
     return red, green, blue
 
@@ -119,7 +121,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
         If the profile is damaged, or for images of another kind.
     """
     profile = _profile_of(image)
-    transform = _own.transform(profile, image.mode) if profile else None
+    transform = _transform(profile, image.mode) if profile else None
     if transform is None:
         return image
     if image.mode == "P" and "transparency" in image.info:
@@ -138,7 +140,7 @@ def name_of_profile(image: Image.Image) -> str:
         profile = _profile_of(image)
         if not profile:
             return ""
-        _own.transform(profile, image.mode)
+        _transform(profile, image.mode)
         return _name_of(_opened(profile))
     except ValueError:
         return DAMAGED
@@ -151,8 +153,13 @@ def _profile_of(image: Image.Image) -> bytes | None:
     return profile if isinstance(profile, bytes) else None
 
 
-def _transform_of(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Make the way from a profile to sRGB; None where it changes next to nothing."""
+def _transform(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Find the way from a profile to sRGB; None where it changes next to nothing."""
+    make = _new_transform if len(profile) > _MOST_BYTES else _kept_transform
+    return make(profile, image_mode)
+
+
+def _new_transform(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform | None:
     opened = _opened(profile)
     space = opened.profile.xcolor_space.strip()
     if space not in _SPACES.get(image_mode, ("RGB",)):
@@ -168,21 +175,14 @@ def _transform_of(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform
             mode,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            _FLAGS,
         )
     except ImageCms.PyCMSError as error:
         raise _unusable(f"its colour profile is damaged ({error})") from error
     return transform if mode == "CMYK" or _moves_colors(transform) else None
 
 
-class _TransformsOfThread(threading.local):
-    """What was made of profiles; LittleCMS lets no two threads share one that remembers."""
-
-    def __init__(self) -> None:
-        self.transform = lru_cache(_PROFILES_PER_THREAD)(_transform_of)
-
-
-_own = _TransformsOfThread()
+_kept_transform = lru_cache(_MOST_PROFILES)(_new_transform)
 
 
 def _moves_colors(transform: ImageCms.ImageCmsTransform) -> bool:
