@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import struct
 from functools import lru_cache
+from numbers import Integral
 from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageCms, features
 
 from sknorm_images._parameters import check_choice, check_number
-from sknorm_images._wording import show_value
+from sknorm_images._wording import printable, show_value
 
 Rgb: TypeAlias = tuple[int, int, int]
 
@@ -52,15 +53,18 @@ def checked_background(background: object) -> Rgb | None:
     if not isinstance(background, tuple | list):
         check_number("background", background, low=0, high=255, integral=True)
         return (int(background),) * 3  # type: ignore[call-overload]
-    if len(background) != 3:
+    if len(background) != 3 or not all(map(_is_grey_level, background)):
         raise ValueError(
-            f"background={show_value(background)} holds {len(background)} numbers, and a "
-            "colour is three. Pass (red, green, blue), or one grey level."
+            f"background={show_value(background)} is not a colour of three whole numbers from "
+            "0 to 255. Pass (red, green, blue), or one grey level."
         )
-    for level in background:
-        check_number("background", level, low=0, high=255, integral=True)
     red, green, blue = map(int, background)
     return red, green, blue
+
+
+def _is_grey_level(value: object) -> bool:
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    return is_whole and int(value) in range(256)  # type: ignore[call-overload]
 
 
 def opacity_of(image: Image.Image) -> Image.Image | None:
@@ -161,11 +165,14 @@ def _transform(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform | 
 
 def _new_transform(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform | None:
     opened = _opened(profile)
-    space = opened.profile.xcolor_space.strip()
+    try:
+        space = opened.profile.xcolor_space.strip()
+    except UnicodeError as error:
+        raise _unusable("its colour profile is damaged (of no colour space)") from error
     if space not in _SPACES.get(image_mode, ("RGB",)):
         raise _unusable(
-            f"its colour profile, {show_value(_name_of(opened))}, is for {space} and not for "
-            f"its mode, {image_mode}"
+            f"its colour profile, {show_value(_name_of(opened))}, is for {show_value(space)}, "
+            f"and its mode is {image_mode}"
         )
     mode = _MODES[space]
     try:
@@ -220,8 +227,11 @@ def _refuse_programs(profile: bytes) -> None:
 
 
 def _name_of(opened: ImageCms.ImageCmsProfile) -> str:
-    text = " ".join((opened.profile.profile_description or "").split())
-    return text[:_LONGEST_NAME] or "without a name"
+    try:
+        text = opened.profile.profile_description or ""
+    except ValueError:  # of characters that are none
+        text = ""
+    return printable(" ".join(text.split())[:_LONGEST_NAME]) or "without a name"
 
 
 def _unusable(reason: str) -> ValueError:
