@@ -445,7 +445,7 @@ def test_flipped_bytes_give_an_image_or_an_error():
     image = Image.linear_gradient("L").resize((8, 8))
     originals = [(ADOBE, "RGB"), (P3, "RGB"), (GREY, "L"), (CMYK, "CMYK")]
     files = []
-    for i in range(600):
+    for i in range(200):
         profile, mode = originals[i % 4]
         flipped = bytearray(profile)
         for _ in range(chance.choice([1, 2, 8])):
@@ -455,9 +455,9 @@ def test_flipped_bytes_give_an_image_or_an_error():
     images = JpegLoader(color_profile="srgb", on_error="blank").transform(files)
     failures = images.failures  # reads them all
 
-    assert 100 < len(failures) < 500
+    assert 30 < len(failures) < 170
     assert all(isinstance(error, ImageDecodeError) for error in failures.values())
-    names = check_images(files).profile
+    names = check_images(files, verify="header").profile
     assert {i for i, name in enumerate(names) if name == "damaged"} == set(failures)
 
 
