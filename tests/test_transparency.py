@@ -57,6 +57,8 @@ def kinds(clear) -> dict[str, bytes | Image.Image]:
     palette = clear.convert("RGB").quantize(16)
     grey = clear.convert("L")
     color = clear.convert("RGB").getpixel((9, 9))
+    palette_and_opacity = palette.convert("PA")
+    palette_and_opacity.putalpha(clear.getchannel("A"))
     return {
         "RGBA in PNG": encode(clear, "PNG"),
         "RGBA in WebP": encode(clear, "WEBP"),
@@ -71,7 +73,7 @@ def kinds(clear) -> dict[str, bytes | Image.Image]:
         "GIF": encode(hard, "GIF"),
         "RGBA": clear,
         "LA": clear.convert("LA"),
-        "PA": clear.convert("PA"),
+        "PA": palette_and_opacity,
         "RGBa": clear.convert("RGBa"),
     }
 
