@@ -19,14 +19,7 @@ Rgb: TypeAlias = tuple[int, int, int]
 COLOR_PROFILES = ("ignore", "srgb")
 DAMAGED = "damaged"
 
-# Pillow's modes by ICC's names of colour spaces, and the spaces that fit what is in an image.
-_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
-_SPACES = {
-    "1": ("GRAY", "RGB"),
-    "L": ("GRAY", "RGB"),
-    "LA": ("GRAY", "RGB"),
-    "CMYK": ("CMYK",),
-}
+_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's, by ICC's names of spaces
 _MOST_PROFILES = 16  # that are kept; a collection has a handful
 _MOST_BYTES = 2**22  # of one that is kept; cameras write 4 kB, and printers up to 3 MB
 _PROBE_STEP = 15  # grey levels between the colours that tell whether a profile does anything
@@ -169,7 +162,7 @@ def _new_transform(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransfor
         space = opened.profile.xcolor_space.strip()
     except UnicodeError as error:
         raise _unusable("its colour profile is damaged (of no colour space)") from error
-    if space not in _SPACES.get(image_mode, ("RGB",)):
+    if space not in _spaces_of(image_mode):
         raise _unusable(
             f"its colour profile, {show_value(_name_of(opened))}, is for {show_value(space)}, "
             f"and its mode is {image_mode}"
@@ -184,12 +177,19 @@ def _new_transform(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransfor
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
             _FLAGS,
         )
+        return transform if mode == "CMYK" or _moves_colors(transform) else None
     except ImageCms.PyCMSError as error:
         raise _unusable(f"its colour profile is damaged ({error})") from error
-    return transform if mode == "CMYK" or _moves_colors(transform) else None
 
 
 _kept_transform = lru_cache(_MOST_PROFILES)(_new_transform)
+
+
+def _spaces_of(image_mode: str) -> tuple[str, ...]:
+    """Name the spaces, as ICC calls them, of which profiles fit an image."""
+    if image_mode == "CMYK":
+        return ("CMYK",)
+    return ("GRAY", "RGB") if Image.getmodebase(image_mode) == "L" else ("RGB",)
 
 
 def _moves_colors(transform: ImageCms.ImageCmsTransform) -> bool:

@@ -491,6 +491,15 @@ def test_check_images_names_profiles(verify, photo):
     assert found.readable.tolist() == [True] * 8 + [False]
 
 
+def test_grey_profiles_fit_grey_images_of_every_kind(photo):
+    grey = photo.convert("L")
+    deep = Image.fromarray(np.asarray(grey, np.uint16) * 257)
+    kinds = [grey, grey.convert("1"), grey.convert("LA"), deep]
+    files = [encode(image, "PNG", icc_profile=GREY) for image in kinds]
+    found = check_images(files, loader=JpegLoader(formats=("PNG",)), verify="header")
+    assert found.profile.tolist() == ["Dot Gain 20%"] * 4
+
+
 def test_a_damaged_profile_is_found_as_the_loader_will_find_it(photo):
     files = [encode(photo, icc_profile=ADOBE[:300]), encode(photo, icc_profile=ADOBE)]
     found = check_images(files, loader=JpegLoader(color_profile="srgb"))
