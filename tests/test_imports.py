@@ -172,8 +172,8 @@ def test_a_program_imports_public_names_and_its_own_modules_below(module):
     below = PROGRAMS[: PROGRAMS.index(module)]
     assert own_modules(module) <= {
         *("__init__", "keras.__init__", "plotting.__init__"),
-        *("_decoding", "_failures", "_folders", "_geometry", "_listing", "_npy", "_pipeline"),
-        *("_protocols", "_thumbnails"),
+        *("_color", "_decoding", "_failures", "_folders", "_geometry", "_listing", "_npy"),
+        *("_pipeline", "_protocols", "_thumbnails"),
         "_whole_files",
         *SHARED,
         *below,
