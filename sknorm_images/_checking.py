@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch
 
 from sknorm_images._cancellation import check_cancelled
+from sknorm_images._damage import WarningOf, find_damage, libjpeg_warnings
 from sknorm_images._decoding import Decoding, warn_if_truncated_files_pass
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._failures import READ_ERRORS
@@ -33,6 +34,7 @@ class _Finding(NamedTuple):
     filename: str
     readable: bool = True
     reason: str = ""
+    damage: str = ""
     format: str = ""
     mode: str = ""
     width: int = 0
@@ -69,8 +71,9 @@ def check_images(
         `max_scans` what can be decoded; such as ``pipeline["load"]``. None means
         ``JpegLoader()``.
     verify : {"decode", "header"}, default="decode"
-        "decode" decodes every image at full size, and so finds truncated files. "header"
-        looks only at what a decoder would be told first, which takes a fraction of the time.
+        "decode" decodes every image, and so finds files that end too early, and what is
+        ruined in others. "header" looks only at what a decoder would be told first, which
+        takes a fraction of the time.
     n_jobs : int or None, default=None
         Number of files that are looked at at once; -1 means all cores, None means 1 unless
         in a :func:`joblib.parallel_config` context.
@@ -89,6 +92,11 @@ def check_images(
             Whether the file can be read and decoded, as far as `verify` looked.
         reason : object (str)
             Why not; empty for readable files.
+        damage : object (str)
+            What is ruined in a JPEG file that is readable, such as where its data ends early
+            and the rest is grey; empty where nothing is found, and with ``verify="header"``.
+            With simplejpeg installed (``pip install "sknorm-images[simd]"``), libjpeg's
+            warnings are heeded, too, which tell of nearly all damage; see Notes.
         format, mode : object (str)
             Pillow's names, such as "JPEG" and "CMYK", as stored. `format` is what the first
             bytes are known for where no decoder may see the file; empty if unknown.
@@ -132,6 +140,18 @@ def check_images(
     UserWarning
         If the process has set ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES``, so that truncated
         files pass as images.
+
+    Notes
+    -----
+    A decoder makes a picture of whatever follows a good header, so a damaged file is readable
+    as a rule. Without simplejpeg, `damage` tells of data that ends early (grey at the bottom
+    of the picture), another file within the image data or behind the image, zeros in it as a
+    lost sector leaves them, converted line ends, restart markers that are missing or out of
+    order, and missing scans. What shifts the rest of the picture but neither ends early nor
+    leaves such marks is found with simplejpeg alone.
+
+    What a camera puts behind the image, and up to 16 bytes of padding before its end, are no
+    damage. Data of JPEG files in arithmetic code is not looked at by simplejpeg.
 
     See Also
     --------
@@ -195,7 +215,8 @@ def check_images(
 
 def _check_each(sources: Sequence[Source], decoding: Decoding, verify: str) -> list[_Finding]:
     contents = read_ahead(sources, decoding.access)
-    return [_check_one(source, contents, decoding, verify) for source in sources]
+    warning_of = libjpeg_warnings()
+    return [_check_one(source, contents, decoding, verify, warning_of) for source in sources]
 
 
 def _check_one(
@@ -203,6 +224,7 @@ def _check_one(
     contents: Iterator[bytes | Exception | None],
     decoding: Decoding,
     verify: str,
+    warning_of: WarningOf | None,
 ) -> _Finding:
     check_cancelled()
     found = _Finding(name_of(source))
@@ -220,7 +242,7 @@ def _check_one(
             found = found._replace(width=structure.width, height=structure.height)
         found = found._replace(**decoding.read_header(data)._asdict())
         if verify == "decode":
-            decoding.decode(data)
+            found = found._replace(damage=find_damage(data, decoding, warning_of))
     except READ_ERRORS as error:
         reason = error.reason if isinstance(error, ImageDecodeError) else error.strerror
         return found._replace(readable=False, reason=str(reason))

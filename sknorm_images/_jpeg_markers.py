@@ -22,7 +22,7 @@ _LONGEST_SCAN_HEADER = 1 + 2 * 4 + 3
 # Those that a length follows, and EOI. Decoders pass over the others: TEM, reserved ones,
 # RST0-7, SOI, and JPG and JPG0-13, whose content Pillow takes for segments. A zero after 0xFF
 # is stuffed into entropy-coded data; 0xFF also pads.
-_MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xef\xfe]")
+MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xef\xfe]")
 
 _MOST_FILL = 2**16  # bytes between segments, which Pillow steps over one by one
 _SEGMENTS_BESIDE_SCANS = 10_000  # a large ICC profile has some hundreds
@@ -211,7 +211,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     The end of the data counts as a last EOI.
     """
     position = 2
-    while match := _MARKER.search(data, position):
+    while match := MARKER.search(data, position):
         fill, marker, position = match.start() - position, data[match.end() - 1], match.end()
         yield fill, marker, position
         if marker != _EOI:

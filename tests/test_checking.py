@@ -24,6 +24,7 @@ COLUMNS = [
     "filename",
     "readable",
     "reason",
+    "damage",
     "format",
     "mode",
     "width",

@@ -583,7 +583,7 @@ def test_the_files_that_are_passed_over_are_told_in_a_line(
     told = "28 files passed over: 20 .png, 8 .webp (see --extensions)"
     assert finished.err == f"sknorm-images: {told}\n"
     if command == "check":
-        assert finished.out == "6 files: 0 broken, 0 there twice\n"
+        assert finished.out == "6 files: 0 broken, 0 damaged, 0 there twice\n"
 
 
 @pytest.mark.parametrize("command", READERS)
@@ -595,7 +595,7 @@ def test_extensions_and_formats_read_them_all(command, mixed, fitted, tmp_path, 
 
     assert (finished.status, finished.err) == (0, "")
     if command == "check":
-        assert finished.out == "34 files: 0 broken, 0 there twice\n"
+        assert finished.out == "34 files: 0 broken, 0 damaged, 0 there twice\n"
     elif command == "fit":
         assert "fitted on 34 images" in finished.out
         assert joblib.load(tmp_path / "out")["load"].formats == ("JPEG", "PNG", "webp")
@@ -1134,11 +1134,11 @@ def test_check_shows_what_is_broken_and_what_is_there_twice(twofold):
         [f"{test}/e.jpg", f"same content as {train}/deep/er/b.JPEG"],
     ]
     assert "truncated" in rows[0]
-    assert summary == "6 files: 1 broken, 2 there twice"
+    assert summary == "6 files: 1 broken, 0 damaged, 2 there twice"
 
 
 def test_check_of_good_files_has_status_0(folder, call):
-    assert call("check", folder) == (0, "24 files: 0 broken, 0 there twice\n", "")
+    assert call("check", folder) == (0, "24 files: 0 broken, 0 damaged, 0 there twice\n", "")
 
 
 def test_check_as_json_is_what_check_images_finds(twofold, call):
@@ -1205,7 +1205,7 @@ def test_check_tells_a_photo_in_two_classes_from_a_copy(root, photos, tmp_path, 
         expected |= {"test/dog/6.jpg": True, "train/dog/4.jpg": True}
     assert twice == expected
     n = sum(expected.values())
-    assert f"9 files: 2 broken, 4 there twice, {n} in another class" in finished.out
+    assert f"9 files: 2 broken, 0 damaged, 4 there twice, {n} in another class" in finished.out
     assert len(re.findall("same content as .*, in another class", finished.out)) == n
     assert finished.out.count("same content as") == 4
 

@@ -278,10 +278,10 @@ def check(
     background: Background = None,
     jobs: Jobs = -1,
 ) -> None:
-    """Look for broken files, and for files that are there twice, in one folder or in two.
+    """Look for broken, damaged and duplicate files, in one folder or in two.
 
-    Takes the files that `fit` and `transform` take. Exit status 1 if there is one of either
-    kind.
+    Takes the files that `fit` and `transform` take. A damaged file can be read, but part of
+    the picture is lost. Exit status 1 if there is one of any kind.
     """
     if as_json and as_csv:
         raise ValueError("--json and --csv are two formats. Pass one of them.")
@@ -310,7 +310,8 @@ def check(
         write_csv(sys.stdout, found)
     else:
         show_findings(found)
-    if not found.readable.all() or (found.duplicate_of >= 0).any():
+    is_damaged = found.damage != ""
+    if not found.readable.all() or is_damaged.any() or (found.duplicate_of >= 0).any():
         raise typer.Exit(1)
 
 

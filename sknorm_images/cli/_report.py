@@ -107,7 +107,7 @@ def make_report(
         size = tuple(max(1, round(side * scale)) for side in sizes[i])
         return _jpeg(Resizer(size).transform(unscaled[[i]])[0])
 
-    broken = np.flatnonzero(~found.readable)
+    broken, damaged = np.flatnonzero(~found.readable), np.flatnonzero(found.damage != "")
     template = jinja2.Environment(
         loader=jinja2.PackageLoader("sknorm_images.cli", ""),
         autoescape=True,
@@ -120,6 +120,7 @@ def make_report(
         version=__version__,
         n_files=len(files),
         n_broken=len(broken),
+        n_damaged=len(damaged),
         n_twice=int((found.duplicate_of >= 0).sum()),
         n_conflicts=int(found.in_another_class.sum()),
         n_fitted=getattr(scaler, "n_samples_seen_", None),
@@ -142,6 +143,7 @@ def make_report(
         broken=[
             (name(files[i]), in_options(printable(found.reason[i]))) for i in broken[:_BROKEN]
         ],
+        damaged=[(name(files[i]), printable(found.damage[i])) for i in damaged[:_BROKEN]],
     )
 
 

@@ -56,13 +56,16 @@ def show_findings(found: Bunch) -> None:
     """Show what `check_images` found that is wrong, and how much of it there is."""
     names = found.filename
     broken, twice = np.flatnonzero(~found.readable), np.flatnonzero(found.duplicate_of >= 0)
+    damaged = np.flatnonzero(found.damage != "")
     rows = [(names[i], found.reason[i]) for i in broken]
+    rows += [(names[i], f"damaged: {found.damage[i]}") for i in damaged]
     for i in twice:
         told = f"same content as {names[found.duplicate_of[i]]}"
         rows.append((names[i], told + ", in another class" * bool(found.in_another_class[i])))
     if rows:
         _show_table("Problems", ("file", "what is wrong"), rows)
-    summary = f"{len(names)} files: {len(broken)} broken, {len(twice)} there twice"
+    summary = f"{len(names)} files: {len(broken)} broken, {len(damaged)} damaged"
+    summary += f", {len(twice)} there twice"
     if n_conflicts := int(found.in_another_class.sum()):
         summary += f", {n_conflicts} in another class"
     typer.echo(summary)

@@ -1,0 +1,124 @@
+"""What is ruined in a JPEG file that decodes all the same.
+
+libjpeg makes a picture of whatever it is given. It warns, but Pillow passes no warning on, so
+simplejpeg is asked where it is installed. What can be known without it is looked for first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from sknorm_images._decoding import Decoding
+from sknorm_images._exceptions import ImageDecodeError
+from sknorm_images._jpeg_damage import ImageData, read_image_data
+from sknorm_images._signatures import JPEG
+
+# Given a file: the warning, empty if there was none, or None if that cannot be known.
+WarningOf: TypeAlias = Callable[[bytes], str | None]
+
+# Of libjpeg's warnings, those about the image data (jerror.h). Others are about the header.
+_ABOUT_DATA = ("Corrupt JPEG data", "Premature end of JPEG file")
+_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_MOST_PADDING = 16  # bytes; cameras and editors leave a few behind a picture that is whole
+
+# Blocks for which there is no data have 128 in all components, and this grey level, or the
+# second one where the components are inks.
+_MISSING = (128, 64)
+_TOLERANCE = 2  # grey levels; conversions round
+_FILLER = 2**12  # bytes
+
+
+def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -> str:
+    """Decode an image, and say what is ruined in it.
+
+    Parameters
+    ----------
+    data : bytes
+        Content of a file that `Decoding.read_header` accepts.
+    decoding : Decoding
+        How it becomes an image.
+    warning_of : callable or None
+        What `libjpeg_warnings` returns.
+
+    Returns
+    -------
+    str
+        Empty where nothing is found, and for other formats than JPEG.
+
+    Raises
+    ------
+    ImageDecodeError
+        If it cannot be decoded.
+    """
+    if not data.startswith(JPEG):
+        decoding.decode(data)
+        return ""
+    image_data = read_image_data(data)
+    warning = None
+    if not image_data.damage and warning_of:
+        warning = warning_of(data)
+        if warning == "":
+            return ""  # libjpeg went through all of it, so there is nothing to fail in Pillow
+    image = decoding.decode(data).image
+    return image_data.damage or _end_of(data, image_data, image, decoding) or warning or ""
+
+
+def libjpeg_warnings() -> WarningOf | None:
+    """Return what tells libjpeg's first warning about the image data of a file, if installed.
+
+    Pictures are decoded at an eighth of their size, in a fraction of Pillow's time: all data
+    is gone through for that, too.
+    """
+    try:
+        from simplejpeg import decode_jpeg
+    except ImportError:
+        return None
+
+    def warning_of(data: bytes) -> str | None:
+        try:
+            decode_jpeg(data, "GRAY", True, True, min_height=1, min_width=1, strict=True)
+        except ValueError as error:
+            message = str(error)
+        else:
+            return ""
+        left_over = _LEFT_OVER.search(message)
+        if left_over and int(left_over[1]) <= _MOST_PADDING:
+            return ""
+        return message if message.startswith(_ABOUT_DATA) else None
+
+    return warning_of
+
+
+def _end_of(data: bytes, found: ImageData, image: Image.Image, decoding: Decoding) -> str:
+    """Say where the data of an image ends, if that is early.
+
+    Blocks without data are mid-grey. A picture may be so by itself, which bytes put in before
+    its end tell: they change only one that is not complete.
+    """
+    if not _ends_in_grey(image):
+        return ""
+    filler = data[found.start : min(found.end, found.start + _FILLER)].replace(b"\xff", b"")
+    try:
+        other = decoding.decode(data[: found.end] + filler + data[found.end :]).image
+    except ImageDecodeError:
+        return ""
+    changed = ImageChops.difference(image, other).getbbox()
+    if changed is None:
+        return ""
+    n_rows = image.height - 8 * round(changed[1] / 8)  # interpolated colours reach one higher
+    if n_rows <= 0:
+        return ""
+    return f"its data ends early: the last {n_rows} of {image.height} rows are grey"
+
+
+def _ends_in_grey(image: Image.Image) -> bool:
+    """Whether the last block has the grey level of blocks without data."""
+    width, height = image.size
+    left, top = (width - 1) // 8 * 8, (height - 1) // 8 * 8
+    block = np.asarray(image.crop((left, top, width, height)).convert("L"), np.int16)
+    return any((np.abs(block - level) <= _TOLERANCE).all() for level in _MISSING)
