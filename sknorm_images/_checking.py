@@ -237,10 +237,13 @@ def _check_one(
         found = found._replace(
             n_bytes=len(data), sha256=sha256(data).hexdigest(), format=kind or ""
         )
-        if kind == "JPEG":  # says its size also where it is refused for that
-            structure = read_structure(data, max_scans=0)
-            found = found._replace(width=structure.width, height=structure.height)
-        found = found._replace(**decoding.read_header(data)._asdict())
+        try:
+            found = found._replace(**decoding.read_header(data)._asdict())
+        except ImageDecodeError:
+            if kind == "JPEG":  # says its size also where it is refused for that
+                structure = read_structure(data, max_scans=0)
+                found = found._replace(width=structure.width, height=structure.height)
+            raise
         if verify == "decode":
             found = found._replace(damage=find_damage(data, decoding, warning_of))
     except READ_ERRORS as error:

@@ -13,6 +13,8 @@ _SEQUENTIAL, _PROGRESSIVE = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}
 _ARITHMETIC = {0xC9, 0xCA}
 _START_OF_FILE = b"\xff\xd8\xff"
 
+_FOLLOWER = re.compile(b"\n(.)", re.DOTALL)
+
 # In entropy-coded data a zero follows each 0xFF that stands for itself, and 0xFF may fill.
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _END_WITHOUT_RESTARTS = re.compile(rb"\xff[^\x00\xff]")
@@ -20,13 +22,16 @@ _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _RESTARTS = bytes(range(0xD0, 0xD8))  # which take turns
 _RESTARTS_ALONE = [bytes([restart]) for restart in _RESTARTS]
 
+_NOTHING, _ALL = bytes([14]) * 64, bytes(64)  # which bits the coefficients lack
+
 # Where the code that is all zeros stands for a coefficient, 32 zeros make a block whose 63
 # coefficients are all -1. This is many of these blocks: no photo has them, a lost sector does.
 _ZEROS = bytes(256)
 
-# Of the image data, what is searched for line ends: 64 are to be expected in it.
-_BEGINNING = 2**14
-_MOST_ALIKE, _LEAST_LINE_ENDS = 8, 24  # flat areas repeat a few bytes
+# Of the image data, what is searched for line ends: 32 are to be expected in it.
+_BEGINNING = 2**13
+_LEAST_LINE_ENDS = 16
+_LEAST_FOLLOWERS = 8  # different bytes behind them: flat areas repeat a few
 
 # Formats of several images name them in their first one: MPO, and Ultra HDR of Android.
 _INDEX_OF_IMAGES = b"MPF\0"
@@ -40,6 +45,8 @@ class ImageData:
     damage: str = ""  # what is wrong; empty if nothing shows
     start: int = 0  # of the entropy-coded data of the last scan
     end: int = 0
+    n_components: int = 0
+    is_huffman: bool = False  # arithmetic code may leave out zeros at its end
 
 
 def read_image_data(data: bytes) -> ImageData:
@@ -90,14 +97,10 @@ class _Walk:
     interval: int = 0  # units between two restarts
     first_symbols: dict[int, int] = field(default_factory=dict)  # of AC tables: all zeros
     # By component, the lowest bit that each coefficient lacks: 0 if it is complete.
-    lacking: dict[int, list[int]] = field(default_factory=dict)
+    lacking: dict[int, bytes] = field(default_factory=dict)
     n_scans: int = 0
+    is_whole: bool = False  # the first scan has all, and decoders read no further
     names_other_images: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the scan before was the only one that a decoder reads."""
-        return self.n_scans == 1 and self.frame in _SEQUENTIAL and not self.missing_scans()
 
     def take(self, marker: int, content: bytes) -> None:
         """Take in a segment that is no scan."""
@@ -110,7 +113,9 @@ class _Walk:
                 name: (factors >> 4, factors & 15)
                 for name, factors in zip(parts[::3], parts[1::3], strict=False)
             }
-            self.lacking = {name: [14] * 64 for name in self.sampling}
+            if any(0 in factors for factors in self.sampling.values()):
+                self.sampling = {}  # no decoder takes that
+            self.lacking = dict.fromkeys(self.sampling, _NOTHING)
         elif marker == _DRI:
             self.interval = int.from_bytes(content[:2])
         elif marker == _DHT:
@@ -129,15 +134,19 @@ class _Walk:
         match = pattern.search(self.data, start)
         end = match.start() if match else len(self.data)
         self.found.start, self.found.end = start, end
+        self.found.n_components = len(self.sampling)
+        self.found.is_huffman = self.frame not in _ARITHMETIC
         if not header or len(header) < 4 + 2 * header[0] or not self.sampling:
             return end  # which no decoder takes
         names, tables = header[1 : 1 + 2 * header[0] : 2], header[2 : 2 + 2 * header[0] : 2]
         first, last, bits = header[1 + 2 * header[0] :][:3]
         if self.frame in _SEQUENTIAL:
             first, last, bits = 0, 63, 0
+            self.is_whole = self.n_scans == 1 and len(names) == len(self.sampling)
         for name in names:
-            if name in self.lacking:
-                self.lacking[name][first : last + 1] = [bits & 15] * (last + 1 - first)
+            if coefficients := self.lacking.get(name):
+                here = bytes([bits & 15]) * (last + 1 - first)
+                self.lacking[name] = coefficients[:first] + here + coefficients[last + 1 :]
         self.found.damage = (
             self._marker_within(end)
             or self._restarts(names, start, end)
@@ -187,18 +196,14 @@ class _Walk:
         n = beginning.count(b"\n")
         if n < _LEAST_LINE_ENDS or n != beginning.count(b"\r\n"):
             return ""
-        if (
-            len({beginning[m.end() :][:1] for m in re.finditer(b"\n", beginning)})
-            <= _MOST_ALIKE
-        ):
+        if len(set(_FOLLOWER.findall(beginning))) < _LEAST_FOLLOWERS:
             return ""
         return "its line ends were converted, as if it were a text: each LF follows a CR"
 
     def missing_scans(self) -> str:
         """Say whether coefficients are left that no scan has brought to their last bit."""
-        if not any(any(bits) for bits in self.lacking.values()):
-            return ""
-        return "its last scans are missing"
+        is_complete = all(bits == _ALL for bits in self.lacking.values())
+        return "" if is_complete else "its last scans are missing"
 
     def second_image(self, end: int) -> str:
         """Say whether as large an image follows, which nothing in the file accounts for."""
