@@ -16,6 +16,7 @@ from PIL import Image, ImageChops
 from sknorm_images._decoding import Decoding
 from sknorm_images._exceptions import ImageDecodeError
 from sknorm_images._jpeg_damage import ImageData, read_image_data
+from sknorm_images._jpeg_markers import read_structure
 from sknorm_images._signatures import JPEG
 
 # Given a file: the warning, empty if there was none, or None if that cannot be known.
@@ -58,14 +59,26 @@ def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -
     if not data.startswith(JPEG):
         decoding.decode(data)
         return ""
-    image_data = read_image_data(data)
+    found = read_image_data(data)
     warning = None
-    if not image_data.damage and warning_of:
+    if warning_of and not found.damage and not _is_dear(data, decoding):
         warning = warning_of(data)
         if warning == "":
             return ""  # libjpeg went through all of it, so there is nothing to fail in Pillow
     image = decoding.decode(data).image
-    return image_data.damage or _end_of(data, image_data, image, decoding) or warning or ""
+    if found.damage:
+        return found.damage
+    level = _MISSING_CMYK if found.n_components == 4 else _MISSING
+    ends_in_grey = found.is_huffman and _ends_in(level, image)
+    height = image.height
+    del image  # before others are decoded
+    if ends_in_grey and not _is_dear(data, decoding):
+        return _end_of(data, found, height, decoding) or warning or ""
+    return warning or ""
+
+
+def _is_dear(data: bytes, decoding: Decoding) -> bool:
+    return read_structure(data, decoding.max_scans).is_dear(decoding.max_pixels)
 
 
 def libjpeg_warnings() -> WarningOf | None:
@@ -95,28 +108,26 @@ def libjpeg_warnings() -> WarningOf | None:
     return warning_of
 
 
-def _end_of(data: bytes, found: ImageData, image: Image.Image, decoding: Decoding) -> str:
-    """Say where the data of an image ends, if that is early.
+def _end_of(data: bytes, found: ImageData, height: int, decoding: Decoding) -> str:
+    """Say where the data of an image that ends in grey ends, if that is early.
 
     Blocks without data are mid-grey. A picture may be so by itself, which bytes put in before
-    its end tell: they change only one that is not complete.
+    its end tell: they change only one that is not complete. An eighth of the size shows that.
     """
-    level = _MISSING_CMYK if found.n_components == 4 else _MISSING
-    if not found.is_huffman or not _ends_in(level, image):
-        return ""
     filler = data[found.start : min(found.end, found.start + _FILLER)].replace(b"\xff", b"")
+    begin = data[: found.end].rstrip(b"\xff")  # which would make a marker of the next byte
     try:
-        begin = data[: found.end].rstrip(b"\xff")  # which would make a marker of the next byte
-        other = decoding.decode(begin + filler + data[found.end :]).image
+        whole, other = (
+            decoding.decode(content, lambda size, orientation: (1, 1))
+            for content in (data, begin + filler + data[found.end :])
+        )
     except ImageDecodeError:
         return ""
-    changed = ImageChops.difference(image, other).getbbox()
+    changed = ImageChops.difference(whole.image, other.image).getbbox()
     if changed is None:
         return ""
-    n_rows = image.height - 8 * round(changed[1] / 8)  # interpolated colours reach one higher
-    if n_rows <= 0:
-        return ""
-    return f"its data ends early: the last {n_rows} of {image.height} rows are grey"
+    n_rows = height - changed[1] * round(height / whole.box[3])
+    return f"its data ends early: the last {n_rows} of {height} rows are grey"
 
 
 def _ends_in(level: int, image: Image.Image) -> bool:

@@ -76,6 +76,10 @@ class JpegStructure:
         """Say what there is too much of in a file that is made to keep a decoder busy."""
         return self.excess_of_segments(max_scans) or self._excess_of_work(max_pixels)
 
+    def is_dear(self, max_pixels: int) -> bool:
+        """Whether it takes so much work that it should be decoded but once."""
+        return self.nanoseconds > _most_nanoseconds(max_pixels) / 4
+
     def excess_of_segments(self, max_scans: int) -> str | None:
         """Say which segments are too many, or too large."""
         most_segments = _SEGMENTS_BESIDE_SCANS + _SEGMENTS_PER_SCAN * max_scans
@@ -105,9 +109,7 @@ class JpegStructure:
             beside = _SAMPLES_BESIDE if self.is_lossless else _BLOCKS_BESIDE
             if n_blocks > beside + _BLOCKS_PER_BYTE * self.n_bytes:
                 return f"its {self.n_bytes} bytes cannot hold {content}"
-        most = max(
-            _LEAST_NANOSECONDS, _NANOSECONDS_BESIDE + _NANOSECONDS_PER_PIXEL * max_pixels
-        )
+        most = _most_nanoseconds(max_pixels)
         if self.nanoseconds > most:
             return (
                 f"its scans may take {self.nanoseconds / 1e9:.1f} s to decode, more than the "
@@ -162,6 +164,10 @@ class JpegStructure:
         else:
             each = _REFINED_COEFFICIENT if is_refined else 0.0
         return _BLOCK + n_coefficients * each
+
+
+def _most_nanoseconds(max_pixels: int) -> float:
+    return max(_LEAST_NANOSECONDS, _NANOSECONDS_BESIDE + _NANOSECONDS_PER_PIXEL * max_pixels)
 
 
 def read_structure(data: bytes, max_scans: int) -> JpegStructure:

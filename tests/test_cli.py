@@ -9,6 +9,7 @@ import os
 import pickle
 import pty
 import re
+import shutil
 import resource
 import signal
 import subprocess
@@ -1135,6 +1136,22 @@ def test_check_shows_what_is_broken_and_what_is_there_twice(twofold):
     ]
     assert "truncated" in rows[0]
     assert summary == "6 files: 1 broken, 0 damaged, 2 there twice"
+
+
+@pytest.mark.parametrize("output", [[], ["--csv"], ["--json"]])
+def test_check_tells_of_damaged_files_and_has_status_1(output, folder, photos, tmp_path, call):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    data = encode(photos[0].crop((200, 150, 400, 300)))
+    (copy / "cut.jpg").write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+
+    finished = call("check", copy, *output)
+
+    assert finished.status == 1
+    [line] = [line for line in finished.out.splitlines() if "its data ends early" in line]
+    assert "rows are grey" in line
+    if not output:
+        assert line.startswith(f"{copy}/cut.jpg  damaged: its data ends early: the last ")
+        assert finished.out.endswith("25 files: 0 broken, 1 damaged, 0 there twice\n")
 
 
 def test_check_of_good_files_has_status_0(folder, call):

@@ -294,6 +294,23 @@ def test_the_page_stays_small_when_many_files_are_broken(photos, pipeline, tmp_p
     assert "And 13 more, which" in page.text["Broken files"]
 
 
+def test_damaged_files_are_listed_with_what_is_ruined(photos, pipeline, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    data = encode(photos[0].crop((200, 150, 400, 300)))
+    (folder / "good.jpg").write_bytes(data)
+    (folder / "cut.jpg").write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+
+    page = Page(write_report(folder, pipeline, tmp_path / "r.html"))
+
+    assert "cut.jpg" in page.text["Damaged files"]
+    assert "rows are grey" in " ".join(page.text["Damaged files"])
+    assert "good.jpg" not in page.text["Damaged files"]
+    assert page.text["Broken files"][0] == "None."
+    summary = page.text[""]
+    assert [summary[summary.index(name) + 1] for name in ("broken", "damaged")] == ["0", "1"]
+
+
 def test_a_folder_of_broken_files_alone_is_refused(pipeline, tmp_path, call):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"")
