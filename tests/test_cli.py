@@ -9,8 +9,8 @@ import os
 import pickle
 import pty
 import re
-import shutil
 import resource
+import shutil
 import signal
 import subprocess
 import sys
