@@ -8,7 +8,7 @@ from math import ceil
 
 from sknorm_images._jpeg_markers import MARKER, read_structure
 
-_DHT, _EOI, _SOS, _DRI, _APP1, _APP2 = 0xC4, 0xD9, 0xDA, 0xDD, 0xE1, 0xE2
+_DHT, _EOI, _SOS, _DRI = 0xC4, 0xD9, 0xDA, 0xDD
 _SEQUENTIAL, _PROGRESSIVE = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}
 _ARITHMETIC = {0xC9, 0xCA}
 _START_OF_FILE = b"\xff\xd8\xff"
@@ -34,8 +34,7 @@ _LEAST_LINE_ENDS = 16
 _LEAST_FOLLOWERS = 8  # different bytes behind them: flat areas repeat a few
 
 # Formats of several images name them in their first one: MPO, and Ultra HDR of Android.
-_INDEX_OF_IMAGES = b"MPF\0"
-_DIRECTORY_OF_IMAGES = b"http://ns.google.com/photos/1.0/container/"
+_DIRECTORIES_OF_IMAGES = (b"MPF\0", b"http://ns.google.com/photos/1.0/container/")
 
 
 @dataclass
@@ -95,12 +94,11 @@ class _Walk:
     height: int = 0
     sampling: dict[int, tuple[int, int]] = field(default_factory=dict)  # by component
     interval: int = 0  # units between two restarts
-    first_symbols: dict[int, int] = field(default_factory=dict)  # of AC tables: all zeros
+    tables: list[bytes] = field(default_factory=list)  # contents of segments
     # By component, the lowest bit that each coefficient lacks: 0 if it is complete.
     lacking: dict[int, bytes] = field(default_factory=dict)
     n_scans: int = 0
     is_whole: bool = False  # the first scan has all, and decoders read no further
-    names_other_images: bool = False
 
     def take(self, marker: int, content: bytes) -> None:
         """Take in a segment that is no scan."""
@@ -119,13 +117,7 @@ class _Walk:
         elif marker == _DRI:
             self.interval = int.from_bytes(content[:2])
         elif marker == _DHT:
-            while len(content) > 17:
-                if content[0] >> 4 == 1:
-                    self.first_symbols[content[0] & 15] = content[17]
-                content = content[17 + sum(content[1:17]) :]
-        elif marker in (_APP1, _APP2):
-            is_index = content.startswith(_INDEX_OF_IMAGES) or _DIRECTORY_OF_IMAGES in content
-            self.names_other_images |= is_index
+            self.tables.append(content)
 
     def scan(self, header: bytes, start: int) -> int:
         """Take in a scan, and tell where it ends."""
@@ -143,7 +135,7 @@ class _Walk:
         if self.frame in _SEQUENTIAL:
             first, last, bits = 0, 63, 0
             self.is_whole = self.n_scans == 1 and len(names) == len(self.sampling)
-        for name in names:
+        for name in b"" if self.is_whole else names:
             if coefficients := self.lacking.get(name):
                 here = bytes([bits & 15]) * (last + 1 - first)
                 self.lacking[name] = coefficients[:first] + here + coefficients[last + 1 :]
@@ -184,12 +176,23 @@ class _Walk:
     ) -> str:
         if self.frame in _ARITHMETIC or last == 0 or bits >> 4:
             return ""  # of the first values of coefficients alone, no long runs are likely
-        if not any(self.first_symbols.get(table, 0) & 15 for table in tables):
-            return ""  # zeros can be a flat area
         position = self.data.find(_ZEROS, start, end)
         if position < 0:
             return ""
+        symbols = self._symbols_of_zeros()
+        if not any(symbols.get(table, 0) & 15 for table in tables):
+            return ""  # zeros can be a flat area
         return f"zeros within its image data, {position} bytes into the file"
+
+    def _symbols_of_zeros(self) -> dict[int, int]:
+        """Tell for which symbol zeros stand in each table of AC coefficients: its first."""
+        symbols = {}
+        for content in self.tables:
+            while len(content) > 17:
+                if content[0] >> 4 == 1:
+                    symbols[content[0] & 15] = content[17]
+                content = content[17 + sum(content[1:17]) :]
+        return symbols
 
     def _line_ends(self, start: int, end: int) -> str:
         beginning = self.data[start : min(end, start + _BEGINNING)]
@@ -202,12 +205,14 @@ class _Walk:
 
     def missing_scans(self) -> str:
         """Say whether coefficients are left that no scan has brought to their last bit."""
-        is_complete = all(bits == _ALL for bits in self.lacking.values())
+        is_complete = self.is_whole or all(bits == _ALL for bits in self.lacking.values())
         return "" if is_complete else "its last scans are missing"
 
     def second_image(self, end: int) -> str:
         """Say whether as large an image follows, which nothing in the file accounts for."""
-        if self.names_other_images or not self.data.startswith(_START_OF_FILE, end):
+        if not self.data.startswith(_START_OF_FILE, end):
+            return ""
+        if any(name in self.data[: self.found.end] for name in _DIRECTORIES_OF_IMAGES):
             return ""
         other = read_structure(self.data[end:], max_scans=0)
         if other.width * other.height < self.width * self.height:
