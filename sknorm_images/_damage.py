@@ -63,7 +63,7 @@ def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -
     warning = None
     if warning_of and not found.damage and not _is_dear(data, decoding):
         warning = warning_of(data)
-        if warning == "":
+        if warning == "" and decoding.color_profile == "ignore":
             return ""  # libjpeg went through all of it, so there is nothing to fail in Pillow
     image = decoding.decode(data).image
     if found.damage:
