@@ -20,7 +20,7 @@ import joblib
 from benchmarks.corpora import photos
 from benchmarks.new_process import in_new_process
 from sknorm_images import make_image_pipeline
-from sknorm_images._parallel import map_chunks
+from sknorm_images._common.parallel import map_chunks
 
 BACKENDS = ["threading", "loky", "multiprocessing", "dask", "ray"]
 LIBRARIES = {"dask": "distributed", "ray": "ray"}

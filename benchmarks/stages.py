@@ -17,12 +17,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.corpora import photos
-from sknorm_images import (
-    ChannelHistogram,
-    ChannelStandardScaler,
-    _simd,
-    make_image_pipeline,
-)
+from sknorm_images import ChannelHistogram, ChannelStandardScaler, make_image_pipeline
+from sknorm_images._images import simd
 
 REPEATS = 7
 
@@ -77,7 +73,7 @@ def measure(files: list[str], size: int) -> dict[str, float]:
             lambda image: image.resize((size, size), Image.Resampling.BILINEAR), images
         ),
         "resize, simd": milliseconds(
-            lambda image: _simd.resize(image, (size, size), (0.0, 0.0, *image.size)), images
+            lambda image: simd.resize(image, (size, size), (0.0, 0.0, *image.size)), images
         ),
         "count grey levels": milliseconds(ChannelHistogram.of_picture, resized),
         "copy to an array": milliseconds(np.asarray, resized),

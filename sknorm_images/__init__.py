@@ -1,29 +1,29 @@
 """Folders of JPEG photos to normalised arrays, as scikit-learn estimators."""
 
-from sknorm_images._checking import check_images
-from sknorm_images._decoding import Decoding as Decoding
-from sknorm_images._exceptions import (
+from sknorm_images._common.exceptions import (
     ImageDecodeError,
     ImageDecodeWarning,
     ImageTransparencyWarning,
     ImageUnitsWarning,
 )
-from sknorm_images._flattening import ImageFlattener
-from sknorm_images._folders import load_image_folder
-from sknorm_images._geometry import Resizing as Resizing
-from sknorm_images._images import LazyImages
-from sknorm_images._loading import JpegLoader
-from sknorm_images._merging import merge_scalers
-from sknorm_images._minmax_scaling import ChannelMinMaxScaler
+from sknorm_images._common.versions import NewerVersionWarning
+from sknorm_images._common.versions import __version__ as __version__
+from sknorm_images._files.folders import load_image_folder
+from sknorm_images._images.checking import check_images
+from sknorm_images._images.decoding import Decoding as Decoding
+from sknorm_images._images.flattening import ImageFlattener
+from sknorm_images._images.geometry import Resizing as Resizing
+from sknorm_images._images.lazy import LazyImages
+from sknorm_images._images.loading import JpegLoader
+from sknorm_images._images.recipes import Recipe as Recipe
+from sknorm_images._images.resizing import Resizer
 from sknorm_images._pipeline import make_image_pipeline
-from sknorm_images._recipes import Recipe as Recipe
-from sknorm_images._resizing import Resizer
-from sknorm_images._saving import save_images
-from sknorm_images._standard_scaling import ChannelStandardScaler
-from sknorm_images._statistics import ChannelHistogram, ChannelMoments
-from sknorm_images._statistics import ChannelSums as ChannelSums
-from sknorm_images._versions import NewerVersionWarning
-from sknorm_images._versions import __version__ as __version__
+from sknorm_images._saving.save import save_images
+from sknorm_images._scaling.merging import merge_scalers
+from sknorm_images._scaling.minmax import ChannelMinMaxScaler
+from sknorm_images._scaling.standard import ChannelStandardScaler
+from sknorm_images._scaling.statistics import ChannelHistogram, ChannelMoments
+from sknorm_images._scaling.statistics import ChannelSums as ChannelSums
 
 __all__ = [
     "ChannelHistogram",

@@ -6,11 +6,11 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from sknorm_images._loading import JpegLoader
-from sknorm_images._minmax_scaling import ChannelMinMaxScaler
-from sknorm_images._resizing import Resizer
-from sknorm_images._standard_scaling import ChannelStandardScaler
-from sknorm_images._wording import show_value
+from sknorm_images._common.wording import show_value
+from sknorm_images._images.loading import JpegLoader
+from sknorm_images._images.resizing import Resizer
+from sknorm_images._scaling.minmax import ChannelMinMaxScaler
+from sknorm_images._scaling.standard import ChannelStandardScaler
 
 SCALERS = {"standard": ChannelStandardScaler, "minmax": ChannelMinMaxScaler}
 

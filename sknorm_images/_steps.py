@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sknorm_images._exceptions import (
+from sknorm_images._common.exceptions import (
     ImageDecodeError,
     ImageTransparencyWarning,
     ImageUnitsWarning,
 )
-from sknorm_images._failures import Failures
-from sknorm_images._flattening import ImageFlattener
-from sknorm_images._images import LazyImages
-from sknorm_images._loading import JpegLoader
-from sknorm_images._resizing import Resizer
-from sknorm_images._scaling import ChannelScaler
+from sknorm_images._common.failures import Failures
+from sknorm_images._images.flattening import ImageFlattener
+from sknorm_images._images.lazy import LazyImages
+from sknorm_images._images.loading import JpegLoader
+from sknorm_images._images.resizing import Resizer
+from sknorm_images._scaling.base import ChannelScaler
 
 
 def flat_steps(step: Any) -> list[Any]:

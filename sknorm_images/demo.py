@@ -21,9 +21,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
 from sknorm_images import load_image_folder, make_image_pipeline
-from sknorm_images._channels import channel_names
-from sknorm_images._protocols import protocols_of
-from sknorm_images._wording import show_name
+from sknorm_images._common.channels import channel_names
+from sknorm_images._common.wording import show_name
+from sknorm_images._files.protocols import protocols_of
 
 _FILES_PER_CLASS = 150
 _FEWEST_FILES = 4

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from sknorm_images import ImageDecodeWarning, LazyImages, Resizer
-from sknorm_images._parameters import check_number
+from sknorm_images._common.parameters import check_number
+from sknorm_images._common.wording import show_value
 from sknorm_images._steps import describe_files, describe_images, flat_steps, transform_images
-from sknorm_images._wording import show_value
 
 __all__ = ["to_dask_array"]
 

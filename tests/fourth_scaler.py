@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sknorm_images import ChannelHistogram
-from sknorm_images._affine import Affine
-from sknorm_images._scaling import ChannelScaler
+from sknorm_images._scaling.affine import Affine
+from sknorm_images._scaling.base import ChannelScaler
 
 
 class ChannelMedianScaler(ChannelScaler):

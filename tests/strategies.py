@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sknorm_images import ChannelMinMaxScaler, ChannelStandardScaler
-from sknorm_images._statistics import MAX_HISTOGRAM_CHANNELS
+from sknorm_images._scaling.statistics import MAX_HISTOGRAM_CHANNELS
 
 FLOATS = ("float16", "float32", "float64")
 

@@ -20,7 +20,7 @@ from sknorm_images import (
     ImageDecodeWarning,
     make_image_pipeline,
 )
-from sknorm_images._parallel import map_chunks
+from sknorm_images._common.parallel import map_chunks
 from tests.noted_paths import interrupt_when_read, noted, readings
 
 distributed = pytest.importorskip("distributed")

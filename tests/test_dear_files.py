@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, features
 
 from sknorm_images import ImageDecodeError, JpegLoader
-from sknorm_images._jpeg_markers import read_structure
-from sknorm_images._recipes import as_pixels
+from sknorm_images._files.jpeg_markers import read_structure
+from sknorm_images._images.recipes import as_pixels
 from tests.conftest import encode, pillow
 from tests.fuzzing.dear_files import (
     ARITHMETIC,

@@ -463,7 +463,7 @@ def test_without_locks_nothing_is_removed_and_nothing_fails(
     if kind == "refused":
         monkeypatch.setattr(fcntl, "flock", refuse)
     else:
-        monkeypatch.setattr("sknorm_images._whole_files.fcntl", None)
+        monkeypatch.setattr("sknorm_images._common.whole_files.fcntl", None)
     np.testing.assert_array_equal(save_images(lazy(files), path), pixels)
     assert names_in(tmp_path) == sorted([left, name])
 

@@ -35,7 +35,7 @@ from sknorm_images import (
     merge_scalers,
     save_images,
 )
-from sknorm_images._wording import printable, shorten, show_name, show_some, show_value
+from sknorm_images._common.wording import printable, shorten, show_name, show_some, show_value
 from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
 from tests.command import COMMAND
 from tests.conftest import encode

@@ -26,7 +26,7 @@ from sknorm_images import (
     JpegLoader,
     make_image_pipeline,
 )
-from sknorm_images._decoding import MODES
+from sknorm_images._images.decoding import MODES
 from tests import new_process
 from tests.exact_results import exact_moments
 from tests.lazy_photos import READERS, each_reader, lazy, pipeline_of, watched
@@ -116,7 +116,7 @@ def test_while_a_chunk_takes_long_a_bounded_number_of_others_is_done(backend, tm
 import time
 from pathlib import Path
 import joblib
-from sknorm_images._parallel import map_chunks
+from sknorm_images._common.parallel import map_chunks
 
 def work(rows):
     folder = Path(inputs["folder"])

@@ -31,9 +31,9 @@ from sknorm_images import (
     JpegLoader,
     NewerVersionWarning,
     Resizer,
-    _versions,
     make_image_pipeline,
 )
+from sknorm_images._common import versions
 from tests import new_process
 from tests.data.persistence import make
 from tests.exact_results import exact_moments
@@ -408,7 +408,7 @@ def estimators(pixels: np.ndarray) -> list[Any]:
 def saved_by(version: str, estimator: Any, path: Path) -> Path:
     """Save as that version would."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_versions, "__version__", version)
+        patch.setattr(versions, "__version__", version)
         return save(estimator, path)
 
 
@@ -447,7 +447,7 @@ def test_newer_is_what_semantic_versioning_lets_break(saved, current, warned, tm
     path = saved_by(saved, ChannelStandardScaler(), tmp_path / "scaler.pickle")
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        patch.setattr(_versions, "__version__", current)
+        patch.setattr(versions, "__version__", current)
         load(path)
     assert [warning.category for warning in caught] == [NewerVersionWarning] * warned
 
@@ -458,13 +458,13 @@ def test_the_warning_says_both_versions_and_what_to_do_and_where(tmp_path):
         pickle.load(file)
     message = str(caught[0].message)
     assert "saved by sknorm_images 9.1.0" in message
-    assert f"and {_versions.__version__} may misread" in message
+    assert f"and {versions.__version__} may misread" in message
     assert 'python -m pip install "sknorm-images>=9.1.0"' in message
-    assert f"save it again with {_versions.__version__}" in message
+    assert f"save it again with {versions.__version__}" in message
     assert caught[0].filename == __file__
     again = pickle.loads(pickle.dumps(caught[0].message))
     assert (type(again), str(again)) == (NewerVersionWarning, message)
-    assert (again.saved_version, again.current_version) == ("9.1.0", _versions.__version__)
+    assert (again.saved_version, again.current_version) == ("9.1.0", versions.__version__)
 
 
 @each_writer
@@ -491,7 +491,7 @@ def test_saved_again_it_is_warned_of_no_more(pipelines, pixels, tmp_path):
 def test_what_was_saved_without_a_version_loads(estimators, writer, tmp_path):
     for estimator in estimators:
         with pytest.MonkeyPatch.context() as patch:
-            patch.delattr(_versions.Versioned, "__getstate__")
+            patch.delattr(versions.Versioned, "__getstate__")
             path = save(estimator, tmp_path / f"old.{writer}")
         assert b"sknorm_images_version" not in path.read_bytes()
         assert vars(load(path)).keys() == vars(estimator).keys()

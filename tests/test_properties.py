@@ -24,8 +24,8 @@ from sknorm_images import (
     ChannelStandardScaler,
     LazyImages,
 )
-from sknorm_images._parallel import _shrinking, map_chunks
-from sknorm_images._statistics import (
+from sknorm_images._common.parallel import _shrinking, map_chunks
+from sknorm_images._scaling.statistics import (
     plus,
     statistics_of,
     statistics_of_picture,

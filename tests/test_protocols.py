@@ -39,8 +39,8 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
-from sknorm_images._access import Access
-from sknorm_images._reading import read
+from sknorm_images._files.access import Access
+from sknorm_images._files.reading import read
 from tests import new_process
 from tests.command import assert_refused
 from tests.conftest import encode
@@ -910,7 +910,7 @@ def test_characters_that_pages_escape_are_those_of_the_file(site):
 
 
 def test_an_index_page_is_read_to_a_bound(site, monkeypatch):
-    monkeypatch.setattr("sknorm_images._http.LONGEST_PAGE", 2**20)
+    monkeypatch.setattr("sknorm_images._files.http.LONGEST_PAGE", 2**20)
     sent = []
 
     def answer(request):
@@ -990,7 +990,7 @@ def say_nothing(request: Site) -> bool:
 
 def set_deadline(how: str, seconds: float, monkeypatch) -> None:
     if how == "default":
-        monkeypatch.setattr("sknorm_images._http.SECONDS_PER_FILE", seconds)
+        monkeypatch.setattr("sknorm_images._files.http.SECONDS_PER_FILE", seconds)
     elif how == "configured":
         timeout = aiohttp.ClientTimeout(total=seconds)
         fsspec.config.conf["http"] = {"client_kwargs": {"timeout": timeout}}

@@ -22,7 +22,7 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
-from sknorm_images._decoding import MODES
+from sknorm_images._images.decoding import MODES
 from tests import command
 from tests.command import assert_refused
 from tests.conftest import encode, encode_turned

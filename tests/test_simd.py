@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from sknorm_images import JpegLoader, Resizer, _simd, make_image_pipeline
+from sknorm_images import JpegLoader, Resizer, make_image_pipeline
+from sknorm_images._images import simd
 from tests import new_process
 from tests.conftest import encode, encode_turned
 from tests.differences import greatest_difference
@@ -77,7 +78,7 @@ def test_what_shrinks_is_the_engines_own_and_within_one_grey_level(shape, size):
     resized = np.asarray(Resizer(size, engine="simd").transform(images))
 
     box = (0.0, 0.0, float(shape[1]), float(shape[0]))
-    own = [np.asarray(_simd.resize(Image.fromarray(i), size[::-1], box)) for i in images]
+    own = [np.asarray(simd.resize(Image.fromarray(i), size[::-1], box)) for i in images]
     np.testing.assert_array_equal(resized, own)
     assert greatest_difference(resized, np.stack([by_pillow(i, size) for i in images])) == 1
 
@@ -85,7 +86,7 @@ def test_what_shrinks_is_the_engines_own_and_within_one_grey_level(shape, size):
 def test_it_is_not_pillow_that_resizes(photo, monkeypatch):
     data = encode(photo)
     white = Image.new("RGB", (80, 60), "white")
-    monkeypatch.setattr(_simd, "resize", lambda image, size, box: white)
+    monkeypatch.setattr(simd, "resize", lambda image, size, box: white)
 
     assert resized(data, "simd", (60, 80)).min() == 255
     assert resized(data, "pillow", (60, 80)).min() < 255
@@ -167,7 +168,7 @@ from sknorm_images import Resizer
 
 images = np.zeros((1, 4, 4, 3), np.uint8)
 lazy = pickle.dumps(Resizer(2, engine="simd").transform(images))
-del sknorm_images._simd, sys.modules["sknorm_images._simd"]
+del sknorm_images._images.simd, sys.modules["sknorm_images._images.simd"]
 sys.modules["cykooz_resizer"] = None
 for use in (
     lambda: Resizer(engine="simd").fit(images),

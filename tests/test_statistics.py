@@ -14,7 +14,7 @@ from sknorm_images import (
     ChannelStandardScaler,
     make_image_pipeline,
 )
-from sknorm_images._parallel import map_chunks
+from sknorm_images._common.parallel import map_chunks
 from tests.exact_results import exact_moments
 from tests.lazy_photos import lazy, pipeline_of
 

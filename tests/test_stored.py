@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sknorm_images import ChannelMinMaxScaler, ChannelStandardScaler
-from sknorm_images._stored import StoredImages
+from sknorm_images._images.stored import StoredImages
 
 SCALERS = [
     ChannelStandardScaler(),

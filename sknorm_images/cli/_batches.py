@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from sknorm_images import JpegLoader, LazyImages
-from sknorm_images._protocols import protocols_of
+from sknorm_images._files.protocols import protocols_of
 from sknorm_images._steps import describe_files, flat_steps, transform_images
 from sknorm_images.cli._terminal import complain_of, complain_of_others
 

@@ -21,17 +21,17 @@ from sknorm_images import (
     check_images,
     make_image_pipeline,
 )
-from sknorm_images._color import COLOR_PROFILES
-from sknorm_images._decoding import MODES
-from sknorm_images._failures import ON_ERROR_CHOICES
-from sknorm_images._geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
-from sknorm_images._listing import EXTENSIONS
+from sknorm_images._common.failures import ON_ERROR_CHOICES
+from sknorm_images._common.whole_files import whole_file
+from sknorm_images._common.wording import shorten
+from sknorm_images._files.listing import EXTENSIONS
+from sknorm_images._files.protocols import protocols_of
+from sknorm_images._images.color import COLOR_PROFILES
+from sknorm_images._images.decoding import MODES
+from sknorm_images._images.geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
 from sknorm_images._pipeline import SCALERS
-from sknorm_images._protocols import protocols_of
-from sknorm_images._scaling import ChannelScaler
+from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
-from sknorm_images._whole_files import whole_file
-from sknorm_images._wording import shorten
 from sknorm_images.cli._batches import images_of, transform_batches
 from sknorm_images.cli._files import (
     allow_pixels,

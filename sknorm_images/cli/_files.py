@@ -18,12 +18,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from sknorm_images import JpegLoader
-from sknorm_images._folders import label_files, parts_of_split, passed_over, without_images
-from sknorm_images._listing import EXTENSIONS, list_folder
-from sknorm_images._npy import write_header
-from sknorm_images._protocols import is_url
+from sknorm_images._common.npy import write_header
+from sknorm_images._common.wording import shorten, show_name, show_value
+from sknorm_images._files.folders import (
+    label_files,
+    parts_of_split,
+    passed_over,
+    without_images,
+)
+from sknorm_images._files.listing import EXTENSIONS, list_folder
+from sknorm_images._files.protocols import is_url
 from sknorm_images._steps import flat_steps
-from sknorm_images._wording import shorten, show_name, show_value
 
 
 class Photos(NamedTuple):

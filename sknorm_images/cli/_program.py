@@ -17,7 +17,7 @@ from types import FrameType
 import typer
 from typer.main import get_command
 
-from sknorm_images._wording import printable
+from sknorm_images._common.wording import printable
 from sknorm_images.cli._commands import app
 from sknorm_images.cli._options import in_options, options_by_parameter
 from sknorm_images.cli._terminal import complain, readable_warnings

@@ -25,12 +25,12 @@ from sknorm_images import (
     __version__,
     check_images,
 )
-from sknorm_images._channels import channel_colors, channel_names
-from sknorm_images._protocols import is_url
-from sknorm_images._scaling import ChannelScaler
+from sknorm_images._common.channels import channel_colors, channel_names
+from sknorm_images._common.wording import printable
+from sknorm_images._files.protocols import is_url
+from sknorm_images._images.thumbnails import thumbnail_uri
+from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
-from sknorm_images._thumbnails import thumbnail_uri
-from sknorm_images._wording import printable
 from sknorm_images.cli._batches import images_of, transform_batches
 from sknorm_images.cli._files import Photos
 from sknorm_images.cli._options import in_options

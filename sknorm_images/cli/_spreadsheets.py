@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from numpy.typing import NDArray
 
-from sknorm_images._protocols import is_url
-from sknorm_images._wording import printable
+from sknorm_images._common.wording import printable
+from sknorm_images._files.protocols import is_url
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection"), with the
 # wide forms that some of them take for the same.

@@ -13,9 +13,9 @@ from rich.text import Text
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, get_tags
 
-from sknorm_images._channels import channel_names
-from sknorm_images._scaling import ChannelScaler
-from sknorm_images._wording import printable
+from sknorm_images._common.channels import channel_names
+from sknorm_images._common.wording import printable
+from sknorm_images._scaling.base import ChannelScaler
 
 _WIDTH_OF_FILES = 1000  # where stdout is no terminal, a row of a table is a line
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from sknorm_images._wording import shorten, show_some, show_value
+from sknorm_images._common.wording import shorten, show_some, show_value
 
 Augment: TypeAlias = Callable[..., tuple[Any, Any]]
 

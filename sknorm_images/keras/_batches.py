@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import JpegLoader, LazyImages
-from sknorm_images._failures import ReadError
+from sknorm_images._common.failures import ReadError
+from sknorm_images._common.wording import show_value
+from sknorm_images._images.stored import StoredImages, is_stored_in_chunks
 from sknorm_images._steps import describe_images, flat_steps, transform_images
-from sknorm_images._stored import StoredImages, is_stored_in_chunks
-from sknorm_images._wording import show_value
 from sknorm_images.keras._augmentation import Augment, augmented
 from sknorm_images.keras._targets import Targets
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
-from sknorm_images._parameters import check_choice
-from sknorm_images._sample_weights import as_weights
+from sknorm_images._common.parameters import check_choice
+from sknorm_images._common.sample_weights import as_weights
 from sknorm_images.keras._targets import class_numbers
 
 

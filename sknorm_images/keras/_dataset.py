@@ -12,8 +12,8 @@ from joblib import cpu_count, effective_n_jobs, parallel_config
 from numpy.typing import ArrayLike, NDArray
 
 from sknorm_images import LazyImages
-from sknorm_images._failures import Failures, ReadError, report
-from sknorm_images._parameters import check_choice, check_n_jobs, check_number
+from sknorm_images._common.failures import Failures, ReadError, report
+from sknorm_images._common.parameters import check_choice, check_n_jobs, check_number
 from sknorm_images.keras._augmentation import Augment, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
 from sknorm_images.keras._batches import Batch, Batches, describe_samples

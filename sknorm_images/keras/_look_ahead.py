@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from joblib import parallel_config
 
-from sknorm_images._cancellation import Cancellation, Cancelled
+from sknorm_images._common.cancellation import Cancellation, Cancelled
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sknorm_images import ChannelStandardScaler
-from sknorm_images._scaling import ChannelScaler
-from sknorm_images._wording import show_value
+from sknorm_images._common.wording import show_value
+from sknorm_images._scaling.base import ChannelScaler
 
 
 def normalization_layer(scaler: BaseEstimator) -> keras.Layer:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import keras
 
-from sknorm_images._wording import show_value
+from sknorm_images._common.wording import show_value
 
 _KERAS_WORKERS = {"workers": 1, "use_multiprocessing": False, "max_queue_size": 1}
 

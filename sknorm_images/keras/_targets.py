@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sknorm_images._parameters import check_choice
-from sknorm_images._wording import shorten, show_some, show_value
+from sknorm_images._common.parameters import check_choice
+from sknorm_images._common.wording import shorten, show_some, show_value
 
 _ENCODED = ("int", "categorical", "binary")
 LABEL_MODES = ("auto", *_ENCODED, "input", None)

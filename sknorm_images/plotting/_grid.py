@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from sknorm_images import LazyImages
-from sknorm_images._parameters import check_number
-from sknorm_images._scaling import ChannelScaler
+from sknorm_images._common.parameters import check_number
+from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images.plotting._panels import PanelDisplay, check_invertible
 

@@ -13,10 +13,10 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import ChannelHistogram, ChannelMinMaxScaler, ChannelStandardScaler
-from sknorm_images._channels import channel_colors, channel_names
-from sknorm_images._scaling import ChannelScaler
+from sknorm_images._common.channels import channel_colors, channel_names
+from sknorm_images._common.wording import show_value
+from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
-from sknorm_images._wording import show_value
 from sknorm_images.plotting._panels import PanelDisplay, check_invertible
 
 _MAX_PANELS = 16  # one below the other; more fit on no screen

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
-from sknorm_images._scaling import ChannelScaler
-from sknorm_images._wording import show_value
+from sknorm_images._common.wording import show_value
+from sknorm_images._scaling.base import ChannelScaler
 
 
 class PanelDisplay(metaclass=ABCMeta):

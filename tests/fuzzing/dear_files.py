@@ -32,7 +32,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sknorm_images import ImageDecodeError, JpegLoader, Resizer, check_images
-from sknorm_images._jpeg_markers import read_structure
+from sknorm_images._files.jpeg_markers import read_structure
 from tests.fuzzing.corpus import exif
 from tests.jpeg_bytes import (
     APP0,

@@ -1,0 +1,1 @@
+"""What every wing needs: errors, checks, parallel work, whole files, estimators."""

@@ -1,0 +1,194 @@
+"""What the package raises and warns of, but for versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sknorm_images._common.wording import shorten, show_name, show_some
+
+
+class ImageDecodeError(ValueError):
+    """Raised when a source cannot be turned into an image.
+
+    Parameters
+    ----------
+    source : str
+        The path, or a description of bytes that have none.
+    reason : str
+        Why it cannot be decoded, and what to do where there is a special remedy.
+    position : int or None, default=None
+        The position of the source in the X that was handed in.
+
+    Attributes
+    ----------
+    source : str
+        As above.
+    reason : str
+        As above.
+    position : int or None
+        As above.
+
+    Examples
+    --------
+    >>> from sknorm_images import JpegLoader
+    >>> JpegLoader().transform([b"not a photo"])[0]
+    Traceback (most recent call last):
+        ...
+    sknorm_images.ImageDecodeError: Cannot decode image 0, '<11 bytes>': no known image \
+format. Repair or remove it, or pass on_error='blank' to JpegLoader.
+    """
+
+    def __init__(self, source: str, reason: str, position: int | None = None) -> None:
+        super().__init__(source, reason, position)
+        self.source = source
+        self.reason = reason
+        self.position = position
+
+    def __str__(self) -> str:
+        number = "" if self.position is None else f" {self.position}"
+        return (
+            f"Cannot decode image{number}, {show_name(self.source)}: {shorten(self.reason)}. "
+            "Repair or remove it, or pass on_error='blank' to JpegLoader."
+        )
+
+
+def brief(error: Exception) -> str:
+    """Name an image that cannot be read and the reason, but no remedy."""
+    if isinstance(error, ImageDecodeError):
+        return f"{show_name(error.source)}: {shorten(error.reason)}"
+    return shorten(error)
+
+
+class ImageDecodeWarning(UserWarning):
+    """Tells of the images that ``on_error="blank"`` left out of one call.
+
+    The message names the first of them, 20 at most, and `failures` has them all.
+
+    Parameters
+    ----------
+    failures : mapping of int to Exception
+        The images that cannot be read, by position.
+    n_images : int
+        How many there were in all.
+
+    Attributes
+    ----------
+    failures : dict of int to Exception
+        As above.
+    n_images : int
+        As above.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sknorm_images import ImageDecodeWarning, make_image_pipeline
+    >>> pipeline = make_image_pipeline((32, 48), on_error="blank")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", ImageDecodeWarning)
+    ...     _ = pipeline.fit([np.zeros((64, 96, 3), np.uint8), "missing.jpg"])
+    >>> caught[0].message.failures
+    {1: FileNotFoundError(2, 'No such file or directory')}
+    """
+
+    def __init__(self, failures: Mapping[int, Exception], n_images: int) -> None:
+        self.failures: dict[int, Exception] = dict(sorted(failures.items()))
+        self.n_images = n_images
+        reasons = show_some(self.failures.values(), brief, "; ", "; `failures` has them all")
+        super().__init__(
+            f"{len(failures)} of {n_images} images cannot be read. They are left blank, "
+            f"and out of the statistics of this call: {reasons}"
+        )
+
+    def __reduce__(self) -> tuple[type[ImageDecodeWarning], tuple[dict[int, Exception], int]]:
+        return type(self), (self.failures, self.n_images)
+
+
+class ImageTransparencyWarning(UserWarning):
+    """Tells that transparency was dropped from images in which it hid something.
+
+    `JpegLoader` then takes the colours that pixels have below, as Pillow's ``convert`` does.
+    That is often black, so a black drawing on a clear ground becomes black all over. Its
+    parameter `background` says what is to show through.
+
+    Parameters
+    ----------
+    source : str
+        The path of the first such image, or a description of what has none.
+    position : int
+        Its position in the X that was handed in.
+    n_images : int, default=1
+        How many such images there are in what was read.
+
+    Attributes
+    ----------
+    source : str
+        As above.
+    position : int
+        As above.
+    n_images : int
+        As above.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from sknorm_images import ImageTransparencyWarning, JpegLoader
+    >>> drawing = Image.new("LA", (64, 64))  # clear all over, and black below
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", ImageTransparencyWarning)
+    ...     below = np.asarray(JpegLoader().transform([drawing]))
+    >>> print(caught[0].message)
+    Image 0, '<Image>', has pixels that are not opaque. What they hide shows, which is often \
+black. Pass background=255 to JpegLoader for white behind them, or another grey level or \
+(red, green, blue).
+    >>> below.max(), np.asarray(JpegLoader(background=255).transform([drawing])).min()
+    (np.uint8(0), np.uint8(255))
+
+    Where it is right as it is, say so with
+    ``warnings.simplefilter("ignore", ImageTransparencyWarning)``.
+    """
+
+    def __init__(self, source: str, position: int, n_images: int = 1) -> None:
+        super().__init__(source, position, n_images)
+        self.source = source
+        self.position = position
+        self.n_images = n_images
+
+    def __str__(self) -> str:
+        n_others = self.n_images - 1
+        others = f" and {n_others:,} more have" if n_others else " has"
+        return (
+            f"Image {self.position}, {show_name(self.source)},{others} pixels that are not "
+            "opaque. What they hide shows, which is often black. Pass background=255 to "
+            "JpegLoader for white behind them, or another grey level or (red, green, blue)."
+        )
+
+
+class ImageUnitsWarning(UserWarning):
+    """Tells that images are probably not in the unit or layout that a step takes them for.
+
+    Such as constants for images from 0 to 1 beside grey levels from 0 to 255, images whose
+    channels come first, or flattened images given to a scaler of channels. The numbers that
+    come out are what was asked for; the message says what to write instead.
+
+    Examples
+    --------
+    The constants of ImageNet as they are published, and a photo in grey levels:
+
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sknorm_images import ChannelStandardScaler, ImageUnitsWarning
+    >>> scaler = ChannelStandardScaler(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", ImageUnitsWarning)
+    ...     _ = scaler.transform(np.full((1, 8, 8, 3), 200, np.uint8))
+    >>> print(caught[0].message)
+    X holds grey levels above 1, and the constants of this ChannelStandardScaler are for \
+images that end at 1. Multiply them by 255: mean=[123.675, 116.28, 103.53], \
+std=[58.395, 57.12, 57.375].
+
+    Where it is right as it is, say so with
+    ``warnings.simplefilter("ignore", ImageUnitsWarning)``.
+    """

@@ -1,0 +1,101 @@
+"""Images that cannot be read: which errors mean that, and how the user is told of them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TypeAlias
+
+from sknorm_images._common.exceptions import (
+    ImageDecodeError,
+    ImageDecodeWarning,
+    ImageTransparencyWarning,
+    brief,
+)
+
+ReadError: TypeAlias = ImageDecodeError | OSError
+
+ON_ERROR_CHOICES = ("raise", "blank")  # what becomes of images that cannot be read
+
+# What is the matter with one file, as opposed to a full disk or too many open files.
+READ_ERRORS = (
+    ImageDecodeError,
+    FileNotFoundError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
+
+
+class Failures(dict[int, ReadError]):
+    """Images that cannot be read, by position; and how many lost their transparency."""
+
+    n_see_through = 0
+    first_see_through: tuple[int, str] = 0, ""  # position and name
+
+    def note_transparency(self, position: int, name: str, n_images: int = 1) -> None:
+        """Remember images that were seen through; the first of them by position and name."""
+        if not self.n_see_through:
+            self.first_see_through = position, name
+        self.n_see_through += n_images
+
+    def add(self, others: Failures, start: int) -> None:
+        """Take over what was found in images that begin at position `start`."""
+        for i, error in others.items():
+            if isinstance(error, ImageDecodeError):
+                error.position = start + i
+            self[start + i] = error
+        if others.n_see_through:
+            position, name = others.first_see_through
+            self.note_transparency(start + position, name, others.n_see_through)
+
+    def doubts(self) -> list[ImageTransparencyWarning]:
+        """Tell the user of images that lost their transparency, if there are any."""
+        if not self.n_see_through:
+            return []
+        position, name = self.first_see_through
+        return [ImageTransparencyWarning(name, position, self.n_see_through)]
+
+
+def forget_frames(error: ReadError) -> ReadError:
+    """Let go of the bytes and pixels that are still alive in the frames of an exception."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
+
+
+def report(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
+    """Tell the user once, when a call is complete, of images blank or seen through.
+
+    Parameters
+    ----------
+    failures : Failures
+        What was found in the images.
+    n_images : int
+        How many there were in all.
+    stacklevel : int, default=3
+        Whose line the warning points at: 3 is that of the caller's caller.
+
+    Raises
+    ------
+    ValueError
+        If none can be read.
+    """
+    report_blank(failures, n_images, stacklevel + 1)
+    for doubt in failures.doubts():
+        warnings.warn(doubt, stacklevel=stacklevel)
+
+
+def report_blank(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
+    """Do what `report` does, and leave `doubts` to the caller."""
+    refuse_if_none_is_readable(failures, n_images)
+    if failures:
+        warnings.warn(ImageDecodeWarning(failures, n_images), stacklevel=stacklevel)
+
+
+def refuse_if_none_is_readable(failures: Failures, n_images: int) -> None:
+    """Raise ValueError if none of the images can be read."""
+    if failures and len(failures) == n_images:
+        first = min(failures)
+        raise ValueError(
+            f"None of the {n_images} images can be read, so there is nothing to go on with. "
+            f"Check X; image {first} fails with: {brief(failures[first])}"
+        )

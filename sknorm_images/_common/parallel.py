@@ -1,0 +1,237 @@
+"""Chunks of work mapped with joblib: in order, in bounded memory, with progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext, suppress
+from itertools import chain
+from math import prod
+from threading import get_ident
+from typing import Any, Generic, TypeVar
+
+from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+
+from sknorm_images._common.cancellation import Cancellation, Cancelled
+
+T = TypeVar("T")
+
+_IMAGES_PER_CHUNK = 32  # tens of milliseconds of decoding, far above joblib's overhead
+_NUMBERS_PER_CHUNK = 2**20  # of an array; 8 MiB of float64 while its moments are computed
+_FEW_WORKERS = 8  # for more, chunks grow: one process can only hand out so many
+_CHUNKS_AHEAD = 1024  # whose results, kilobytes each, wait for one that takes long
+_CHUNKS_PER_LIST = 8  # a worker, where a backend returns all results at once
+
+
+def map_chunks(
+    function: Callable[..., T],
+    n_items: int,
+    arguments: Callable[[slice], tuple[Any, ...]],
+    *,
+    largest_chunk: int = _IMAGES_PER_CHUNK,
+    multiple_of: int = 1,
+    chunk_size: int | None = None,
+    n_jobs: int | None = None,
+    local: bool = False,
+    verbose: int = 0,
+    description: str = "",
+) -> Generator[tuple[slice, T]]:
+    """Yield `rows` and ``function(*arguments(rows))`` for consecutive slices, in order.
+
+    While one chunk takes long, or the consumer does, no more than about a thousand others
+    are worked on ahead, so the results that wait are bounded, however many chunks there are.
+
+    When a consumer closes the generator early, or an interrupt does, no more chunks are
+    started, and those in threads of this process are cancelled and awaited. Those in other
+    processes are awaited in the first case; in the second, joblib kills the processes.
+    A second interrupt ends the waiting.
+
+    Parameters
+    ----------
+    function : callable
+        What is done with a chunk. Unless `local`, it may run in another process.
+    n_items : int
+        The slices cover ``range(n_items)``.
+    arguments : callable
+        Makes the arguments of one chunk, just before it is dispatched.
+    largest_chunk : int, default=32
+        No chunk holds more items; towards the end, chunks are smaller. Unless `local`, it is
+        multiplied where there are many workers.
+    multiple_of : int, default=1
+        Each chunk begins at a multiple of this number of items, and holds at least as many.
+    chunk_size : int or None, default=None
+        Number of items in each chunk but the last, in place of those two.
+    n_jobs : int or None, default=None
+        As everywhere in joblib; None asks ``joblib.parallel_config``, else means one.
+    local : bool, default=False
+        Use threads of this process, no more than there are cores, whatever backend is
+        configured: for chunks that write into an array they share.
+    verbose : int, default=0
+        Above 0, a progress bar counts the items.
+    description : str, default=""
+        What the progress bar is called.
+
+    Yields
+    ------
+    rows : slice
+        Which items the chunk held.
+    result : object
+        What `function` returned for it.
+    """
+    # joblib runs one job where n_jobs is None and threads are only preferred or required,
+    # whatever parallel_config says: so the number is always passed.
+    # More workers than cores (of this machine, or of a cluster) only cost memory.
+    n_cores = cpu_count() if local else effective_n_jobs(-1)
+    n_jobs = min(effective_n_jobs(n_jobs), n_cores)
+    if chunk_size is not None:
+        largest_chunk = multiple_of = chunk_size
+    elif not local:
+        largest_chunk *= max(1, n_jobs // _FEW_WORKERS)
+    chunks = list(_shrinking(n_items, n_jobs, largest_chunk, multiple_of))
+    task = _Task(function)
+    stopped = False
+    n_begun = n_yielded = 0
+
+    def tasks(n_ahead: int) -> Iterator[Any]:
+        nonlocal n_begun
+        while not stopped and n_begun < min(len(chunks), n_yielded + n_ahead):
+            rows = chunks[n_begun]
+            n_begun += 1
+            yield delayed(task)(*arguments(rows))
+
+    if local:
+        n_jobs = min(n_jobs, max(1, len(chunks)))
+    # joblib parses its default of pre_dispatch as Python, which threads of Python 3.11 cannot
+    # do at once.
+    options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1, "pre_dispatch": 2 * n_jobs}
+    options |= {"backend": "threading"} if local else {"prefer": "threads"}
+    results = _run(tasks, options)
+    with _progress(n_items, verbose, description) as bar:
+        try:
+            for rows, result in zip(chunks, results, strict=True):
+                if bar is not None:
+                    bar.update(rows.stop - rows.start)
+                n_yielded += 1
+                yield rows, result
+        finally:
+            stopped = True
+            task.cancellation.cancel()
+            with suppress(Exception, Cancelled):
+                for _ in results:  # joblib warns of results that nobody fetched
+                    pass
+            task.wait()  # joblib does not, after an interrupt
+
+
+def map_rows(
+    X: Any,
+    function: Callable[[slice], T],
+    *,
+    n_jobs: int | None = None,
+    multiple_of: int | None = None,
+) -> Generator[tuple[slice, T]]:
+    """Yield `rows` and ``function(rows)`` for slices of an array, in local threads.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, ...)
+        The array; one that is stored in chunks is cut between them.
+    function : callable
+        What is done with a slice.
+    n_jobs : int or None, default=None
+        As in `map_chunks`.
+    multiple_of : int or None, default=None
+        As in `map_chunks`; None takes what suits `X`.
+
+    Yields
+    ------
+    rows : slice
+        Which rows they were.
+    result : object
+        What `function` returned for them.
+    """
+    if multiple_of is None:
+        multiple_of = int(getattr(X, "n_images_per_chunk", 1))
+    results = map_chunks(
+        function,
+        len(X),
+        lambda rows: (rows,),
+        largest_chunk=max(1, _NUMBERS_PER_CHUNK // max(1, prod(X.shape[1:]))),
+        multiple_of=multiple_of,
+        n_jobs=n_jobs,
+        local=True,
+    )
+    with closing(results):
+        yield from results
+
+
+class _Task(Generic[T]):
+    """A function whose calls in threads of this process can be cancelled and awaited.
+
+    A copy in another process cannot, and never is cancelled.
+    """
+
+    def __init__(self, function: Callable[..., T]) -> None:
+        self._function = function
+        # What a cluster's dashboard shows; it keeps a record of every name that it sees.
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.cancellation = Cancellation()
+        self._threads: set[int] = set()  # those within a call
+
+    def __call__(self, *arguments: Any) -> T:
+        self._threads.add(get_ident())
+        try:
+            return self.cancellation.run(self._function, *arguments)
+        finally:
+            self._threads.discard(get_ident())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Task, (self._function,)
+
+    def wait(self) -> None:
+        # No lock or condition: a second interrupt could leave it held.
+        while self._threads - {get_ident()}:
+            time.sleep(0.001)
+
+
+def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Iterator[slice]:
+    """Cut ``range(n_items)`` so that all jobs end at about the same time.
+
+    A chunk is an even share of half of what is left ("guided self-scheduling"), so the last
+    ones, which some job has to wait for, are short.
+    """
+    start = 0
+    while start < n_items:
+        size = min(largest, (n_items - start) // (2 * n_jobs))
+        size = max(multiple_of, size - size % multiple_of)
+        yield slice(start, min(start + size, n_items))
+        start += size
+
+
+def _run(tasks: Callable[[int], Iterator[Any]], options: dict[str, Any]) -> Iterator[Any]:
+    """Yield the results of ``tasks(n_ahead)``, again and again until there are no more."""
+    n_jobs = options["n_jobs"]
+    pool: Any
+    try:
+        pool = nullcontext(Parallel(return_as="generator", **options))
+        n_ahead = max(_CHUNKS_AHEAD, 4 * n_jobs)
+    except ValueError:  # multiprocessing's and Ray's backends only return lists
+        pool = Parallel(**options)
+        n_ahead = _CHUNKS_PER_LIST * n_jobs
+    with pool as parallel:
+        while some := _unless_empty(tasks(n_ahead)):
+            yield from parallel(some)
+
+
+def _unless_empty(iterator: Iterator[T]) -> Iterator[T] | None:
+    return next((chain([first], iterator) for first in iterator), None)
+
+
+def _progress(total: int, verbose: int, description: str) -> Any:
+    if verbose <= 0:
+        return nullcontext()
+    from tqdm.auto import tqdm  # only here: it looks for notebooks when imported
+
+    class Bar(tqdm):
+        monitor_interval = 0  # no thread, which Ctrl-C cannot end while it starts
+
+    return Bar(total=total, desc=description, unit="image")

@@ -1,0 +1,83 @@
+"""Checks of parameter values; every message says what came, why not, and what to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from math import isfinite
+from numbers import Integral, Real
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sknorm_images._common.wording import show_value
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    plain = value.item() if isinstance(value, np.generic) else value  # grids may be arrays
+    if not any(type(plain) is type(choice) and plain == choice for choice in choices):
+        options = ", ".join(map(repr, choices))
+        raise ValueError(f"{name}={show_value(value)} is not known. Pass one of {options}.")
+
+
+def check_number(
+    name: str,
+    value: object,
+    *,
+    low: float,
+    high: float = float("inf"),
+    integral: bool = False,
+) -> None:
+    """Raise unless `value` is a number from `low` to `high`, bounds included."""
+    kind = Integral if integral else Real
+    if isinstance(value, bool) or not isinstance(value, kind):
+        expected = "an integer" if integral else "a number"
+        raise TypeError(
+            f"{name}={show_value(value)} is of type {type(value).__name__}, and not "
+            f"{expected}. Pass {expected}."
+        )
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond all floats
+        number = float("inf")
+    if not (isfinite(number) and low <= number <= high):
+        bound = f"of at least {low}" if high == float("inf") else f"from {low} to {high}"
+        raise ValueError(f"{name}={show_value(value)} is out of range. Pass a number {bound}.")
+
+
+def check_n_jobs(n_jobs: object) -> None:
+    """Raise unless `n_jobs` is what joblib takes: None, or an integer other than 0."""
+    if n_jobs is None:
+        return
+    check_number("n_jobs", n_jobs, low=float("-inf"), integral=True)
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 leaves nobody to work. Pass 1 or more, or -1 for all.")
+
+
+def check_verbose(verbose: object) -> None:
+    """Raise unless `verbose` is a truth value or an integer of at least 0."""
+    if not isinstance(verbose, bool):
+        check_number("verbose", verbose, low=0, integral=True)
+
+
+def finite_numbers(value: ArrayLike) -> FloatArray | None:
+    """Read a parameter as numbers; None where it holds anything else."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def per_channel(name: str, value: ArrayLike, n_channels: int) -> FloatArray:
+    """Bring a parameter of one number, or of one a channel, to one a channel."""
+    numbers = np.asarray(value, dtype=np.float64)
+    if numbers.shape not in ((), (1,), (n_channels,)):
+        raise ValueError(
+            f"{name}={show_value(value)} has {numbers.size} entries, and X has {n_channels} "
+            "channels. Pass one number, or one for each channel."
+        )
+    return np.broadcast_to(numbers, n_channels).copy()

@@ -1,0 +1,79 @@
+"""The version that saved an estimator travels with it, and a newer one is warned of."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from importlib.metadata import version
+from inspect import signature
+from typing import Any
+
+from sknorm_images._common.wording import shorten
+
+__version__ = version("sknorm-images")
+
+_ENTRY = "_sknorm_images_version"  # in the state that is saved, never an attribute
+
+
+class NewerVersionWarning(UserWarning):
+    """Warns that an estimator was saved by a version that may save other things.
+
+    Up to 1.0 each minor version may, as semantic versioning has it, and from then on each
+    major version. What an older version saved loads without a warning.
+
+    Parameters
+    ----------
+    saved_version : str
+        The version of sknorm_images that saved the estimator.
+    current_version : str
+        The version that loads it.
+
+    Attributes
+    ----------
+    saved_version : str
+        As above.
+    current_version : str
+        As above.
+    """
+
+    def __init__(self, saved_version: str, current_version: str) -> None:
+        super().__init__(saved_version, current_version)
+        self.saved_version = saved_version
+        self.current_version = current_version
+
+    def __str__(self) -> str:
+        # Without the name of the estimator, so that a pipeline of three is warned of once.
+        saved = shorten(self.saved_version, 40)  # of a file, which may hold anything
+        return (
+            f"This was saved by sknorm_images {saved}, and "
+            f"{self.current_version} may misread what so much newer a version saves. Update: "
+            f'python -m pip install "sknorm-images>={saved}", or fit and save it '
+            f"again with {self.current_version}."
+        )
+
+
+class Versioned:
+    """An estimator that is saved with the version of this package.
+
+    scikit-learn's BaseEstimator does so for the estimators of scikit-learn alone.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: Any = super().__getstate__()
+        return {**state, _ENTRY: __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saved = state.get(_ENTRY)
+        if isinstance(saved, str) and _compatible_from(saved) > _compatible_from(__version__):
+            warnings.warn(NewerVersionWarning(saved, __version__), stacklevel=2)
+        # A parameter that came later is at its default.
+        parameters = signature(type(self)).parameters.values()
+        own = {p.name: p.default for p in parameters if p.default is not p.empty}
+        own |= {name: value for name, value in state.items() if name != _ENTRY}
+        super().__setstate__(own)  # type: ignore[misc] # BaseEstimator's, mixed in behind
+
+
+def _compatible_from(version: str) -> tuple[int, int]:
+    """Reduce a version to the part that may break: major, and minor while that is 0."""
+    major, minor = (*map(int, re.findall(r"\d+", version)), 0, 0)[:2]
+    return (major, 0 if major else minor)

@@ -1,0 +1,1 @@
+"""From a path, a URL or a folder to bytes."""

@@ -1,0 +1,216 @@
+"""What a folder holds, at a path or at a URL."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+from unicodedata import normalize
+
+from sknorm_images._common.wording import shorten, show_name
+from sknorm_images._files.protocols import as_passed, is_url, local_path
+from sknorm_images._files.remote import join_url, list_url
+
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")  # all of JPEG
+
+# What operating systems and storage devices leave in folders: macOS and its archives, Windows,
+# disk checks, Synology and QNAP. In lower case.
+_OF_SYSTEMS = {
+    *("__macosx", "icon\r"),
+    *("$recycle.bin", "recycler", "system volume information"),
+    *("thumbs.db", "ehthumbs.db", "desktop.ini"),
+    *("lost+found", "found.000"),
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),
+}
+
+
+class File(NamedTuple):
+    """An image file in a folder."""
+
+    parts: tuple[str, ...]  # of its path below the folder, in NFC
+    path: str
+
+
+class Folder(NamedTuple):
+    """What a folder holds, at a path or at a URL, at any depth."""
+
+    path: str
+    folders: dict[str, str]  # its sub-folders: sorted, paths by name in NFC
+    files: list[File]  # its image files, sorted
+    passed_over: dict[str, Counter[str]]  # by sub-folder ("": none), files of each extension
+
+    @property
+    def own_files(self) -> list[File]:
+        """Image files that are in no sub-folder."""
+        return [file for file in self.files if len(file.parts) == 1]
+
+
+def composed(name: str) -> str:
+    """Bring a name to NFC: macOS and some archives hold accents apart from their letters."""
+    return normalize("NFC", name)
+
+
+def list_folder(
+    directory: str | os.PathLike[str], extensions: tuple[str, ...] = EXTENSIONS
+) -> Folder:
+    """List a folder, without what is hidden or of a system.
+
+    Parameters
+    ----------
+    directory : str or PathLike
+        A path or a URL.
+    extensions : tuple of str, default=(".jpg", ".jpeg", ".jpe", ".jfif")
+        What the names of image files end in, in lower case; the files' may be in upper case.
+
+    Returns
+    -------
+    Folder
+        What it holds.
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be read.
+    ImportError, ValueError
+        If it is at a URL that no library can read, or if two sub-folders have the same name
+        in NFC.
+    """
+    if is_url(directory):
+        return _list_remote(directory, extensions)
+    path = local_path(directory)
+    try:
+        return _list_local(Path(path), extensions)
+    except OSError as error:
+        if (named := as_passed(error, os.fsdecode(directory), path)) is not error:
+            raise named from error
+        raise
+
+
+def _list_local(root: Path, extensions: tuple[str, ...]) -> Folder:
+    _, sub_folders, names = next(os.walk(root, onerror=_raise))
+    folders = _by_name(
+        str(root), [(name, str(root / name)) for name in sub_folders if not _is_skipped(name)]
+    )
+    listed = _Listed(extensions)
+    for name in names:
+        listed.add((name,), str(root / name))
+    above: set[tuple[int, int]] = set()
+    for folder in (root, *root.resolve().parents):
+        with suppress(OSError):
+            above.add(_identity(folder))
+    for path in folders.values():
+        for parent, names in _walk(path, set(above)):
+            parts = parent.parts[len(root.parts) :]
+            for name in names:
+                listed.add((*parts, name), str(parent / name))
+    return listed.as_folder(str(root), folders)
+
+
+def _walk(top: str, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, list[str]]]:
+    """Yield folders at any depth with the names of their files, each folder once.
+
+    Links to folders are followed when all that lies there by itself is through. Those that
+    lead to a folder that is `seen` already, such as one above, are not.
+    """
+    pending = deque([top])
+    while pending:
+        for parent, sub_folders, names in os.walk(pending.popleft(), onerror=_raise):
+            if (identity := _identity(parent)) in seen:
+                sub_folders.clear()
+                continue
+            seen.add(identity)
+            itself: list[str] = []
+            linked: list[str] = []
+            for name in sorted(sub_folders, key=_sort_key):
+                if not _is_skipped(name):
+                    kind = linked if Path(parent, name).is_symlink() else itself
+                    kind.append(name)
+            sub_folders[:] = itself
+            pending.extend(str(Path(parent, name)) for name in linked)
+            yield Path(parent), names
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    found = Path(folder).stat()
+    return found.st_dev, found.st_ino
+
+
+class _Listed:
+    """Files as they are found: the images, and how many others there are."""
+
+    def __init__(
+        self, extensions: tuple[str, ...], as_path: Callable[[str], str] = str
+    ) -> None:
+        self.extensions = extensions
+        self.as_path = as_path  # which may refuse a name
+        self.files: list[tuple[tuple[tuple[str, ...], tuple[str, ...]], File]] = []
+        self.passed_over: dict[str, Counter[str]] = {}
+
+    def add(self, parts: tuple[str, ...], place: str) -> None:
+        """Take a file at a place, unless it is hidden or of a system."""
+        name = parts[-1].lower()
+        if any(map(_is_skipped, parts)):
+            return
+        key = _sort_key(*parts)
+        if name.endswith(self.extensions):
+            self.files.append((key, File(key[0], self.as_path(place))))
+        else:
+            others = self.passed_over.setdefault(_sub_folder(key[0]), Counter())
+            others[composed(Path(name).suffix)] += 1
+
+    def as_folder(self, path: str, folders: dict[str, str]) -> Folder:
+        """Sort the files by their paths."""
+        return Folder(
+            path, folders, [file for _, file in sorted(self.files)], self.passed_over
+        )
+
+
+def _sub_folder(parts: tuple[str, ...]) -> str:
+    return parts[0] if len(parts) > 1 else ""
+
+
+def _by_name(folder: str, found: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Sort sub-folders by their names in NFC; refuse two that then have the same name."""
+    written: dict[str, str] = {}
+    by_name: dict[str, str] = {}
+    for name, path in sorted(found, key=lambda item: _sort_key(item[0])):
+        if (other := written.setdefault(composed(name), name)) != name:
+            raise ValueError(
+                f"{show_name(folder)} holds two sub-folders of the same name, "
+                f"{shorten(ascii(other))} and {shorten(ascii(name))}: Unicode writes an "
+                "accent with its letter or apart from it. Put their files into one."
+            )
+        by_name[composed(name)] = path
+    return by_name
+
+
+def _sort_key(*names: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    # As on every system; files of equal names in NFC keep a fixed order, too.
+    return tuple(map(composed, names)), names
+
+
+def _list_remote(url: str, extensions: tuple[str, ...]) -> Folder:
+    names: dict[str, None] = {}  # of sub-folders, as they are written
+    listed = _Listed(extensions, partial(join_url, url))
+    for parts, is_folder, name in list_url(url):
+        if _is_skipped(parts[0]):
+            continue
+        if is_folder or len(parts) > 1:  # a class may hold nothing but hidden files
+            names[parts[0]] = None
+        if not is_folder:
+            listed.add(parts, name)
+    folders = _by_name(url, [(name, join_url(url, name)) for name in names])
+    return listed.as_folder(url, folders)
+
+
+def _is_skipped(name: str) -> bool:
+    # An archive may hold "..", which is refused.
+    return (name.startswith(".") and name != "..") or name.lower() in _OF_SYSTEMS
+
+
+def _raise(error: OSError) -> None:
+    raise error  # os.walk would pass over a folder that it may not read

@@ -1,0 +1,160 @@
+"""What a path or a string in X leads to: a local file, or a URL and the protocols it names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeGuard
+from urllib.parse import unquote
+
+from sknorm_images._common.wording import (
+    shorten,
+    shorten_filename,
+    show_name,
+    show_some,
+    show_value,
+)
+
+LOCAL = ("file", "local")  # fsspec's two names of one protocol
+
+# A scheme of two letters or more, since Windows has drives; other protocols may precede it.
+_URL = re.compile(r"(?:[a-z0-9_]+::)*[A-Za-z][A-Za-z0-9+._-]+://")
+_COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+:[/\\](?![/\\])")  # what pathlib makes of it
+_LOCAL_URL = re.compile(r"(?:file|local)://(?:localhost(?=/))?", re.IGNORECASE)
+_NAME = re.compile(r"[a-z][a-z0-9+._-]*")
+
+# It reads whatever addresses stand in the file that it is given.
+_NEVER_IMPLIED = "reference"
+
+
+def is_url(source: object) -> TypeGuard[str]:
+    """Tell whether a source is a URL that fsspec reads, or a chain of them.
+
+    A ``file://`` URL is not: it is another spelling of a local path.
+    """
+    return isinstance(source, str) and bool(_URL.match(source)) and not _is_local(source)
+
+
+def was_url(path: str) -> bool:
+    """Tell whether a path looks like a URL that lost a slash, as in a Path."""
+    return _COLLAPSED.match(path) is not None
+
+
+def as_passed(error: OSError, passed: str, path: str) -> OSError:
+    """Let an error about a local path name what the user passed, and tell of a lost slash."""
+    if isinstance(error, FileNotFoundError) and was_url(passed):
+        reason = (
+            f"{error.strerror}; a URL has two slashes and is a str, since a Path drops one"
+        )
+        return shorten_filename(FileNotFoundError(error.errno, reason, passed))
+    if passed != path == error.filename:
+        return shorten_filename(type(error)(error.errno, error.strerror, passed))
+    return shorten_filename(error)
+
+
+def local_path(source: str | os.PathLike[str]) -> str:
+    """Turn a path or a ``file://`` URL (RFC 8089, percent-encoded) into a path."""
+    path = os.fspath(source)
+    if not _is_local(source):
+        return path
+    path = unquote(_LOCAL_URL.sub("", path, count=1), errors="surrogateescape")
+    return path[1:] if re.match("/[A-Za-z]:", path) and os.name == "nt" else path
+
+
+def links_of(url: str) -> list[str]:
+    """Name the protocol of each link of a chain of URLs, as fsspec reads it."""
+    return [protocol_of(link) for link in url.split("::")]
+
+
+def protocol_of(link: str) -> str:
+    """Name the protocol of a URL, or of one link of a chain."""
+    protocol, found, _ = link.partition("://")
+    if found or re.fullmatch("[a-z0-9_]+", link):
+        return protocol
+    return "data" if link.startswith("data:") else "file"
+
+
+def protocols_of(source: object) -> tuple[str, ...]:
+    """Name what a path or URL of the user's leads to, as `JpegLoader` takes it.
+
+    Raises ValueError for what the user has to allow by name.
+    """
+    if not is_url(source):
+        return ("file",)
+    links = [link.lower() for link in links_of(source)]  # as they are compared
+    if _NEVER_IMPLIED in links:
+        raise ValueError(
+            f"{show_name(source)} leads to {_NEVER_IMPLIED}://, whose file may name any other "
+            "address. Copy its files to a folder first, or pass their URLs and "
+            f"protocols={show_value(tuple(dict.fromkeys(links)))} to JpegLoader."
+        )
+    return tuple(dict.fromkeys("file" if link in LOCAL else link for link in links))
+
+
+def check_protocol_names(protocols: object) -> tuple[str, ...]:
+    """Check the parameter `protocols`, and return it as a tuple."""
+    if isinstance(protocols, str):
+        raise TypeError(
+            f"protocols={show_value(protocols)} is a string, expected a tuple. Pass "
+            f"({show_value(protocols)},)."
+        )
+    if not isinstance(protocols, tuple | list | set | frozenset):
+        raise TypeError(
+            f"protocols is of type {type(protocols).__name__}, expected a tuple of strings. "
+            "Pass ('file',) for local files, or () for none."
+        )
+    for name in protocols:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(
+                f"protocols holds {show_value(name)}, which is not the name of a protocol. "
+                "Pass names in lower case and without a colon, such as 'file', 'https' or "
+                "'s3'."
+            )
+    return tuple(protocols)
+
+
+def check_allowed(sources: Iterable[object], allowed: Sequence[str]) -> None:
+    """Refuse paths and URLs that lead elsewhere, before anything is opened.
+
+    Parameters
+    ----------
+    sources : iterable of object
+        Paths and URLs, and anything else, which is passed over.
+    allowed : sequence of str
+        The protocols that they may lead to.
+
+    Raises
+    ------
+    ValueError
+        If one leads to another protocol: the first one.
+    """
+    known = {*allowed, *(LOCAL if not {*LOCAL}.isdisjoint(allowed) else ())}
+    for i, source in enumerate(sources):
+        if isinstance(source, str | os.PathLike):
+            links = map(str.lower, links_of(source)) if is_url(source) else ["file"]
+            if missing := [link for link in dict.fromkeys(links) if link not in known]:
+                raise ValueError(_refusal(i, source, missing, tuple(allowed)))
+
+
+def _refusal(position: int, source: Any, missing: list[str], allowed: tuple[str, ...]) -> str:
+    shown = os.fsdecode(source)
+    shown = repr(shown if len(shown) <= 80 else f"{shown[:60]}…{shown[-19:]}")
+    needed = f"protocols={show_value((*allowed, *missing))}"
+    if not is_url(source):
+        return (
+            f"Image {position} of X is the path {shown}, and JpegLoader has "
+            f"protocols={show_value(allowed)}, which allows no local files. Pass its content "
+            f"(bytes or a binary file), or {needed}."
+        )
+    if _NEVER_IMPLIED in missing:
+        needed += " (a reference file may name any other address, so only for your own)"
+    return (
+        f"Image {position} of X is {shown}, which leads to {show_some(missing, shorten)}, and "
+        f"JpegLoader has protocols={show_value(allowed)}. Pass {needed} to let X lead there; "
+        "for a local file of that name, pass a pathlib.Path."
+    )
+
+
+def _is_local(source: object) -> bool:
+    return isinstance(source, str) and _LOCAL_URL.match(source) is not None

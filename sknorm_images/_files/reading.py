@@ -1,0 +1,162 @@
+"""One source to bytes: what a path leads to, if it is a file that can hold an image."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sknorm_images._common.exceptions import ImageDecodeError
+from sknorm_images._files.access import FIRST_BYTES, Access
+from sknorm_images._files.protocols import as_passed, check_allowed, is_url, local_path
+from sknorm_images._files.remote import (
+    NO_REGULAR_FILE,
+    fetch_urls,
+    read_url,
+    too_large,
+)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A cell of X that holds no path: it stands for a file that cannot be read."""
+
+    cell: str  # what it holds, as messages show it
+
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | Missing
+
+# Of all that goes wrong when a file is opened, what is the matter with its path.
+_NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG)
+_FETCHED_AT_ONCE = 16  # URLs; a round trip for all of them, and 256 MiB at the very most
+
+
+def name_of(source: object) -> str:
+    """Name a source in a message: the path, or how many bytes it is."""
+    if isinstance(source, str | os.PathLike):
+        return str(os.fsdecode(source))  # plain, where numpy had it
+    if isinstance(source, Missing):
+        return "<missing>"
+    return (
+        f"<{len(source)} bytes>" if isinstance(source, bytes) else f"<{type(source).__name__}>"
+    )
+
+
+def read(source: Source, access: Access) -> bytes:
+    """Read a source whole.
+
+    Parameters
+    ----------
+    source : str, PathLike, bytes or Missing
+        A path, a URL, or what is returned as it is.
+    access : Access
+        What may be opened; larger files are refused before they are read.
+
+    Returns
+    -------
+    bytes
+        The content.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ImageDecodeError
+        If there can be no such file, it is too large, or it is a device, a pipe or a
+        socket, which may never end; if the source is missing.
+    ValueError
+        If it leads where `access` does not allow.
+    """
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, Missing):
+        raise ImageDecodeError(
+            name_of(source), f"its cell of X holds {source.cell}, not a path"
+        )
+    if is_url(source):
+        return read_url(source, access)
+    check_allowed([source], access.protocols)
+    path = local_path(source)  # once: what a PathLike does for it is its own affair
+    passed = source if isinstance(source, str) else os.fsdecode(path)
+    try:
+        return _read_local(path, passed, access)
+    except ImageDecodeError:
+        raise
+    except ValueError as error:
+        raise _impossible(passed, str(error)) from error
+    except OSError as error:
+        if error.errno in _NO_SUCH_PATH:
+            raise _impossible(passed, os.strerror(error.errno)) from error
+        if error.errno == errno.ENXIO:  # what opening a socket gives
+            raise ImageDecodeError(passed, NO_REGULAR_FILE) from error
+        if (named := as_passed(error, passed, path)) is not error:
+            raise named from error
+        raise
+
+
+def read_ahead(
+    sources: Sequence[object], access: Access
+) -> Iterator[bytes | Exception | None]:
+    """Fetch URLs a few at a time, each few when the first of them is asked for.
+
+    Parameters
+    ----------
+    sources : sequence of object
+        Sources of any kind.
+    access : Access
+        As in `read`.
+
+    Yields
+    ------
+    bytes, Exception or None
+        For each source what `read` would return or raise; None where it is to be asked.
+    """
+    archives: dict[str, Any] = {}
+    for start in range(0, len(sources), _FETCHED_AT_ONCE):
+        few = sources[start : start + _FETCHED_AT_ONCE]
+        urls = [source for source in few if is_url(source)]
+        fetched = iter(fetch_urls(urls, access, archives) if urls else [])
+        for source in few:
+            yield next(fetched) if is_url(source) else None
+
+
+def _read_local(path: str, name: str, access: Access) -> bytes:
+    # Unbuffered, since all is read at once.
+    with io.FileIO(path, opener=_open_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageDecodeError(name, NO_REGULAR_FILE)
+        limit, size, head = access.max_file_bytes(), status.st_size, b""
+        if FIRST_BYTES < size <= limit:
+            head = file.read(FIRST_BYTES) or b""
+            limit = access.max_file_bytes(head)
+        if size > limit:
+            raise too_large(name, f"{size:,}")
+        content = head + _read_at_most(file, limit + 1 - len(head), size - len(head))
+        if len(content) > limit:  # it grows, or is one of the kernel's, whose size is 0
+            raise too_large(name, f"more than {limit:,}")
+        return content
+
+
+def _read_at_most(file: io.FileIO, n_bytes: int, expected: int) -> bytes:
+    """Read up to the end, or what is there where reading on would wait."""
+    chunks: list[bytes] = []
+    wanted = min(n_bytes, expected + 1)  # the one more tells that nothing is left
+    while wanted and (chunk := file.read(wanted)):
+        chunks.append(chunk)
+        n_bytes -= len(chunk)
+        wanted = min(n_bytes, 2**16)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _impossible(source: Source, reason: str) -> ImageDecodeError:
+    return ImageDecodeError(name_of(source), f"no file can have this path ({reason})")
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # Opening a named pipe would wait for a writer; Windows has none, nor the flag.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

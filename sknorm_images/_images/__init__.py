@@ -1,0 +1,1 @@
+"""From bytes to images, and the estimators that give images."""

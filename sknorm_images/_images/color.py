@@ -1,0 +1,238 @@
+"""The colours of an image: its embedded profile, and what shows where it is not opaque."""
+
+from __future__ import annotations
+
+import io
+import struct
+from functools import lru_cache
+from numbers import Integral
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageCms, features
+
+from sknorm_images._common.parameters import check_choice, check_number
+from sknorm_images._common.wording import printable, show_value
+
+Rgb: TypeAlias = tuple[int, int, int]
+
+COLOR_PROFILES = ("ignore", "srgb")
+DAMAGED = "damaged"
+
+_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's, by ICC's names of spaces
+_MOST_PROFILES = 16  # that are kept; a collection has a handful
+_MOST_BYTES = 2**22  # of one that is kept; cameras write 4 kB, and printers up to 3 MB
+_PROBE_STEP = 15  # grey levels between the colours that tell whether a profile does anything
+_LONGEST_NAME = 80
+# LittleCMS lets threads share a transform that does not keep the last pixel.
+_FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE
+_TAGS_AT, _TAG, _MOST_TAGS = 128, struct.Struct(">4sII"), 100  # in a profile; as LittleCMS
+
+
+def check_color_profile(color_profile: object) -> None:
+    """Raise unless `color_profile` is one of the choices, and Pillow can do it."""
+    check_choice("color_profile", color_profile, COLOR_PROFILES)
+    if color_profile == "srgb" and not features.check("littlecms2"):
+        raise ImportError(
+            "color_profile='srgb' needs LittleCMS, and this Pillow was built without it. "
+            "Install a wheel of Pillow, or pass color_profile='ignore'."
+        )
+
+
+def checked_background(background: object) -> Rgb | None:
+    """Read a grey level, or (red, green, blue), as the latter; None stays None."""
+    if background is None:
+        return None
+    if not isinstance(background, tuple | list):
+        check_number("background", background, low=0, high=255, integral=True)
+        return (int(background),) * 3  # type: ignore[call-overload]
+    if len(background) != 3 or not all(map(_is_grey_level, background)):
+        raise ValueError(
+            f"background={show_value(background)} is not a colour of three whole numbers from "
+            "0 to 255. Pass (red, green, blue), or one grey level."
+        )
+    red, green, blue = map(int, background)
+    return red, green, blue
+
+
+def _is_grey_level(value: object) -> bool:
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    return is_whole and int(value) in range(256)  # type: ignore[call-overload]
+
+
+def opacity_of(image: Image.Image) -> Image.Image | None:
+    """Tell how opaque each pixel is, in mode L; None where all of them are."""
+    if not image.has_transparency_data:
+        return None
+    try:
+        alpha = image.convert("RGBA").getchannel("A")
+    except (MemoryError, Warning):
+        raise
+    except Exception:  # noqa: BLE001 (damaged metadata must not fail a good image)
+        return None
+    return None if alpha.getextrema()[0] == 255 else alpha
+
+
+def composited(image: Image.Image, opacity: Image.Image, background: Rgb) -> Image.Image:
+    """Lay an image over one colour, as Pillow's ``alpha_composite`` does.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Loaded.
+    opacity : PIL.Image.Image
+        Of each pixel, in mode L.
+    background : (int, int, int)
+        Red, green and blue, grey levels from 0 to 255.
+
+    Returns
+    -------
+    PIL.Image.Image
+        In mode RGBA, opaque.
+    """
+    above = image.convert("RGBA")
+    above.putalpha(opacity)
+    return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), above)
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    """Convert an image to sRGB by the profile that is embedded in it.
+
+    The intent is relative colorimetric with black-point compensation (ISO 18619), which
+    Adobe's programs have by default too.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Loaded, of 8 bits a channel.
+
+    Returns
+    -------
+    PIL.Image.Image
+        In mode RGB. The image itself if it has no profile, or one that moves no colour by
+        more than a grey level, as profiles of sRGB are.
+
+    Raises
+    ------
+    ValueError
+        If the profile is damaged, or for images of another kind.
+    """
+    profile = _profile_of(image)
+    transform = _transform(profile, image.mode) if profile else None
+    if transform is None:
+        return image
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # of which Pillow does not warn
+    mode = transform.input_mode
+    converted = ImageCms.applyTransform(
+        image if image.mode == mode else image.convert(mode), transform
+    )
+    assert converted is not None  # as it is where nothing is done in place
+    return converted
+
+
+def name_of_profile(image: Image.Image) -> str:
+    """Describe the profile in an image; empty without one, "damaged" if it is of no use."""
+    try:
+        profile = _profile_of(image)
+        if not profile:
+            return ""
+        _transform(profile, image.mode)
+        return _name_of(_opened(profile))
+    except ValueError:
+        return DAMAGED
+
+
+def _profile_of(image: Image.Image) -> bytes | None:
+    profile = image.info.get("icc_profile", b"")
+    if profile is None:  # what Pillow makes of parts that do not go together
+        raise _unusable("its colour profile is incomplete")
+    return profile if isinstance(profile, bytes) else None
+
+
+def _transform(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Find the way from a profile to sRGB; None where it changes next to nothing."""
+    make = _new_transform if len(profile) > _MOST_BYTES else _kept_transform
+    return make(profile, image_mode)
+
+
+def _new_transform(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform | None:
+    opened = _opened(profile)
+    try:
+        space = opened.profile.xcolor_space.strip()
+    except UnicodeError as error:
+        raise _unusable("its colour profile is damaged (of no colour space)") from error
+    if space not in _spaces_of(image_mode):
+        raise _unusable(
+            f"its colour profile, {show_value(_name_of(opened))}, is for {show_value(space)}, "
+            f"and its mode is {image_mode}"
+        )
+    mode = _MODES[space]
+    try:
+        transform = ImageCms.buildTransform(
+            opened,
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            _FLAGS,
+        )
+        return transform if mode == "CMYK" or _moves_colors(transform) else None
+    except ImageCms.PyCMSError as error:
+        raise _unusable(f"its colour profile is damaged ({error})") from error
+
+
+_kept_transform = lru_cache(_MOST_PROFILES)(_new_transform)
+
+
+def _spaces_of(image_mode: str) -> tuple[str, ...]:
+    """Name the spaces, as ICC calls them, of which profiles fit an image."""
+    if image_mode == "CMYK":
+        return ("CMYK",)
+    return ("GRAY", "RGB") if Image.getmodebase(image_mode) == "L" else ("RGB",)
+
+
+def _moves_colors(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether some colour of a lattice, or some grey, changes by more than a grey level."""
+    levels = np.arange(256, dtype=np.uint8)
+    greys = np.repeat(levels, 3).reshape(1, -1, 3)
+    lattice = np.stack(np.meshgrid(*[levels[::_PROBE_STEP]] * 3), axis=-1).reshape(1, -1, 3)
+    colors = greys if transform.input_mode == "L" else np.concatenate([greys, lattice], axis=1)
+    image = Image.fromarray(np.ascontiguousarray(colors))
+    converted = ImageCms.applyTransform(image.convert(transform.input_mode), transform)
+    return bool((np.abs(np.asarray(converted, np.int16) - colors) > 1).any())
+
+
+def _opened(profile: bytes) -> ImageCms.ImageCmsProfile:
+    _refuse_programs(profile)
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    except OSError as error:
+        raise _unusable(f"its colour profile is damaged ({error})") from error
+
+
+def _refuse_programs(profile: bytes) -> None:
+    """Refuse chains of any length, each link of which is calculated for each colour.
+
+    Everything else in a profile takes a time that its bytes bound.
+    """
+    if len(profile) < _TAGS_AT + 4:
+        return
+    [n_tags] = struct.unpack_from(">I", profile, _TAGS_AT)
+    end = min(len(profile), _TAGS_AT + 4 + _TAG.size * min(n_tags, _MOST_TAGS))
+    table = profile[_TAGS_AT + 4 : end]
+    for _, start, _ in _TAG.iter_unpack(table[: len(table) // _TAG.size * _TAG.size]):
+        if profile[start : start + 4] == b"mpet":
+            raise _unusable("its colour profile has multiProcessElements, which are not run")
+
+
+def _name_of(opened: ImageCms.ImageCmsProfile) -> str:
+    try:
+        text = opened.profile.profile_description or ""
+    except ValueError:  # of characters that are none
+        text = ""
+    return printable(" ".join(text.split())[:_LONGEST_NAME]) or "without a name"
+
+
+def _unusable(reason: str) -> ValueError:
+    return ValueError(f"{reason}; color_profile='ignore' takes its pixels as they are")

@@ -1,0 +1,142 @@
+"""What is ruined in a JPEG file that decodes all the same.
+
+libjpeg makes a picture of whatever it is given. It warns, but Pillow passes no warning on, so
+simplejpeg is asked where it is installed. What can be known without it is looked for first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from sknorm_images._common.exceptions import ImageDecodeError
+from sknorm_images._files.jpeg_damage import ImageData, read_image_data
+from sknorm_images._files.jpeg_markers import read_structure
+from sknorm_images._files.signatures import JPEG
+from sknorm_images._images.decoding import Decoding
+
+# Given a file: the warning, empty if there was none, or None if that cannot be known.
+WarningOf: TypeAlias = Callable[[bytes], str | None]
+
+# Of libjpeg's warnings, those about the image data (jerror.h). Others are about the header.
+_ABOUT_DATA = re.compile(r"Corrupt JPEG data: (?!bad ICC)|Premature end of JPEG file")
+_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_MOST_PADDING = 16  # bytes; cameras and editors leave a few behind a picture that is whole
+
+# The grey level of blocks for which there is no data: 128 in all components, also of inks.
+_MISSING, _MISSING_CMYK = 128, 64
+_TOLERANCE = 2  # grey levels; conversions round
+_LUMA = (0.299, 0.587, 0.114)
+_FILLER = 2**12  # bytes
+
+
+def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -> str:
+    """Decode an image, and say what is ruined in it.
+
+    Parameters
+    ----------
+    data : bytes
+        Content of a file that `Decoding.read_header` accepts.
+    decoding : Decoding
+        How it becomes an image.
+    warning_of : callable or None
+        What `libjpeg_warnings` returns.
+
+    Returns
+    -------
+    str
+        Empty where nothing is found, and for other formats than JPEG.
+
+    Raises
+    ------
+    ImageDecodeError
+        If it cannot be decoded.
+    """
+    if not data.startswith(JPEG):
+        decoding.decode(data)
+        return ""
+    found = read_image_data(data)
+    warning = None
+    if warning_of and not found.damage and not _is_dear(data, decoding):
+        warning = warning_of(data)
+        if warning == "" and decoding.color_profile == "ignore":
+            return ""  # libjpeg went through all of it, so there is nothing to fail in Pillow
+    image = decoding.decode(data).image
+    if found.damage:
+        return found.damage
+    level = _MISSING_CMYK if found.n_components == 4 else _MISSING
+    ends_in_grey = found.is_huffman and _ends_in(level, image)
+    height = image.height
+    del image  # before others are decoded
+    if ends_in_grey and not _is_dear(data, decoding):
+        return _end_of(data, found, height, decoding) or warning or ""
+    return warning or ""
+
+
+def _is_dear(data: bytes, decoding: Decoding) -> bool:
+    return read_structure(data, decoding.max_scans).is_dear(decoding.max_pixels)
+
+
+def libjpeg_warnings() -> WarningOf | None:
+    """Return what tells libjpeg's first warning about the image data of a file, if installed.
+
+    All data is gone through for a grey picture, too, in less time than Pillow takes. Smaller
+    ones would take less, but simplejpeg 1.9 writes beyond its memory when it is to scale a
+    lossless file.
+    """
+    try:
+        from simplejpeg import decode_jpeg
+    except ImportError:
+        return None
+
+    def warning_of(data: bytes) -> str | None:
+        try:
+            decode_jpeg(data, "GRAY", fastdct=True, fastupsample=True, strict=True)
+        except ValueError as error:
+            message = str(error)
+        else:
+            return ""
+        left_over = _LEFT_OVER.search(message)
+        if left_over and int(left_over[1]) <= _MOST_PADDING:
+            return ""
+        return message if _ABOUT_DATA.match(message) else None
+
+    return warning_of
+
+
+def _end_of(data: bytes, found: ImageData, height: int, decoding: Decoding) -> str:
+    """Say where the data of an image that ends in grey ends, if that is early.
+
+    Blocks without data are mid-grey. A picture may be so by itself, which bytes put in before
+    its end tell: they change only one that is not complete. An eighth of the size shows that.
+    """
+    filler = data[found.start : min(found.end, found.start + _FILLER)].replace(b"\xff", b"")
+    begin = data[: found.end].rstrip(b"\xff")  # which would make a marker of the next byte
+    try:
+        whole, other = (
+            decoding.decode(content, lambda size, orientation: (1, 1))
+            for content in (data, begin + filler + data[found.end :])
+        )
+    except ImageDecodeError:
+        return ""
+    changed = ImageChops.difference(whole.image, other.image).getbbox()
+    if changed is None:
+        return ""
+    n_rows = height - changed[1] * round(height / whole.box[3])
+    return f"its data ends early: the last {n_rows} of {height} rows are grey"
+
+
+def _ends_in(level: int, image: Image.Image) -> bool:
+    """Whether the last block is of one grey level, but for rounding and colours beside it."""
+    width, height = image.size
+    last = image.getpixel((width - 1, height - 1))
+    brightness: Any = np.dot(last, _LUMA) if isinstance(last, tuple) else last
+    if abs(brightness - level) > _TOLERANCE:
+        return False  # as in most photos
+    left, top = (width - 1) // 8 * 8, (height - 1) // 8 * 8
+    block = np.asarray(image.crop((left, top, width, height)).convert("L"), np.int16)
+    return bool((np.abs(block - level) <= _TOLERANCE).all())

@@ -1,0 +1,267 @@
+"""One source to one image: read, guard, decode, convert."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from sknorm_images._common.exceptions import ImageDecodeError
+from sknorm_images._common.wording import show_value
+from sknorm_images._files.access import Access
+from sknorm_images._files.jpeg_markers import JpegStructure, read_structure
+from sknorm_images._files.reading import Source, name_of, read
+from sknorm_images._files.signatures import JPEG, NOT_OPENED, identify
+from sknorm_images._images.color import Rgb, composited, name_of_profile, opacity_of, to_srgb
+
+Size: TypeAlias = tuple[int, int]
+Box: TypeAlias = tuple[float, float, float, float]
+Pixels: TypeAlias = NDArray[np.uint8]
+Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
+
+MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
+
+_DRAFTED = ("JPEG", "MPO")  # formats that Pillow can decode at a smaller scale
+
+
+class Header(NamedTuple):
+    """What a file says of its image before a pixel is decoded."""
+
+    format: str  # Pillow's name, also for MPO
+    mode: str  # Pillow's name, as stored
+    width: int  # as stored, before any orientation
+    height: int
+    orientation: int  # EXIF, 1 to 8
+    profile: str  # what its colour profile is called; empty without one
+
+
+class DecodedImage(NamedTuple):
+    """An image in its stored orientation, as large as it was decoded."""
+
+    image: Image.Image
+    size: Size  # (width, height) in the file
+    box: Box  # the part of `image` that shows the picture: scaled decoding rounds up
+    orientation: int  # EXIF, 1 to 8
+    lost_transparency: bool = False  # what it hides shows
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How sources become images; the parameters are those of `JpegLoader`."""
+
+    color_mode: str
+    exif_orientation: bool
+    formats: tuple[str, ...]
+    access: Access
+    max_scans: int
+    color_profile: str = "ignore"  # as in what older versions saved
+    background: Rgb | None = None
+
+    @property
+    def max_pixels(self) -> int:
+        """Number of pixels of the largest image."""
+        return self.access.max_pixels
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels of every image."""
+        return Image.getmodebands(MODES[self.color_mode])
+
+    def decode(
+        self,
+        source: Source | Picture,
+        draft_size: Callable[[Size, int], Size | None] | None = None,
+        content: bytes | None = None,
+    ) -> DecodedImage:
+        """Decode one source.
+
+        Parameters
+        ----------
+        source : str, PathLike, bytes, Image or ndarray
+            A path, a URL, the content of a file, an image that Pillow opened, or a uint8
+            array of shape (height, width) or (height, width, 1, 3 or 4).
+        draft_size : callable or None, default=None
+            Given the (width, height) in the file and the orientation, the (width, height)
+            that the decoder may come down to, or None for full size.
+        content : bytes or None, default=None
+            What `read` would return, where that is known already.
+
+        Returns
+        -------
+        DecodedImage
+            In mode RGB or L.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ImageDecodeError
+            If it is read but cannot be decoded.
+        """
+        if isinstance(source, np.ndarray):
+            flat = source.ndim == 3 and source.shape[-1] == 1
+            source = Image.fromarray(source[..., 0] if flat else source)
+        if isinstance(source, Image.Image):
+            self._guard_size(source, *source.size)
+            with self._blaming(source, b""):
+                return self._converted(source)
+        data = read(source, self.access) if content is None else content
+        with self._blaming(source, data):
+            image, can_draft = self._open(source, data)
+            return self._converted(image, draft_size if can_draft else None)
+
+    def _converted(
+        self,
+        image: Image.Image,
+        draft_size: Callable[[Size, int], Size | None] | None = None,
+    ) -> DecodedImage:
+        if image.format not in _DRAFTED:
+            image.load()  # which turns a TIFF upright, and reads the EXIF behind a PNG
+        size = image.size
+        orientation = _orientation(image) if self.exif_orientation else 1
+        smaller = draft_size(size, orientation) if draft_size else None
+        # A mode is never drafted: grey levels would differ from those of convert.
+        draft = image.draft(None, smaller) if smaller else None
+        image.load()
+        if image.mode.startswith("I") or image.mode == "F":
+            raise ValueError(
+                f"its values (Pillow's mode {image.mode}) are not the grey levels 0 to 255 of "
+                "8 bits a channel, and nothing tells which of them is white. Convert it first"
+            )
+        opacity = opacity_of(image)
+        if self.color_profile == "srgb":
+            image = to_srgb(image)
+        if opacity is not None and self.background is not None:
+            image = composited(image, opacity, self.background)
+        mode = MODES[self.color_mode]
+        converted = image if image.mode == mode else image.convert(mode)
+        box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
+        lost_transparency = opacity is not None and self.background is None
+        return DecodedImage(converted, size, box, orientation, lost_transparency)
+
+    def load(self, image: Image.Image) -> None:
+        """Load an image that Pillow opened, unless it has more than `max_pixels`.
+
+        Threads that read it later would do so at the same time.
+
+        Parameters
+        ----------
+        image : Image
+            The image, which keeps its pixels from then on.
+
+        Raises
+        ------
+        ImageDecodeError
+            If Pillow warns of its EXIF, and warnings are errors: it warns but once.
+        """
+        if image.width * image.height <= self.max_pixels:
+            with suppress(Exception):  # what fails now fails again, and is told, when read
+                image.load()
+            with self._blaming(image, b""):
+                _orientation(image)
+
+    def read_header(self, data: bytes) -> Header:
+        """Read what the header says, after the same guards as in `decode`.
+
+        Parameters
+        ----------
+        data : bytes
+            The content of a file.
+
+        Returns
+        -------
+        Header
+            What it says.
+
+        Raises
+        ------
+        ImageDecodeError
+            If the content is refused without being decoded.
+        """
+        with self._blaming(data, data):
+            image, _ = self._open(data, data)
+            profile = name_of_profile(image)
+            return Header(
+                str(image.format), image.mode, *image.size, _orientation(image), profile
+            )
+
+    def _open(self, source: Source, data: bytes) -> tuple[Image.Image, bool]:
+        """Open an image that passes the guards; tell whether it can be decoded smaller."""
+        structure = self._guard_structure(source, data)
+        image = Image.open(io.BytesIO(data), formats=self.formats)
+        self._guard_size(source, *image.size)
+        # libjpeg scales no lossless files, and Pillow before 13 crashes when asked to.
+        return image, structure is not None and not structure.is_lossless
+
+    @contextmanager
+    def _blaming(self, source: object, data: bytes) -> Iterator[None]:
+        """Raise what Pillow raises on damaged files, of many classes, as one."""
+        try:
+            yield
+        except (ImageDecodeError, MemoryError, DeprecationWarning):
+            raise  # the last is about code, and raised only where a user asked for that
+        except UnidentifiedImageError as error:
+            raise ImageDecodeError(name_of(source), self._unidentified(data)) from error
+        except Exception as error:
+            reason = " ".join(str(error).split()).rstrip(" .") or type(error).__name__
+            raise ImageDecodeError(name_of(source), reason) from error
+
+    def _guard_structure(self, source: Source, data: bytes) -> JpegStructure | None:
+        """Refuse what the markers of a JPEG file give away, before a decoder sees it."""
+        if "JPEG" not in self.formats or not data.startswith(JPEG):
+            return None
+        structure = read_structure(data, self.max_scans)
+        self._guard_size(source, structure.width, structure.height)
+        if reason := structure.excess(self.max_pixels, self.max_scans):
+            raise ImageDecodeError(name_of(source), reason)
+        return structure
+
+    def _guard_size(self, source: object, width: int, height: int) -> None:
+        if width * height > self.max_pixels:
+            raise ImageDecodeError(
+                name_of(source),
+                f"{width} x {height} pixels are more than max_pixels={self.max_pixels}",
+            )
+
+    def _unidentified(self, data: bytes) -> str:
+        if not data:
+            return "the file is empty"
+        found = identify(data)
+        if found is None:
+            return "no known image format"
+        if found in self.formats:
+            return (
+                f"a {found} header that is damaged, or of a kind that Pillow does not decode"
+            )
+        message = f"{found} data, while JpegLoader has formats={show_value(self.formats)}"
+        if found not in NOT_OPENED:
+            message += f"; formats={show_value((*self.formats, found))} would let it in"
+        return message
+
+
+def warn_if_truncated_files_pass() -> None:
+    """Warn where Pillow has been told to make images of files that end too early."""
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        warnings.warn(
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a truncated file "
+            "passes as an image whose missing part is grey. Set it to False to have such "
+            "files found.",
+            stacklevel=1,  # it is about the process, not a line of the caller
+        )
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (MemoryError, Warning):
+        raise  # what Pillow only warns of leaves an orientation, which is not to be lost
+    except Exception:  # noqa: BLE001 (damaged metadata must not fail a good image)
+        return 1
+    return orientation if orientation in range(1, 9) else 1

@@ -1,0 +1,363 @@
+"""LazyImages: a sequence of images that are decoded when they are read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Self, SupportsIndex, overload
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image
+
+from sknorm_images._common.exceptions import ImageDecodeError, ImageDecodeWarning
+from sknorm_images._common.failures import Failures, report
+from sknorm_images._common.parameters import check_n_jobs
+from sknorm_images._common.wording import show_name
+from sknorm_images._files.reading import Source
+from sknorm_images._images.bulk_reading import (
+    Task,
+    read_array,
+    read_each,
+    read_one,
+    reduce_images,
+)
+from sknorm_images._images.decoding import Decoding, Picture, Pixels
+from sknorm_images._images.geometry import Resizing, upright
+from sknorm_images._images.indexing import select
+from sknorm_images._images.recipes import Recipe, as_pixels
+from sknorm_images._images.thumbnails import LARGEST_THUMBNAIL, strip_html
+
+_N_THUMBNAILS = 8
+
+# joblib.hash pickles by protocol 3, so that hashes outlive minor versions of Python. Nothing
+# else has since Python 3.8: there and in joblib.dump, loky and Dask it is a later one. A user
+# who asks for 3 gets a pickle that loads as any other.
+_PROTOCOL_OF_JOBLIB_HASH = 3
+_STAMP = "_stamp"  # in what is hashed, never an attribute
+
+
+class LazyImages:
+    """Sequence of images that are decoded when they are read.
+
+    `JpegLoader` makes it and `Resizer` adds a size; neither touches a file. scikit-learn
+    splits and indexes it as it does arrays, and ``numpy.asarray`` decodes it, in parallel
+    where the loader's `n_jobs` or ``joblib.parallel_config`` asks for that.
+
+    Parameters
+    ----------
+    sources : sequence of str, PathLike, bytes, Image or ndarray
+        Paths, contents of files, images of Pillow, or uint8 arrays of shape (height, width,
+        n_channels).
+    n_channels : int
+        Number of channels of every image.
+    decoding : Decoding or None, default=None
+        How paths and bytes become images; None where the sources are arrays.
+    resizings : tuple of Resizing, default=()
+        The sizes that images are brought to, one after another.
+    on_error : {"raise", "blank"}, default="raise"
+        What becomes of images that cannot be read.
+    n_jobs : int or None, default=None
+        Number of images that are decoded at once.
+    verbose : int, default=0
+        Above 0, progress bars are shown.
+
+    See Also
+    --------
+    JpegLoader : Makes it from paths.
+    Resizer : Gives its images one size.
+
+    Notes
+    -----
+    What joblib hashes of them, for ``Pipeline(memory=...)``, covers the absolute path, size,
+    time of modification and permissions of every local file, or that it is absent. URLs are
+    hashed by their names alone. Pickles hold the paths as they were passed.
+
+    Examples
+    --------
+    >>> import io
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from sklearn.datasets import load_sample_image
+    >>> from sknorm_images import JpegLoader, Resizer
+    >>> file = io.BytesIO()
+    >>> Image.fromarray(load_sample_image("china.jpg")).save(file, "JPEG")
+    >>> images = JpegLoader().transform([file, file])
+    >>> images.shape, images[0].shape
+    ((2,), (427, 640, 3))
+    >>> images = Resizer((32, 48)).transform(images)
+    >>> images.shape, np.asarray(images[:1]).shape
+    ((2, 32, 48, 3), (1, 32, 48, 3))
+    """
+
+    _was_hashed = False  # by joblib, to look for what was made of these images before
+
+    def __init__(
+        self,
+        sources: Sequence[Source | Picture],
+        n_channels: int,
+        decoding: Decoding | None = None,
+        resizings: tuple[Resizing, ...] = (),
+        *,
+        on_error: str = "raise",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._recipe = Recipe(
+            sources, n_channels, decoding, resizings, on_error, n_jobs, verbose
+        )
+        self._failures: Failures | None = None
+
+    def __len__(self) -> int:
+        return len(self._recipe)
+
+    def __repr__(self) -> str:
+        return f"<LazyImages: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        """Show the first images in a notebook; those that cannot be read say why."""
+        names = self[:_N_THUMBNAILS].filenames
+        items = [(name, self._try_thumbnail(i)) for i, name in enumerate(names)]
+        return strip_html(f"LazyImages: {self._summary()}", items)
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        """Data type of the pixels: uint8, grey levels from 0 to 255."""
+        return np.dtype(np.uint8)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n_samples, height, width, n_channels)``; without a Resizer, ``(n_samples,)``."""
+        return self._recipe.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions: 4 once a Resizer fixed the size, else 1."""
+        return len(self.shape)
+
+    @property
+    def failures(self) -> dict[int, ImageDecodeError | OSError]:
+        """Images that cannot be read: their position, and the exception that says why.
+
+        This is what the last full read found: ``numpy.asarray``, or a scaler's `fit` or
+        `transform`. Where there was none, all images are read now, whatever `on_error` is.
+        """
+        if self._failures is None:
+            everything = replace(self._recipe, on_error="blank")
+            _, self._failures = reduce_images(everything, _try_each)
+        return dict(self._failures)
+
+    @overload
+    def __getitem__(self, key: int) -> Pixels: ...
+    @overload
+    def __getitem__(
+        self, key: slice | Sequence[int] | NDArray[Any] | tuple[Any, ...]
+    ) -> Self: ...
+    def __getitem__(
+        self, key: int | slice | Sequence[int] | NDArray[Any] | tuple[Any, ...]
+    ) -> Pixels | Self:
+        """Decode one image, or select some.
+
+        Parameters
+        ----------
+        key : int, slice, array-like of int or bool, or (rows, ...)
+            Which ones, as NumPy reads the first axis of an array.
+
+        Returns
+        -------
+        ndarray of shape (height, width, n_channels), dtype uint8, or LazyImages
+            The image; or those that are selected, and not decoded yet.
+
+        Raises
+        ------
+        IndexError
+            If there is no such image.
+        ImageDecodeError, OSError
+            If the image cannot be read, unless `on_error` is ``"blank"``.
+        ValueError
+            If it is to be left blank, and without a Resizer has no size.
+        """
+        rows = select(key, len(self))
+        if not isinstance(rows, int):
+            return self._with(self._recipe.take(rows))
+        failures = Failures()
+        pixels = read_one(self._recipe, rows, failures)
+        if failures:
+            warnings.warn(ImageDecodeWarning(failures, 1), stacklevel=2)
+        for doubt in failures.doubts():
+            warnings.warn(doubt, stacklevel=2)
+        return pixels
+
+    def __iter__(self) -> Iterator[Pixels]:
+        failures = Failures()
+        for i in range(len(self)):
+            yield read_one(self._recipe, i, failures)
+        report(failures, len(self))
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError(
+                "LazyImages hold no pixels, so an array of them is always a new one. "
+                "Use np.asarray(images), without copy=False."
+            )
+        pixels, failures = self.read()
+        report(failures, len(self))
+        return pixels if dtype is None else pixels.astype(dtype, copy=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = vars(self) | {"_failures": None}
+        state.pop("_was_hashed", None)
+        return state
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle; where joblib does so to hash, with what tells that a file has changed."""
+        reduced: Any = super().__reduce_ex__(protocol)
+        if protocol != _PROTOCOL_OF_JOBLIB_HASH:
+            return reduced
+        self._was_hashed = True
+        make, arguments, state, *others = reduced
+        return make, arguments, state | {_STAMP: self._recipe.stamp()}, *others
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({key: state[key] for key in state if key != _STAMP})
+
+    @property
+    def filenames(self) -> list[str]:
+        """The path or URL of each image as it was passed; what has none is described.
+
+        A missing cell is ``"<missing>"``.
+        """
+        return [self._recipe.name(i) for i in range(len(self))]
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels of every image."""
+        return self._recipe.n_channels
+
+    @property
+    def on_error(self) -> str:
+        """What becomes of images that cannot be read: "raise" or "blank"."""
+        return self._recipe.on_error
+
+    @property
+    def n_jobs(self) -> int | None:
+        """Number of images that are decoded at once; `configured` changes it."""
+        return self._recipe.n_jobs
+
+    def configured(self, *, n_jobs: int | None = None) -> Self:
+        """Say anew how many images are read at once, without a progress bar.
+
+        Parameters
+        ----------
+        n_jobs : int or None, default=None
+            Number of images that are decoded at once.
+
+        Returns
+        -------
+        LazyImages
+            New; nothing is decoded.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is of a wrong type, or 0.
+        """
+        check_n_jobs(n_jobs)
+        return self._with(replace(self._recipe, n_jobs=n_jobs, verbose=0))
+
+    def resized(self, resizing: Resizing) -> Self:
+        """Add a size that the images are brought to when they are read.
+
+        Parameters
+        ----------
+        resizing : Resizing
+            The size, and how to get there.
+
+        Returns
+        -------
+        LazyImages
+            New; nothing is decoded.
+        """
+        resizings = (*self._recipe.resizings, resizing)
+        return self._with(replace(self._recipe, resizings=resizings))
+
+    def read(self) -> tuple[Pixels, Failures]:
+        """Decode all images into one array.
+
+        Returns
+        -------
+        pixels : ndarray of shape (n_samples, height, width, n_channels), dtype uint8
+            The images. Those that cannot be read are black.
+        failures : dict of int to Exception
+            Positions of the images that cannot be read under ``on_error="blank"``, and why.
+            Here nobody is warned of them.
+
+        Raises
+        ------
+        ValueError
+            If images differ in size.
+        ImageDecodeError, OSError
+            If an image cannot be read and `on_error` is ``"raise"``: the first one.
+        """
+        pixels, _, failures = self._read_array(self.dtype)
+        return pixels, failures
+
+    def _summary(self) -> str:
+        size = " x ".join(map(str, self.shape[1:])) or "differing sizes"
+        text = f"{len(self)} images of {size}, {self.dtype}"
+        if not len(self):
+            return text
+        first, last = (show_name(self._recipe.name(i)) for i in (0, -1))
+        return f"{text}, from {first}" + (f" to {last}" if len(self) > 1 else "")
+
+    def _warning_for_cache(self) -> ImageDecodeWarning | None:
+        """Make the warning that a result of a full read needs, once it comes from a cache.
+
+        None where no image is blank, or joblib has not hashed these images, so that no cache
+        will hold the result.
+        """
+        if not self._was_hashed or not self._failures:
+            return None
+        return ImageDecodeWarning(self._failures, len(self))
+
+    def _try_thumbnail(self, i: int) -> Image.Image | str:
+        recipe = self._recipe
+        if self.n_channels not in (1, 3):
+            return f"{self.n_channels} channels cannot be shown"
+        try:
+            if recipe.decoding is not None and not recipe.resizings:  # fast, since scaled
+                source = recipe.sources[i]
+                decoded = recipe.decoding.decode(source, lambda *_: LARGEST_THUMBNAIL)
+                return upright(decoded.image, decoded.orientation)
+            pixels = as_pixels(recipe.make(i))
+        except (ImageDecodeError, OSError) as error:
+            return error.reason if isinstance(error, ImageDecodeError) else str(error)
+        return Image.fromarray(pixels if pixels.shape[-1] > 1 else pixels[..., 0])
+
+    def _reduce(
+        self, task: Task, *columns: NDArray[Any], **options: Any
+    ) -> tuple[Any, Failures]:
+        """Do what `reduce_images` does, and remember what cannot be read."""
+        total, failures = reduce_images(self._recipe, task, columns, **options)
+        self._failures = failures
+        return total, failures
+
+    def _read_array(
+        self, dtype: DTypeLike, **options: Any
+    ) -> tuple[NDArray[Any], Any, Failures]:
+        """Do what `read_array` does, and remember what cannot be read."""
+        out, total, failures = read_array(self._recipe, dtype, **options)
+        self._failures = failures
+        return out, total, failures
+
+    def _with(self, recipe: Recipe) -> Self:
+        images = object.__new__(type(self))
+        images._recipe, images._failures = recipe, None
+        return images
+
+
+def _try_each(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
+    return read_each(chunk, lambda i, picture: None), None

@@ -1,0 +1,250 @@
+"""JpegLoader: paths, bytes, files or images in memory to LazyImages."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+from sklearn.base import BaseEstimator
+
+from sknorm_images._common.exceptions import ImageDecodeError
+from sknorm_images._common.failures import ON_ERROR_CHOICES
+from sknorm_images._common.parameters import (
+    check_choice,
+    check_n_jobs,
+    check_number,
+    check_verbose,
+)
+from sknorm_images._common.wording import show_value
+from sknorm_images._files.access import Access
+from sknorm_images._files.protocols import check_protocol_names
+from sknorm_images._images.color import check_color_profile, checked_background
+from sknorm_images._images.decoding import MODES, Decoding, warn_if_truncated_files_pass
+from sknorm_images._images.lazy import LazyImages
+from sknorm_images._images.sources import column_of, refuse_missing, sources_of
+from sknorm_images._images.transformer import StatelessImageTransformer
+
+
+class JpegLoader(StatelessImageTransformer, BaseEstimator):
+    """Turn paths of JPEG files into a sequence of images that are decoded when read.
+
+    Loading only describes the work: a pipeline never holds full-size photos, and decoding
+    and resizing happen together, in parallel, in the step that reads the pixels.
+
+    Parameters
+    ----------
+    color_mode : {"rgb", "grayscale"}, default="rgb"
+        What every image becomes; grey, CMYK and YCCK files are converted, as Pillow's
+        ``convert`` does.
+    exif_orientation : bool, default=True
+        Whether to turn images upright as their EXIF orientation says. Keras' ``load_img``
+        does not. TIFF files, where `formats` lets them in, Pillow turns in any case.
+    color_profile : {"ignore", "srgb"}, default="ignore"
+        What becomes of colour profiles in files. "ignore" takes the numbers as they are, as
+        Keras, tf.data and torchvision do. "srgb" converts them, as browsers do, so that a
+        colour has the same numbers whatever camera it comes from: see Notes.
+    background : int, (int, int, int) or None, default=None
+        What shows through images that are not opaque, such as PNG files where `formats` lets
+        them in: a grey level, or red, green and blue, from 0 to 255; such as 255 for white.
+        None drops the transparency, so what it hides shows, and warns once a call with an
+        `ImageTransparencyWarning`. Arrays of four channels, whose last one is the opacity,
+        are treated alike.
+    formats : tuple of str, default=("JPEG",)
+        Pillow's names of the formats that may be decoded. No other decoder ever sees a
+        file. "JPEG" includes the first frame of MPO files.
+    protocols : tuple of str, default=("file",)
+        What paths and strings in X may lead to. ``"file"`` stands for local files (`str`,
+        `PathLike`, ``file://``); others are names of fsspec, such as ``"https"``, ``"s3"`` and
+        ``"zip"``, and every link of a chain of URLs has to be named. Servers follow redirects
+        only to what is named here. ``()`` allows contents, binary files and images in memory
+        alone: the setting for a server, whose strings come from strangers.
+    max_pixels : int, default=89_478_485
+        Larger images are refused before they are decoded. The default is the limit above
+        which Pillow warns; raise ``PIL.Image.MAX_IMAGE_PIXELS`` first to allow more, in
+        worker processes too where joblib uses them. Files of more than 8 bytes for each
+        pixel (of these, or of those that a JPEG header claims), and 64 MiB, are not read.
+    max_scans : int, default=100
+        JPEG files of more scans are refused: a small file of thousands of progressive scans
+        keeps a decoder busy for a long time. So are those whose scans, by their markers,
+        may take more than 12.5 ns for each of `max_pixels`, and 0.05 s.
+    on_error : {"raise", "blank"}, default="raise"
+        What becomes of a file that cannot be read or decoded, and of a missing cell of X.
+        ``"blank"`` leaves it out of all statistics, makes zeros of it in a scaler's output
+        (a black image in plain pixels), and warns once per call with an
+        `ImageDecodeWarning` that lists all.
+    n_jobs : int or None, default=None
+        Number of images that are decoded at once by whoever reads them; -1 means all
+        cores, None means 1 unless in a :func:`joblib.parallel_config` context.
+    verbose : int, default=0
+        Above 0, whoever reads the images shows a progress bar.
+
+    Notes
+    -----
+    ``color_profile="srgb"`` converts with LittleCMS, which is in Pillow: relative
+    colorimetric with black-point compensation (ISO 18619), the default of Adobe's programs.
+    That comes between decoding and resizing, and before `background`. Images without a
+    profile are taken for sRGB (CMYK is converted as with "ignore"), and so are those whose
+    profile moves no colour by more than a grey level, as that of sRGB itself: they keep
+    their bits. A profile that is damaged, or made for images of another kind, such as one of
+    CMYK in an image of RGB, is a fault of the file: `on_error` says what becomes of it. On
+    grey images a profile for RGB is used too.
+
+    See Also
+    --------
+    Resizer : The usual next step.
+    load_image_folder : Makes the list of paths, with a class for each.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> from sklearn.datasets import load_sample_image
+    >>> from sknorm_images import JpegLoader
+    >>> file = io.BytesIO()
+    >>> Image.fromarray(load_sample_image("flower.jpg")).save(file, "JPEG")
+    >>> JpegLoader(color_mode="grayscale").transform([file])[0].shape
+    (427, 640, 1)
+    """
+
+    def __init__(
+        self,
+        *,
+        color_mode: str = "rgb",
+        exif_orientation: bool = True,
+        color_profile: str = "ignore",
+        background: int | tuple[int, int, int] | None = None,
+        formats: tuple[str, ...] = ("JPEG",),
+        protocols: tuple[str, ...] = ("file",),
+        max_pixels: int = 89_478_485,
+        max_scans: int = 100,
+        on_error: str = "raise",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.color_mode = color_mode
+        self.exif_orientation = exif_orientation
+        self.color_profile = color_profile
+        self.background = background
+        self.formats = formats
+        self.protocols = protocols
+        self.max_pixels = max_pixels
+        self.max_scans = max_scans
+        self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def transform(self, X: Any) -> LazyImages:
+        """Describe the images; decoding waits until they are read.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,) or (n_samples, 1)
+            Paths (str or PathLike), URLs (str) such as ``"s3://bucket/1.jpg"`` as far as
+            `protocols` allows them, contents of files (bytes), binary file objects, which are
+            read at once, or images in memory: Pillow's, which are loaded at once and keep
+            their pixels, or uint8 arrays of shape (height, width) or (height, width, 1, 3 or
+            4), which are not copied. A list, an array, or a pandas, Polars or Arrow column;
+            images may be in one array of shape (n_samples, height, width, n_channels).
+            None, NaN and the NA of pandas are missing cells.
+
+        Returns
+        -------
+        LazyImages
+            Images of any sizes, uint8, with one or three channels.
+
+        Raises
+        ------
+        TypeError
+            If X, or something in it, is none of these, or a parameter is of a wrong type.
+        ValueError
+            If X has another shape, an array in it is no image, a path or URL in it leads to
+            a protocol that is not allowed or not known, or a parameter is out of its range;
+            if cells are missing, and `on_error` is ``"raise"``.
+        ImageDecodeError
+            If the EXIF of an image of Pillow is damaged, and warnings are errors.
+        ImportError
+            If fsspec, or the library that it reads a URL with, is not installed; or Pillow
+            lacks LittleCMS, and `color_profile` is "srgb".
+
+        Warns
+        -----
+        UserWarning
+            If the process has set ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES``, so that truncated
+            files pass as images.
+        """
+        decoding = self._decoding()
+        warn_if_truncated_files_pass()
+        sources = sources_of(X, decoding.access.protocols)
+        if self.on_error == "raise":
+            refuse_missing(sources)
+        for i, source in enumerate(sources):
+            if isinstance(source, Image.Image):
+                try:
+                    decoding.load(source)
+                except ImageDecodeError as error:
+                    error.position = i
+                    raise
+        return LazyImages(
+            sources,
+            decoding.n_channels,
+            decoding,
+            on_error=self.on_error,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that strings go in, such as paths, one after another."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+    def _check(self, X: Any) -> None:
+        self._decoding()
+        column_of(X)
+
+    def _decoding(self) -> Decoding:
+        """Check the parameters, and gather those that say how to decode."""
+        check_choice("color_mode", self.color_mode, MODES)
+        check_choice("exif_orientation", self.exif_orientation, (True, False))
+        check_color_profile(self.color_profile)
+        check_choice("on_error", self.on_error, ON_ERROR_CHOICES)
+        check_number("max_pixels", self.max_pixels, low=1, integral=True)
+        check_number("max_scans", self.max_scans, low=1, integral=True)
+        check_n_jobs(self.n_jobs)
+        check_verbose(self.verbose)
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and self.max_pixels > limit:
+            raise ValueError(
+                f"max_pixels={self.max_pixels} is more than Pillow allows, {limit}. Raise "
+                "PIL.Image.MAX_IMAGE_PIXELS first, if you trust the files."
+            )
+        return Decoding(
+            color_mode=self.color_mode,
+            exif_orientation=self.exif_orientation,
+            formats=_known_formats(self.formats),
+            access=Access(check_protocol_names(self.protocols), self.max_pixels),
+            max_scans=self.max_scans,
+            color_profile=str(self.color_profile),
+            background=checked_background(self.background),
+        )
+
+
+def _known_formats(formats: object) -> tuple[str, ...]:
+    if not isinstance(formats, tuple | list) or not formats:
+        raise ValueError(
+            f"formats={show_value(formats)} names no formats. Pass a tuple such as ('JPEG', "
+            "'PNG')."
+        )
+    try:
+        Image.open(io.BytesIO(b""), formats=formats)
+    except UnidentifiedImageError:
+        pass  # all are known; that the empty file is of none of them was to be expected
+    except (KeyError, AttributeError):
+        raise ValueError(
+            f"formats={show_value(formats)} holds a name that Pillow cannot open. "
+            "`python -m PIL` lists the names."
+        ) from None
+    return tuple(name.upper() for name in formats)

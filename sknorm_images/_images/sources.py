@@ -1,0 +1,235 @@
+"""What a loader takes: columns of paths, of bytes, of binary files, of images in memory."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sknorm_images._common.wording import shorten, show_name, show_some, show_value
+from sknorm_images._files.reading import Missing, Source, name_of
+from sknorm_images._files.remote import check_protocols
+from sknorm_images._images.decoding import Picture
+from sknorm_images._images.lazy import LazyImages
+
+_BYTES = bytes | bytearray | memoryview
+_COLUMN_HINT = (
+    "Pass a list, an array or a column of paths, of bytes, of binary files, or of images as "
+    "Pillow or NumPy hold them."
+)
+
+
+def sources_of(X: Any, protocols: Sequence[str]) -> list[Source | Picture]:
+    """Read X as paths, contents of files and images; file objects are read at once.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples,) or (n_samples, 1)
+        Paths, bytes, binary files, or images as Pillow or NumPy hold them.
+    protocols : sequence of str
+        What paths and URLs in X may lead to.
+
+    Returns
+    -------
+    list of str, PathLike, bytes, Missing, Image or ndarray
+        A source each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `column_of` raises them, and if an item is neither of these, or leads to a protocol
+        that is not allowed or not known.
+    ImportError
+        If fsspec, or the library that it reads a URL with, is not installed.
+    """
+    items = column_of(X)
+    check_protocols(items, protocols)  # before a file object is read
+    return [_source(item, i) for i, item in enumerate(items)]
+
+
+def files_of(X: Any, protocols: Sequence[str]) -> list[Source]:
+    """Read X as `sources_of` does, and refuse what is no file.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples,) or (n_samples, 1)
+        Paths, bytes or binary files.
+    protocols : sequence of str
+        What paths and URLs in X may lead to.
+
+    Returns
+    -------
+    list of str, PathLike, bytes or Missing
+        A source each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sources_of` raises them; TypeError, too, if an item is an image in memory.
+    """
+    files: list[Source] = []
+    for i, source in enumerate(sources_of(X, protocols)):
+        if isinstance(source, Image.Image | np.ndarray):
+            raise TypeError(
+                f"Image {i} of X is in memory, and of no file. Pass paths, bytes or binary "
+                "files."
+            )
+        files.append(source)
+    return files
+
+
+def refuse_missing(sources: Sequence[object]) -> None:
+    """Raise ValueError if there are missing cells, and say in which rows."""
+    missing = [(i, source) for i, source in enumerate(sources) if isinstance(source, Missing)]
+    if missing:
+        rows = show_some(
+            missing,
+            lambda row: f"{row[0]} ({row[1].cell})",
+            rest="; check_images has them all",
+        )
+        raise ValueError(
+            f"{len(missing)} of the {len(sources)} rows of X hold no path: {rows}. Drop these "
+            "rows, and their labels, or pass on_error='blank' to JpegLoader."
+        )
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a cell is None, NaN, NaT or the NA of pandas."""
+    if value is None:
+        return True
+    is_itself = value == value
+    if isinstance(is_itself, bool | np.bool_):
+        return not is_itself  # NaN and NaT differ from all, themselves included
+    return is_itself is value  # whether NA is equal to anything is NA
+
+
+def column_of(X: Any) -> list[Any]:
+    """Read X as one column, whatever container it comes in.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples,) or (n_samples, 1)
+        A list, an array, or a pandas, Polars or Arrow column; or images in one array of
+        shape (n_samples, height, width, n_channels).
+
+    Returns
+    -------
+    list
+        The items.
+
+    Raises
+    ------
+    TypeError
+        If X is a lone item, or no sequence.
+    ValueError
+        If X has another shape.
+    """
+    if isinstance(X, LazyImages):
+        raise TypeError(
+            "X is LazyImages, which a JpegLoader made already. Pass the paths it was made of, "
+            "or pass it to the steps that come after the loader, such as pipeline[1:]."
+        )
+    if isinstance(X, str | _BYTES | os.PathLike) or hasattr(X, "read"):
+        raise TypeError(
+            f"X is a single {type(X).__name__}, and a loader takes a sequence. Put a file in "
+            "a list: [X]; for a folder, pass load_image_folder(X).filenames."
+        )
+    shape = getattr(X, "shape", None)
+    if shape is None:
+        return X.to_pylist() if _is_arrow(X) else _from_iterable(X)
+    if len(shape) == 2 and shape[1] == 1:
+        if _is_arrow(X):  # its NumPy arrays fill the gaps of a dictionary with an entry of it
+            return next(iter(X.itercolumns())).to_pylist()  # type: ignore[no-any-return]
+        return list(_without_mask(np.asanyarray(X, dtype=object))[:, 0])
+    if len(shape) == 1:
+        return list(_without_mask(X))
+    if len(shape) == 4:  # images in one array
+        return list(X)
+    raise ValueError(
+        f"X is of shape {tuple(shape)}, neither a column nor (n, height, width, channels). "
+        f"{_COLUMN_HINT}"
+    )
+
+
+def _is_arrow(X: Any) -> bool:
+    """Tell arrays and tables of pyarrow, and what follows them, from other columns."""
+    return hasattr(X, "to_pylist")
+
+
+def _without_mask(column: Any) -> Any:
+    """Put None where the mask of a masked array hides something."""
+    if not isinstance(column, np.ma.MaskedArray):
+        return column
+    shown = np.ma.getdata(column).astype(object)
+    shown[np.ma.getmaskarray(column)] = None
+    return shown
+
+
+def _from_iterable(X: Any) -> list[Any]:
+    # What can be read only once, or in no certain order, would be read by fit alone.
+    if isinstance(X, Mapping) or not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
+        raise TypeError(f"X is a {type(X).__name__}, not a sequence. {_COLUMN_HINT}")
+    items = list(X)
+    if any(isinstance(item, list | tuple) for item in items):
+        if not all(isinstance(item, list | tuple) and len(item) == 1 for item in items):
+            raise ValueError(
+                f"X is a sequence of sequences, and a loader takes one column. {_COLUMN_HINT}"
+            )
+        items = [item[0] for item in items]
+    return items
+
+
+def _source(item: Any, position: int) -> Source | Picture:
+    if isinstance(item, str | os.PathLike | Image.Image):
+        return item
+    if isinstance(item, np.ndarray):
+        _check_array(item, position)
+        return item
+    if isinstance(item, _BYTES):
+        return bytes(item)
+    if is_missing(item):
+        return Missing(shorten(item))
+    if isinstance(item, io.TextIOBase):
+        raise TypeError(
+            f"Image {position} of X is a file opened as text, and images are binary. "
+            "Open it with mode 'rb'."
+        )
+    if hasattr(item, "read") and not isinstance(item, LazyImages):
+        if hasattr(item, "seekable") and item.seekable():
+            item.seek(0)  # a file that was just written stands at its end
+        content = item.read()
+        if isinstance(content, _BYTES):
+            return bytes(content)
+    raise TypeError(
+        f"Image {position} of X is {show_value(item)}, of type {type(item).__name__}, and no "
+        f"path, bytes, binary file or image. {_COLUMN_HINT}"
+    )
+
+
+def _check_array(array: NDArray[Any], position: int) -> None:
+    is_image = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
+    if array.dtype != np.uint8 or not is_image or not array.size:
+        raise ValueError(
+            f"Image {position} of X is an array of shape {array.shape} and dtype "
+            f"{array.dtype}, and images are (height, width) or (height, width, 1, 3 or 4), of "
+            "dtype uint8, with grey levels from 0 to 255. Convert it, or pass arrays of other "
+            "channels to the steps that come after the loader, such as pipeline[1:]. Images "
+            "of Pillow go into a list, which np.array takes apart."
+        )
+
+
+def refuse_files(X: Any, taker: str) -> None:
+    """Raise ValueError if X is paths or contents of files, which a loader takes."""
+    if len(X.shape) > 1:
+        return
+    first = next(iter(np.ravel(X)), None)
+    if isinstance(first, str | bytes | os.PathLike):
+        raise ValueError(
+            f"X holds {show_name(name_of(first))}, and {taker} takes images. Put a "
+            "JpegLoader and a Resizer before it, as make_image_pipeline does."
+        )

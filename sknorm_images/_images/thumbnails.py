@@ -1,0 +1,71 @@
+"""Small pictures within HTML, for notebooks and reports."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+
+from PIL import Image
+
+from sknorm_images._common.wording import printable, shorten
+
+_HEIGHT = 96  # pixels on the page
+LARGEST_THUMBNAIL = (4 * _HEIGHT, 2 * _HEIGHT)  # sharp on screens of two dots a pixel
+
+
+def strip_html(title: str, items: Iterable[tuple[str, Image.Image | str]]) -> str:
+    """Lay pictures out side by side, below a title.
+
+    Parameters
+    ----------
+    title : str
+        Text above the pictures.
+    items : iterable of (str, Image or str)
+        The name of each, and the picture; or, where there is none, the reason.
+
+    Returns
+    -------
+    str
+        HTML that needs nothing from elsewhere. All text is escaped, and long names are
+        shortened.
+    """
+    pictures = "".join(_picture_html(name, item) for name, item in items)
+    return (
+        f"<div><p>{escape(printable(title))}</p>"
+        f'<div style="display: flex; gap: 4px; overflow-x: auto">{pictures}</div></div>'
+    )
+
+
+def thumbnail_uri(picture: Image.Image, largest: tuple[int, int]) -> str:
+    """Encode a picture, made smaller where it is, as a JPEG within an address.
+
+    Parameters
+    ----------
+    picture : Image
+        In mode RGB or L.
+    largest : tuple of two ints
+        (width, height) in pixels that it has to fit into.
+
+    Returns
+    -------
+    str
+        A ``data:`` URI.
+    """
+    thumbnail = picture.copy()
+    thumbnail.thumbnail(largest)
+    file = io.BytesIO()
+    thumbnail.save(file, "JPEG", quality=90)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _picture_html(name: str, picture: Image.Image | str) -> str:
+    style = f"height: {_HEIGHT}px; flex: none"
+    name = shorten(name)
+    if isinstance(picture, str):
+        style += f"; width: {_HEIGHT}px; overflow: hidden; box-sizing: border-box"
+        style += "; padding: 4px; border: 1px dashed; font-size: 11px"
+        return f'<div style="{style}" title="{escape(name)}">{escape(shorten(picture))}</div>'
+    uri = thumbnail_uri(picture, LARGEST_THUMBNAIL)
+    return f'<img style="{style}" src="{uri}" alt="{escape(name)}" title="{escape(name)}">'

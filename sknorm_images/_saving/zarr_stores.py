@@ -1,0 +1,263 @@
+"""Zarr stores that are written chunk by chunk, and gone on with after an interruption."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sknorm_images._common.whole_files import free_target, lock, part_of, parts_of, tell_target
+from sknorm_images._common.wording import show_name
+
+# Within the hidden folder. Where there is no list, the rest is waste.
+_ARRAY, _LIST, _REPLACED, _LOCK = "images.zarr", "complete", "replaced", "lock"
+
+
+def open_store(path: Path) -> Any:
+    """Open a Zarr array to read."""
+    return _zarr().open_array(str(path), mode="r")
+
+
+class PartialStore:
+    """A Zarr array beside its place, and a list of the chunks that are complete.
+
+    Parameters
+    ----------
+    folder : Path
+        Of its own; it may hold what an earlier run left.
+    shape : tuple of int
+        Of the array.
+    dtype : dtype
+        Of the array.
+    chunk_size : int
+        Number of images in a chunk.
+    """
+
+    def __init__(
+        self, folder: Path, shape: tuple[int, ...], dtype: np.dtype[Any], chunk_size: int
+    ) -> None:
+        zarr = _zarr()
+        self._chunk_size = chunk_size
+        self.path, self._list = folder / _ARRAY, folder / _LIST
+        self._complete = _complete_lines(folder)
+        if self._complete:
+            self._array = zarr.open_array(str(self.path), mode="r+")
+        else:
+            self._array = zarr.create_array(
+                str(self.path),
+                shape=shape,
+                dtype=dtype,
+                chunks=(chunk_size, *shape[1:]),
+                compressors=None,  # of photos, it saves a fifth and halves the speed
+                zarr_format=3,
+                overwrite=True,
+            )
+        # Anew, since a line that was cut would run into the next one.
+        self._list.write_text("".join(f"{chunk}\n" for chunk in self._complete))
+
+    def __contains__(self, rows: slice) -> bool:
+        return self._complete.issuperset(self._chunks(rows))
+
+    def write(self, rows: slice, block: NDArray[Any]) -> None:
+        """Write images of whole chunks."""
+        self._array[rows] = block
+
+    def mark(self, rows: slice) -> None:
+        """Note that images are complete, so that another run passes over them."""
+        chunks = self._chunks(rows)
+        with self._list.open("a", encoding="ascii") as file:
+            file.write("".join(f"{chunk}\n" for chunk in chunks))
+        self._complete.update(chunks)
+
+    def _chunks(self, rows: slice) -> range:
+        return range(rows.start // self._chunk_size, -(-rows.stop // self._chunk_size))
+
+
+@contextmanager
+def whole_store(
+    path: Path,
+    overwrite: bool,
+    identity: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    chunk_size: int,
+) -> Iterator[PartialStore]:
+    """Write a Zarr array beside its place first, and put it there when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        Where the store goes; a link is followed.
+    overwrite : bool
+        Whether a store may be there.
+    identity : str
+        A run of the same identity goes on where this one stops. What killed runs of others
+        left is removed: before, if nothing can go on with it, else when this store is whole.
+    shape, dtype, chunk_size
+        As `PartialStore` has them.
+
+    Yields
+    ------
+    PartialStore
+        What takes the place of `path` if the block ends well.
+
+    Raises
+    ------
+    OSError
+        If the store cannot be made, before the block begins; or cannot be written. What is
+        complete is kept for the next run, which a note at the exception says.
+    """
+    _zarr()
+    target = path.resolve()
+    _clear_parts(target, with_what_resumes=False)
+    _check_replaceable(path)
+    free_target(path, overwrite, "overwrite=True")
+    folder = part_of(target, identity)
+    replaced = folder / _REPLACED
+    try:
+        with _locked(folder, path):
+            if not _is_between_two_renames(folder):
+                shutil.rmtree(replaced, ignore_errors=True)  # of a run that was killed
+            try:
+                free_target(target, overwrite, "overwrite=True")  # of a run that just ended
+                store = PartialStore(folder, shape, dtype, chunk_size)
+                yield store
+                _check_replaceable(target)
+                free_target(target, overwrite, "overwrite=True")  # it may be there by now
+                if target.exists():
+                    shutil.rmtree(replaced, ignore_errors=True)  # its name was taken since
+                    target.rename(replaced)
+                store.path.rename(target)
+            except BaseException as error:
+                if replaced.exists() and not target.exists():
+                    replaced.rename(target)
+                if _complete_lines(folder):
+                    error.add_note(
+                        f"What is complete is in {show_name(str(folder))}; the same call goes "
+                        "on."
+                    )
+                else:
+                    _remove(folder)  # what made it fail is told
+                raise
+            _remove(folder)
+    except OSError as error:
+        tell_target(error, folder, path)
+        raise
+    _clear_parts(target, with_what_resumes=True)
+
+
+def _clear_parts(target: Path, with_what_resumes: bool) -> None:
+    """Remove the parts of a target that no run writes, where that is allowed.
+
+    Before, a run that was killed between the two renames that replace a store has what it
+    was about to replace put back. What another call could resume stays unless
+    `with_what_resumes`.
+    """
+    for folder in parts_of(target):
+        with suppress(OSError):
+            folder.rmdir()  # of a run that was killed as it began or ended, if it is empty
+        with suppress(OSError):
+            # First without a lock, which would keep out the run that resumes.
+            if with_what_resumes or not _resumes(folder, target):
+                _clear_part(folder, target, with_what_resumes)
+
+
+def _clear_part(folder: Path, target: Path, with_what_resumes: bool) -> None:
+    if folder.is_symlink():  # not made here
+        return
+    with (folder / _LOCK).open("rb+") as file:
+        if lock(file, folder / _LOCK) != "ours":
+            return
+        if _is_between_two_renames(folder) and not target.exists():
+            (folder / _REPLACED).rename(target)
+        if with_what_resumes or not _resumes(folder, target):
+            _remove(folder)
+
+
+def _resumes(folder: Path, target: Path) -> bool:
+    """Whether a part holds what some call could go on with, and nothing to be put back."""
+    if _is_between_two_renames(folder):
+        return target.exists()
+    return bool(_complete_lines(folder))
+
+
+def _is_between_two_renames(folder: Path) -> bool:
+    """Whether a store has left its place, and the new one has not got there."""
+    return all((folder / name).exists() for name in (_LIST, _ARRAY, _REPLACED))
+
+
+def _remove(folder: Path) -> None:
+    """Remove a part that this run has locked, as far as it can; the next run tries again.
+
+    First goes the list, by which another run knows what is whole, and last the lock, since
+    then another run may begin in this folder.
+    """
+    with suppress(OSError):
+        (folder / _LIST).unlink(missing_ok=True)
+        for name in (_ARRAY, _REPLACED):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / _LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _check_replaceable(path: Path) -> None:
+    """Refuse to replace what is no array of the format that is written here."""
+    if not path.exists():
+        return
+    description = path / "zarr.json"
+    text = description.read_text(encoding="utf-8") if description.is_file() else "{}"
+    if json.loads(text).get("node_type") != "array":
+        raise FileExistsError(
+            f"{show_name(str(path))} is no Zarr array of format 3. Name one, or another path."
+        )
+
+
+@contextmanager
+def _locked(folder: Path, path: Path) -> Iterator[None]:
+    """Make a folder, and keep a second run out, which would write to the same store."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        try:
+            file = (folder / _LOCK).open("ab")
+        except FileNotFoundError:
+            continue  # until it is locked, another run may remove the folder
+        with file:
+            whose = lock(file, folder / _LOCK)
+            if whose == "theirs":
+                raise FileExistsError(
+                    f"another run is saving the same images to {show_name(str(path))}. Wait "
+                    "for it, or name another path."
+                )
+            if whose == "ours":
+                yield
+                return
+        if whose == "unknown":
+            yield  # with the file closed: Windows removes no open file
+            return
+
+
+def _complete_lines(folder: Path) -> set[int]:
+    """Read which chunks an earlier run completed; none where it was killed as it ended."""
+    path = folder / _LIST
+    if not (path.exists() and (folder / _ARRAY / "zarr.json").exists()):
+        return set()
+    # The last line may be cut, and a power cut leaves anything.
+    lines = path.read_text(encoding="ascii", errors="replace").split("\n")[:-1]
+    return {int(line) for line in lines if line.isdigit()}
+
+
+def _zarr() -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise ImportError(
+            f"A .zarr path needs Zarr, and importing it fails: {error}. "
+            'Run: python -m pip install "sknorm-images[zarr]"'
+        ) from error
+    return zarr

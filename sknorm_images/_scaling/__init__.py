@@ -1,0 +1,1 @@
+"""From images to statistics, and the scalers that apply them."""

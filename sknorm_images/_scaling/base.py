@@ -1,0 +1,523 @@
+"""What the channel scalers share: fitting, transforming, and the way back."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sknorm_images._common.callbacks import follow_fit
+from sknorm_images._common.exceptions import ImageUnitsWarning, brief
+from sknorm_images._common.failures import (
+    Failures,
+    refuse_if_none_is_readable,
+    report,
+    report_blank,
+)
+from sknorm_images._common.parallel import map_rows
+from sknorm_images._common.parameters import FloatArray, check_choice
+from sknorm_images._common.sample_weights import Weights, as_weights
+from sknorm_images._common.wording import show_value
+from sknorm_images._images.layout import doubt_of_axes
+from sknorm_images._images.lazy import LazyImages
+from sknorm_images._images.sources import refuse_files
+from sknorm_images._images.stored import Array, StoredImages, is_stored_in_chunks
+from sknorm_images._images.transformer import ImageTransformer, committed, snapshot
+from sknorm_images._scaling.affine import Affine, refuse_overflow
+from sknorm_images._scaling.counting import Counted, count
+from sknorm_images._scaling.statistics import Statistics, statistics_of
+from sknorm_images._scaling.units import (
+    WhiteWatch,
+    doubt_of_table,
+    watch_for,
+    white_of_constants,
+    white_of_statistics,
+)
+
+_PER_IMAGE = (False, "channel", "image")
+
+
+class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
+    """Base of the channel scalers: an affine map a channel, from statistics or constants."""
+
+    per_image: bool | str
+    dtype: Any
+
+    # Names of the parameters that are constants in grey levels.
+    _grey_levels: ClassVar[tuple[str, ...]] = ()
+
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the statistics of each channel, exactly for uint8 images.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ..., n_channels)
+            Images, channels last. LazyImages are streamed, in parallel, and never held.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the images; 0 means absent. Integral weights stay exact.
+
+        Returns
+        -------
+        estimator instance
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If parameters contradict one another, X holds NaN, infinity or no images, or all
+            weights are zero; if values or weights are so large that what is learned would not
+            be finite, or weights of floats are below 1e-200. The estimator is then as it was
+            before.
+        ImageDecodeError, OSError
+            If an image cannot be read, unless the loader has ``on_error="blank"``.
+        """
+        with committed(self) as fitted:
+            fitted._reset()
+            fitted._fit(X, y, sample_weight)
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Add images to the statistics.
+
+        For uint8 images any split into calls gives the same as one `fit`, to the last bit;
+        for other dtypes, to rounding.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ..., n_channels)
+            More images, as in `fit`.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        estimator instance
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            As `fit` raises it, and if uint8 images are mixed with other dtypes.
+        ImageDecodeError, OSError
+            As `fit` raises them.
+        """
+        with committed(self) as fitted:
+            fitted._fit(X, y, sample_weight, partial=True)
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Scale the images.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ..., n_channels)
+            Images of any height and width, channels last.
+
+        Returns
+        -------
+        ndarray of the shape of X
+            Of dtype `dtype`, or of X's own dtype where that is floating. Images that a
+            loader with ``on_error="blank"`` cannot read become zeros.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is something to learn, and `fit` has not been called.
+        ValueError
+            If X holds NaN, infinity, another number of channels than in `fit`, or images
+            of differing sizes; if a result is beyond the dtype of the output.
+        ImageDecodeError, OSError
+            If an image cannot be read, unless the loader has ``on_error="blank"``.
+        """
+        out, doubts = self._transform_with_doubts(X)
+        for doubt in doubts:
+            warnings.warn(doubt, stacklevel=2)
+        return out
+
+    def fit_transform(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> NDArray[Any]:
+        """Fit to the images and scale them; each is decoded once.
+
+        Parameters
+        ----------
+        X : LazyImages or array-like of shape (n_samples, ..., n_channels)
+            Images, as in `fit`. Of LazyImages, the uint8 pixels are held beside the output.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of the shape of X
+            As from `transform`.
+
+        Raises
+        ------
+        ValueError
+            As `fit` and `transform` raise it.
+        ImageDecodeError, OSError
+            As `fit` and `transform` raise them.
+        """
+        with committed(self) as fitted:
+            fitted._reset()
+            counted = fitted._fit(X, y, sample_weight, keep_pixels=True)
+        if counted is None or counted.pixels is None:
+            out, doubts = fitted._transform_with_doubts(X)
+            self._tell_cache(X)
+        else:
+            n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
+            X = counted.pixels
+            watch = fitted._watch(X)
+            out = fitted._transform_array(X, watch, n_jobs)
+            out[list(counted.failures)] = 0
+            doubts = fitted._doubts_of_transform(X, watch)
+        for doubt in doubts:
+            warnings.warn(doubt, stacklevel=2)
+        return out
+
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
+        """Turn scaled images back into grey levels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ..., n_channels)
+            Scaled images.
+
+        Returns
+        -------
+        ndarray of the shape of X
+            Of dtype `dtype`, or of X's own dtype where that is floating. For uint8 images
+            that were not clipped, ``numpy.rint`` of it is the original, as long as `dtype`
+            can tell 256 levels of the scaled range apart.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is something to learn, and `fit` has not been called.
+        ValueError
+            If `per_image` is set: the statistics of each image are not kept. If X holds NaN,
+            infinity, or another number of channels than in `fit`, or a result is beyond the
+            dtype of the output.
+        """
+        fitted = snapshot(self)
+        fitted._check_ready()
+        if fitted.per_image:
+            raise ValueError(
+                f"per_image={show_value(fitted.per_image)} keeps no statistics, so there is "
+                "no way back. Keep the original images, or fit with per_image=False."
+            )
+        X = np.asarray(fitted._validate(X, reset=False))
+        affine = fitted._affine(X.shape[-1])
+        assert affine is not None
+        out = np.empty(X.shape, fitted._out_dtype(X))
+        for _ in map_rows(X, lambda rows: affine.invert(X[rows], out[rows])):
+            pass
+        return out
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what goes in, and whether `fit` is needed."""
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = self._learns
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @property
+    @abstractmethod
+    def _learns(self) -> bool:
+        """Whether anything is learned in `fit`, as far as the parameters say."""
+
+    @property
+    def _constants(self) -> Sequence[ArrayLike]:
+        """Parameters given in place of what `fit` learns: a number, or one a channel."""
+        return ()
+
+    @abstractmethod
+    def _attributes(
+        self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None
+    ) -> dict[str, Any]:
+        """Derive the fitted attributes.
+
+        Parameters
+        ----------
+        statistics : ChannelHistogram, ChannelMoments or None
+            What was counted; None where nothing is learned.
+        n_channels : int
+            Number of channels.
+        pixels : ndarray of shape (n_samples, ..., n_channels) or None
+            What `statistics` were counted from, where that is one array.
+
+        Returns
+        -------
+        dict
+            Values by attribute name.
+        """
+
+    @abstractmethod
+    def _affine_from(self, attributes: Mapping[str, Any], n_channels: int) -> Affine:
+        """Make the map that the fitted attributes describe."""
+
+    def _check_parameters(self) -> None:
+        check_choice("per_image", self.per_image, _PER_IMAGE)
+        try:
+            is_float = np.dtype(self.dtype).kind == "f"
+        except (TypeError, ValueError):
+            is_float = False
+        if not is_float:
+            raise ValueError(
+                f"dtype={show_value(self.dtype)} cannot hold scaled values. "
+                "Pass 'float32', 'float64' or 'float16'."
+            )
+
+    def _check_learnable(
+        self, X: LazyImages | Array, weights: Weights, *, partial: bool
+    ) -> None:
+        """Refuse data that the parameters cannot be learned from; by default, none."""
+
+    def _doubts(self, X: LazyImages | Array) -> list[str]:
+        """Say which of X and the parameters look like mistakes, as far as shapes tell."""
+        names = getattr(self, "feature_names_in_", None)
+        doubts = doubt_of_axes(X.shape), doubt_of_table(X.shape, X.dtype, names)
+        return [doubt for doubt in doubts if doubt is not None]
+
+    def _white_of_constants(self) -> int | None:
+        given = [getattr(self, name) for name in self._grey_levels]
+        numbers = [np.ravel(value).astype(float) for value in given if value is not None]
+        return white_of_constants(np.concatenate(numbers)) if numbers else None
+
+    def _watch(self, X: LazyImages | Array) -> WhiteWatch | None:
+        """Make what looks at X while it is scaled, where it may be of another unit."""
+        if self.per_image:
+            return None
+        white = self._white_of_constants()
+        if white is None and self._learns:
+            white = white_of_statistics(self.statistics_)
+        return watch_for(white, X)
+
+    def _doubts_of_transform(
+        self, X: LazyImages | Array, watch: WhiteWatch | None
+    ) -> list[UserWarning]:
+        """Say what a transform should warn of, once X was watched."""
+        doubts = self._doubts(X) if self.per_image == "channel" else []
+        if watch is not None and watch.differs:
+            doubts.append(self._doubt_of_white(watch.white, X.dtype))
+        return [ImageUnitsWarning(doubt) for doubt in doubts]
+
+    def _doubt_of_white(self, white: int, dtype: np.dtype[Any]) -> str:
+        name = type(self).__name__
+        constant = self._white_of_constants() is not None
+        if white == 255:
+            whose = "has constants for" if constant else "was fitted to"
+            return (
+                f"X lies between 0 and 1, and this {name} {whose} grey levels, 0 to 255. Pass "
+                "np.rint(X * 255).astype(np.uint8)."
+            )
+        top = 65535 if dtype == np.uint16 else 255
+        if constant:
+            pairs = [(name, getattr(self, name)) for name in self._grey_levels]
+            remedy = ", ".join(
+                f"{key}={show_value(np.round(np.multiply(value, top), 6).tolist())}"
+                for key, value in pairs
+                if value is not None
+            )
+            return (
+                f"X holds grey levels above 1, and the constants of this {name} are for "
+                f"images that end at 1. Multiply them by {top}: {remedy}."
+            )
+        return (
+            f"X holds grey levels above 1, and this {name} was fitted to images that end at "
+            f"1. Pass np.asarray(X) / {top}, or fit it to grey levels."
+        )
+
+    def _transform_with_doubts(self, X: Any) -> tuple[NDArray[Any], list[UserWarning]]:
+        """Do what `transform` does, and return its warnings but that of blank images."""
+        fitted = snapshot(self)
+        fitted._check_ready()
+        X = fitted._validate(X, reset=False)
+        watch = fitted._watch(X)
+        out, found = fitted._transform(X, watch)
+        return out, [*fitted._doubts_of_transform(X, watch), *found.doubts()]
+
+    def _check_ready(self) -> None:
+        self._check_parameters()
+        if self._learns:
+            check_is_fitted(self, "statistics_")
+
+    def _reset(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+
+    def _validate(self, X: Any, *, reset: bool) -> LazyImages | Array:
+        """Let scikit-learn check X as a table of (n_pixels, n_channels)."""
+        if isinstance(X, LazyImages):
+            table = np.broadcast_to(np.uint8(0), (len(X), X.n_channels))
+            validate_data(self, table, reset=reset)
+            return X
+        if not hasattr(X, "shape"):
+            X = np.asarray(X)
+        if is_stored_in_chunks(X):
+            table = np.broadcast_to(np.zeros((), X.dtype), (X.shape[0], X.shape[-1]))
+            validate_data(self, table, reset=reset)
+            return StoredImages(X)
+        refuse_files(X, type(self).__name__)
+        if len(X.shape) <= 2:
+            return validate_data(self, X, reset=reset)  # type: ignore[no-any-return]
+        X = np.asarray(X)
+        table = validate_data(self, X.reshape(-1, X.shape[-1]), reset=reset)
+        return table.reshape(X.shape)  # type: ignore[no-any-return]
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        *,
+        partial: bool = False,
+        keep_pixels: bool = False,
+    ) -> Counted | None:
+        """Fit, and tell what was counted; None where nothing is learned."""
+        self._check_parameters()
+        X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
+        weights = as_weights(sample_weight, len(X))
+        if not self._learns:
+            if not self.per_image:
+                self._assign(self._learned(None, self.n_features_in_, None))
+            follow_fit(self, lambda _: None, X, y, weights)
+            return None
+        self._check_learnable(X, weights, partial=partial)
+        before = getattr(self, "statistics_", None)
+
+        def learn(advance: Callable[[int], None]) -> Counted:
+            counted = count(X, weights, advance, keep_pixels=keep_pixels)
+            if counted.statistics is None:
+                refuse_if_none_is_readable(counted.failures, len(X))
+                first = min(counted.failures)
+                raise ValueError(
+                    "None of the images with a sample_weight above zero can be read, so there "
+                    f"is nothing to learn from. Check X and sample_weight; image {first} "
+                    f"fails with: {brief(counted.failures[first])}"
+                )
+            self._learn_from(counted.statistics, counted.pixels)
+            return counted
+
+        counted = follow_fit(self, learn, X, y, weights, n_items=len(X))
+        report(counted.failures, len(X), stacklevel=4)
+        self._tell_cache(X)
+        assert counted.statistics is not None
+        doubts, white = self._doubts(X), white_of_statistics(counted.statistics)
+        if white == 255 and self._white_of_constants() == 1 and not keep_pixels:
+            doubts.append(self._doubt_of_white(1, X.dtype))  # else transforming says so
+        others = None if before is None else white_of_statistics(before)
+        if white is not None and others is not None and white != others:
+            doubts.append(
+                f"Images that end at {white} are added to images that end at {others}, so the "
+                "statistics mix units. Fit to all images in grey levels, 0 to 255: "
+                "np.rint(X * 255).astype(np.uint8)."
+            )
+        for doubt in doubts:
+            warnings.warn(ImageUnitsWarning(doubt), stacklevel=3)
+        return counted
+
+    def _learn_from(self, statistics: Statistics, pixels: NDArray[Any] | None = None) -> None:
+        if hasattr(self, "statistics_"):
+            statistics = self.statistics_ + statistics
+        self._assign(
+            self._learned(statistics, self.n_features_in_, pixels)
+            | {"statistics_": statistics, "n_samples_seen_": statistics.n_samples}
+        )
+
+    def _learned(
+        self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None
+    ) -> dict[str, Any]:
+        """Derive the fitted attributes; raises ValueError where one is not finite."""
+        with refuse_overflow():
+            attributes = self._attributes(statistics, n_channels, pixels)
+        for name, value in attributes.items():
+            if value is not None and not np.isfinite(value).all():
+                raise ValueError(
+                    f"{name} is not finite: {show_value(value)}. The values of X, or the "
+                    "parameters, are too large for float64. Pass smaller ones."
+                )
+        return attributes
+
+    def _assign(self, attributes: dict[str, Any]) -> None:
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def _affine(self, n_channels: int) -> Affine | None:
+        """Make the one map for all images; None where each image has its own."""
+        if self.per_image:
+            return None
+        with refuse_overflow():
+            attributes = vars(self) if self._learns else self._learned(None, n_channels, None)
+            return self._affine_from(attributes, n_channels)
+
+    def _affine_of_image(self, image: NDArray[Any]) -> Affine:
+        n_channels = image.shape[-1]
+        apart = n_channels if self.per_image == "channel" else 1
+        pixels = image.reshape(1, -1, apart)
+        with refuse_overflow():
+            attributes = self._attributes(statistics_of(pixels), apart, None)
+            affine = self._affine_from(attributes, apart)
+        return affine if apart == n_channels else affine.repeated(n_channels)
+
+    def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write to `out` what becomes of `pixels`: one image, or any number for one map."""
+        (affine or self._affine_of_image(pixels)).apply(pixels, out)
+
+    def _transform(
+        self, X: LazyImages | Array, watch: WhiteWatch | None
+    ) -> tuple[NDArray[Any], Failures]:
+        if not isinstance(X, LazyImages):
+            return self._transform_array(X, watch), Failures()
+        affine = self._affine(X.n_channels)
+        scale = self._scale if watch is None else watch.before(self._scale)
+        out, _, failures = X._read_array(
+            self.dtype, write=lambda row, pixels: scale(affine, pixels, row)
+        )
+        report_blank(failures, len(X), stacklevel=5)
+        return out, failures
+
+    def _transform_array(
+        self, X: Array, watch: WhiteWatch | None, n_jobs: int | None = None
+    ) -> NDArray[Any]:
+        out = np.empty(X.shape, self._out_dtype(X))
+        affine = self._affine(X.shape[-1])
+        scale = self._scale if watch is None else watch.before(self._scale)
+
+        def scale_rows(rows: slice) -> None:
+            pixels, scaled = X[rows], out[rows]
+            if affine is not None:
+                scale(affine, pixels, scaled)
+                return
+            for i in range(len(pixels)):
+                scale(None, pixels[i], scaled[i])
+
+        for _ in map_rows(X, scale_rows, n_jobs=n_jobs):
+            pass
+        return out
+
+    def _out_dtype(self, X: Array) -> np.dtype[Any]:
+        return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)
+
+
+def nonzero(spread: FloatArray) -> FloatArray:
+    """Replace a spread of about zero by 1, as scikit-learn does for constant features."""
+    return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)

@@ -1,0 +1,95 @@
+"""The statistics of all of X: of arrays in slices, of images as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sknorm_images._common.failures import Failures
+from sknorm_images._common.parallel import map_rows
+from sknorm_images._common.sample_weights import Weights, rows_of
+from sknorm_images._images.bulk_reading import read_each
+from sknorm_images._images.decoding import Picture
+from sknorm_images._images.lazy import LazyImages
+from sknorm_images._images.recipes import Recipe
+from sknorm_images._images.stored import Array
+from sknorm_images._scaling.statistics import (
+    Statistics,
+    plus,
+    statistics_of_picture,
+    statistics_of_present,
+)
+
+
+class Counted(NamedTuple):
+    """What was found in X."""
+
+    statistics: Statistics | None  # None where no image has a weight and can be read
+    failures: Failures
+    pixels: NDArray[Any] | None  # X, if it is an array; what was read, if that was kept
+
+
+def count(
+    X: LazyImages | Array,
+    weights: Weights,
+    advance: Callable[[int], None],
+    *,
+    keep_pixels: bool = False,
+) -> Counted:
+    """Count all images.
+
+    Parameters
+    ----------
+    X : LazyImages, ndarray or StoredImages of shape (n_samples, ..., n_channels)
+        The images.
+    weights : ndarray of shape (n_samples,) or None
+        Their weights; 0 means absent, None one each.
+    advance : callable
+        Called as ``advance(n)`` when n more images are done.
+    keep_pixels : bool, default=False
+        Whether to keep what is read of LazyImages.
+
+    Returns
+    -------
+    Counted
+        The statistics, what cannot be read, and the pixels.
+    """
+    if not isinstance(X, LazyImages):
+        total = None
+        for rows, part in map_rows(
+            X, lambda rows: statistics_of_present(X[rows], rows_of(weights, rows))
+        ):
+            total = plus(total, part)
+            advance(rows.stop - rows.start)
+        return Counted(total, Failures(), X if isinstance(X, np.ndarray) else None)
+    if not keep_pixels:
+        columns = () if weights is None else (weights,)
+        total, failures = X._reduce(_count_each, *columns, description="fit", advance=advance)
+        return Counted(total, failures, None)
+    pixels, total, failures = X._read_array(
+        X.dtype,
+        summarise=lambda chunk, rows, failures: statistics_of_present(
+            chunk, rows_of(weights, rows), failures
+        ),
+        advance=advance,
+    )
+    return Counted(total, failures, pixels)
+
+
+def _count_each(
+    images: Recipe, rows: slice, weights: Weights = None
+) -> tuple[Failures, Statistics | None]:
+    """Count images as they are decoded: no more than one is in memory."""
+    total: Statistics | None = None
+
+    def add(i: int, picture: Picture) -> None:
+        nonlocal total
+        weight = None if weights is None else weights[i]
+        if weight != 0:
+            total = plus(total, statistics_of_picture(picture, weight))
+
+    failures = read_each(images, add)
+    return failures, total
