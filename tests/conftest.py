@@ -23,7 +23,7 @@ from tests import command
 # Modules and folders that start processes or clusters, compile models or take many seconds,
 # and fixtures that are servers. Elsewhere, a test that is long is marked by itself.
 LONG = {
-    *("keras", "test_benchmarks.py", "test_cli.py", "test_dask.py", "test_demo.py"),
+    *("keras", "test_benchmarks.py", "test_commands.py", "test_dask.py", "test_demo.py"),
     *("test_distributions.py", "test_fuzzing.py", "test_interrupts.py", "test_memory.py"),
     *("test_ended_commands.py", "test_killed_runs.py"),
     *("test_plotting.py", "test_properties.py", "test_ray.py", "test_serving.py"),

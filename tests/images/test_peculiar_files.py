@@ -19,7 +19,7 @@ from tests.peak_memory import measure
 # What Pillow says of an index or of EXIF that is damaged, and then decodes.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
-FOLDER = Path(__file__).parent / "data" / "jpeg"
+FOLDER = Path(__file__).parents[1] / "data" / "jpeg"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.jpg"))
 MODES = {"rgb": "RGB", "grayscale": "L"}
 

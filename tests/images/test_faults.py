@@ -337,7 +337,7 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sknorm_images import ChannelStandardScaler
 from tests.lazy_photos import lazy
-from tests.test_faults import Deadly
+from tests.images.test_faults import Deadly
 
 files, folder = inputs["files"], Path(inputs["folder"])
 paths = [*files[:13], Deadly(files[13], folder / "killed"), *files[14:]]

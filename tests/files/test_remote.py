@@ -279,7 +279,7 @@ def test_names_on_index_pages_are_quoted_and_those_of_classes_are_not(site):
     assert turned.filenames[0].startswith(f"{site.url}/temple/")
 
 
-# The layouts of tests/test_folders.py, and what is made of them there.
+# The layouts of tests/files/test_folders.py, and what is made of them there.
 LAYOUTS = {
     "flat": ["b.jpg", "a.JPG", "c.png", ".d.jpg"],
     "classes": ["dog/10.jpg", "dog/2.jpg", "ant/nest/1.jpg", "ant/z.jpg", "ant/nest/x/0.jpg"],

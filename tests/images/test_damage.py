@@ -161,7 +161,7 @@ def test_a_progressive_file_that_is_cut_lacks_scans(quality, sampling, photos, i
 
 def test_one_component_missing_from_a_file_of_a_scan_for_each_is_told(photos, installed):
     """By construction: three scans of one component, as `jpegtran -scans` writes them."""
-    data = (Path(__file__).parent / "data/jpeg/a-scan-a-component.jpg").read_bytes()
+    data = (Path(__file__).parents[1] / "data/jpeg/a-scan-a-component.jpg").read_bytes()
     parts = segments(data)
     scans = [i for i, (marker, _) in enumerate(parts) if marker == SOS]
     assert len(scans) == 3
@@ -248,7 +248,7 @@ def test_line_ends_converted_are_told(photos, installed):
 
 @pytest.mark.parametrize("name", ["wrong-order", "missing", "renumbered", "not-announced"])
 def test_restart_markers_that_are_missing_or_out_of_order_are_told(name, installed):
-    path = Path(__file__).parent / f"data/jpeg/restarts-{name}.jpg"
+    path = Path(__file__).parents[1] / f"data/jpeg/restarts-{name}.jpg"
     if name == "wrong-order":
         path = path.with_name("restarts-in-wrong-order.jpg")
 
@@ -388,7 +388,7 @@ def test_other_formats_and_the_header_alone_tell_of_no_damage(photos, installed)
 
 def test_simplejpeg_changes_nothing_about_what_is_readable(photos, monkeypatch):
     """Where it has no warning, Pillow is not asked: so Pillow must have nothing to say."""
-    folder = Path(__file__).parent / "data/jpeg"
+    folder = Path(__file__).parents[1] / "data/jpeg"
     peculiar = [path.read_bytes() for path in sorted(folder.iterdir())]
     random = np.random.default_rng(0)
     files = list(peculiar)

@@ -96,7 +96,7 @@ def test_the_pieces_of_a_file_are_the_file():
 @OF_THE_TOOL
 def test_seed_and_number_say_which_bytes():
     code = (
-        "from tests.test_fuzzing import digest, make_case\n"
+        "from tests.images.test_fuzzing import digest, make_case\n"
         "print(json.dumps(digest(make_case(7, number) for number in range(99))))"
     )
     elsewhere = new_process.answer(code)

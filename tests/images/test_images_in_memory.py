@@ -133,7 +133,7 @@ def test_an_image_is_turned_upright_once(orientation, photos):
 
 
 def test_an_orientation_that_pillow_warns_of_is_not_lost_where_warnings_are_errors():
-    path = Path(__file__).parent / "data" / "jpeg" / "exif-orientation-of-two-numbers.jpg"
+    path = Path(__file__).parents[1] / "data" / "jpeg" / "exif-orientation-of-two-numbers.jpg"
     with (
         Image.open(path) as image,
         pytest.raises(ImageDecodeError, match=r"image 1, .*Metadata Warning"),

@@ -542,7 +542,7 @@ def test_nothing_that_reading_exif_raises_fails_an_image_but_what_is_not_its_fau
 
 def test_a_warning_of_exif_refuses_a_file_where_warnings_are_errors():
     """Rather than to lose an orientation that is there where they are not."""
-    path = Path(__file__).parent / "data" / "jpeg" / "exif-orientation-of-two-numbers.jpg"
+    path = Path(__file__).parents[1] / "data" / "jpeg" / "exif-orientation-of-two-numbers.jpg"
 
     with pytest.raises(ImageDecodeError, match="Metadata Warning"):
         JpegLoader().transform([path])[0]
