@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -255,12 +255,24 @@ def transform(
         others |= {"labels": photos.target, "class_names": np.array(photos.target_names)}
     with whole_file(output, force, "--force") as file:
         write_npz(file, blocks(), len(images), others)
+    if names and saved and not _number_alike(names, saved):
+        complain(
+            f"warning: --class-names numbers {shorten(numbered(names))}, and the pipeline was "
+            f"fitted with {shorten(numbered(saved))}. Leave --class-names out to number as the "
+            "pipeline does."
+        )
     if photos.target is not None and class_names is None and not saved:
         complain(
             "warning: the pipeline has no class names, so this folder numbers its classes: "
             f"{shorten(numbered(photos.target_names))}. Pass --class-names to number them as "
             "another folder does."
         )
+
+
+def _number_alike(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two lists of classes give each class that is in both the same number."""
+    number_of = {name: number for number, name in enumerate(others)}
+    return all(number_of.get(name, number) == number for number, name in enumerate(names))
 
 
 @app.command(epilog="Example: sknorm-images check photos/train photos/test")

@@ -501,9 +501,19 @@ def test_class_names_may_be_said_by_hand(train_and_test, tmp_path, call):
     assert labels_in(output) == ([0, 2], ["fox", "dog", "cat"])
 
     names = ("--class-names", "dog, cat, fox")
-    assert call("transform", train, "-p", saved, "-o", output, "--force", *names).status == 0
-
+    finished = call("transform", train, "-p", saved, "-o", output, "--force", *names)
+    assert finished.status == 0
     assert labels_in(output) == ([0, 1, 2], ["dog", "cat", "fox"])
+    [line] = finished.err.splitlines()
+    assert "--class-names numbers 0 dog, 1 cat, 2 fox, and the pipeline was fitted" in line
+    assert "with 0 fox, 1 dog, 2 cat. Leave --class-names out" in line
+    names = ("--class-names", "fox,dog,cat,wolf")  # a new one at the end shifts nothing
+    assert call("transform", train, "-p", saved, "-o", output, "--force", *names) == (
+        0,
+        "",
+        "",
+    )
+
     refused = call("fit", train, "-o", saved, "--force", "--class-names", "dog,cat")
     assert_refused(refused, "'fox'", "not among --class-names dog,cat. Add")
     (test / "dog").mkdir()
