@@ -257,9 +257,9 @@ def transform(
         write_npz(file, blocks(), len(images), others)
     if names and saved and not _number_alike(names, saved):
         complain(
-            f"warning: --class-names numbers {shorten(numbered(names))}, and the pipeline was "
-            f"fitted with {shorten(numbered(saved))}. Leave --class-names out to number as the "
-            "pipeline does."
+            f"warning: --class-names numbers {shorten(numbered(names))}, and the pipeline "
+            f"was fitted with {shorten(numbered(saved))}. Leave --class-names out to number "
+            "as the pipeline does."
         )
     if photos.target is not None and class_names is None and not saved:
         complain(
