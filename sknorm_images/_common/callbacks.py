@@ -1,4 +1,4 @@
-"""A fit as scikit-learn's callbacks follow it, where scikit-learn has any: from 1.9 on."""
+"""Support for scikit-learn's callbacks, which exist from scikit-learn 1.9 on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 if TYPE_CHECKING:
 
     class CallbackSupport:
-        """What scikit-learn's mixin adds to an estimator, which has no types."""
+        """scikit-learn's mixin as mypy should see it: scikit-learn ships no types."""
 
         def set_callbacks(self, *callbacks: object) -> Self:
             """Set the callbacks that follow the fits."""
@@ -25,7 +25,7 @@ elif callback is None:
 else:
     CallbackSupport = callback.CallbackSupportMixin
 
-_MOST_PARTS = 100  # scikit-learn keeps what it knows of each until the fit ends
+_MOST_PARTS = 100  # scikit-learn keeps a record of each until the fit ends
 
 
 def follow_fit(
@@ -37,25 +37,13 @@ def follow_fit(
     *,
     n_items: int = 0,
 ) -> T:
-    """Run a fit, and tell the callbacks that are set on the estimator how it goes.
+    """Run ``fit(advance)``, and report its progress to the callbacks set on the estimator.
 
-    Parameters
-    ----------
-    estimator : estimator instance
-        What is fitted. No other thread may fit it meanwhile, so it is a `snapshot`.
-    fit : callable
-        Called as ``fit(advance)``; calls ``advance(n)`` when n more items are done.
-    X, y, sample_weight : object
-        What the estimator is fitted to, found to be in order.
-    n_items : int, default=0
-        How many items there are in X, if callbacks are to follow the pass over them: it is
-        one of at most 100 parts, in order. 0 makes it a task without parts.
-
-    Returns
-    -------
-    object
-        What `fit` returned. A callback that asks for an early end is not heard: statistics
-        of a part of the images are not what was asked for.
+    `fit` calls ``advance(n)`` when n more items of X are done. Callbacks see `n_items` as at
+    most 100 parts, in order; 0 makes the fit one task without parts. X, y and sample_weight
+    must be validated already. No other thread may fit the estimator meanwhile, so pass a
+    `snapshot`. A callback that asks to stop early is ignored: the user did not ask for
+    statistics of only some of the images.
     """
     if callback is None:
         return fit(lambda n: None)
@@ -83,7 +71,7 @@ class _Parts:
         self._current = self._begin(0)
 
     def advance(self, n: int) -> None:
-        """End the parts that are complete with `n` more items."""
+        """Count `n` more items as done, and end the parts that are now complete."""
         self._n_done += n
         while self._ends and self._ends[0] <= self._n_done:
             self._current.call_on_fit_task_end(estimator=self._estimator)

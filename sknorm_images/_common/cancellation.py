@@ -1,4 +1,4 @@
-"""Calls in threads that end early, between two images, once nobody waits for their result."""
+"""Cancel calls in threads, between two images, once their result is no longer needed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class Cancelled(BaseException):
-    """Ends a call whose result nobody waits for any more."""
+    """Ends a call whose result is no longer needed."""
 
 
 class Cancellation:
-    """Ends calls in threads of this process, at their next `check_cancelled`.
+    """Ends calls in threads of this process at their next `check_cancelled`.
 
-    A call made within one that is cancelled is cancelled, too.
+    A call made within a cancelled call is cancelled, too.
     """
 
     def __init__(self) -> None:
@@ -24,17 +24,17 @@ class Cancellation:
         self._is_cancelled = False
 
     def cancel(self) -> None:
-        """End the calls that run, and those that are yet to begin."""
+        """End the calls that are running, and those that have not begun."""
         self._is_cancelled = True
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether `cancel` was called, for this one or one further out."""
+        """Whether `cancel` was called on this one or an outer one."""
         return self._is_cancelled or (self._outer is not None and self._outer.is_cancelled)
 
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return ``function(*arguments)``, or raise Cancelled."""
-        # A context of its own: no interrupt can leave the variable set behind.
+        # In a context of its own, so that an interrupt cannot leave the variable set.
         context = copy_context()
         context.run(_cancellation.set, self)
         context.run(check_cancelled)
@@ -45,7 +45,7 @@ _cancellation: ContextVar[Cancellation | None] = ContextVar("_cancellation", def
 
 
 def check_cancelled() -> None:
-    """Raise Cancelled if this runs in a call of a `Cancellation` that is cancelled."""
+    """Raise Cancelled if this runs within a cancelled call."""
     cancellation = _cancellation.get()
     if cancellation is not None and cancellation.is_cancelled:
         raise Cancelled

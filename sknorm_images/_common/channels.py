@@ -1,4 +1,4 @@
-"""What the channels of an image are called, and drawn in."""
+"""Names of image channels, and the colours to draw them in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ _COLORS = {1: ["tab:gray"], 3: ["tab:red", "tab:green", "tab:blue"]}
 
 
 def channel_names(n_channels: int) -> list[str]:
-    """Name the channels of images; one is grey, three are colours, others are numbered."""
+    """Name the channels of images: grey for one, colours for three, else numbers."""
     return _NAMES.get(n_channels) or [f"channel {i}" for i in range(n_channels)]
 
 
 def channel_colors(n_channels: int) -> list[str]:
-    """Choose Matplotlib's colours for the channels of images."""
+    """Choose Matplotlib colours for the channels of images."""
     return _COLORS.get(n_channels) or [f"C{i}" for i in range(n_channels)]

@@ -1,4 +1,4 @@
-"""What the package raises and warns of, but for versions."""
+"""The package's exceptions and warnings, except the one about versions."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ format. Repair or remove it, or pass on_error='blank' to JpegLoader.
 
 
 def brief(error: Exception) -> str:
-    """Name an image that cannot be read and the reason, but no remedy."""
+    """Say which image cannot be read and why, without a remedy."""
     if isinstance(error, ImageDecodeError):
         return f"{show_name(error.source)}: {shorten(error.reason)}"
     return shorten(error)
 
 
 class ImageDecodeWarning(UserWarning):
-    """Tells of the images that ``on_error="blank"`` left out of one call.
+    """Warns of the images that ``on_error="blank"`` left out of one call.
 
     The message names the first of them, 20 at most, and `failures` has them all.
 
@@ -105,11 +105,11 @@ class ImageDecodeWarning(UserWarning):
 
 
 class ImageTransparencyWarning(UserWarning):
-    """Tells that transparency was dropped from images in which it hid something.
+    """Warns that transparency was dropped from images in which it hid something.
 
     `JpegLoader` then takes the colours that pixels have below, as Pillow's ``convert`` does.
     That is often black, so a black drawing on a clear ground becomes black all over. Its
-    parameter `background` says what is to show through.
+    parameter `background` says what shows through instead.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ black. Pass background=255 to JpegLoader for white behind them, or another grey 
 
 
 class ImageUnitsWarning(UserWarning):
-    """Tells that images are probably not in the unit or layout that a step takes them for.
+    """Warns that images probably have another unit or layout than a step expects.
 
     Such as constants for images from 0 to 1 beside grey levels from 0 to 255, images whose
     channels come first, or flattened images given to a scaler of channels. The numbers that

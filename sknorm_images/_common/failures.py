@@ -1,4 +1,4 @@
-"""Images that cannot be read: which errors mean that, and how the user is told of them."""
+"""Images that cannot be read: which errors mean that, and how the user is warned."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sknorm_images._common.exceptions import (
 
 ReadError: TypeAlias = ImageDecodeError | OSError
 
-ON_ERROR_CHOICES = ("raise", "blank")  # what becomes of images that cannot be read
+ON_ERROR_CHOICES = ("raise", "blank")  # what to do with images that cannot be read
 
-# What is the matter with one file, as opposed to a full disk or too many open files.
+# Faults of one file, as opposed to a full disk or too many open files.
 READ_ERRORS = (
     ImageDecodeError,
     FileNotFoundError,
@@ -33,13 +33,13 @@ class Failures(dict[int, ReadError]):
     first_see_through: tuple[int, str] = 0, ""  # position and name
 
     def note_transparency(self, position: int, name: str, n_images: int = 1) -> None:
-        """Remember images that were seen through; the first of them by position and name."""
+        """Count images that lost transparency, and keep position and name of the first."""
         if not self.n_see_through:
             self.first_see_through = position, name
         self.n_see_through += n_images
 
     def add(self, others: Failures, start: int) -> None:
-        """Take over what was found in images that begin at position `start`."""
+        """Merge what was found in images that begin at position `start`."""
         for i, error in others.items():
             if isinstance(error, ImageDecodeError):
                 error.position = start + i
@@ -49,7 +49,7 @@ class Failures(dict[int, ReadError]):
             self.note_transparency(start + position, name, others.n_see_through)
 
     def doubts(self) -> list[ImageTransparencyWarning]:
-        """Tell the user of images that lost their transparency, if there are any."""
+        """Return a warning about images that lost their transparency, if there are any."""
         if not self.n_see_through:
             return []
         position, name = self.first_see_through
@@ -57,27 +57,16 @@ class Failures(dict[int, ReadError]):
 
 
 def forget_frames(error: ReadError) -> ReadError:
-    """Let go of the bytes and pixels that are still alive in the frames of an exception."""
+    """Release the bytes and pixels that the frames of an exception keep alive."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return error
 
 
 def report(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
-    """Tell the user once, when a call is complete, of images blank or seen through.
+    """Warn once, when a call is complete, of images that are blank or lost transparency.
 
-    Parameters
-    ----------
-    failures : Failures
-        What was found in the images.
-    n_images : int
-        How many there were in all.
-    stacklevel : int, default=3
-        Whose line the warning points at: 3 is that of the caller's caller.
-
-    Raises
-    ------
-    ValueError
-        If none can be read.
+    `n_images` is how many images there were in all; raises ValueError if none can be read.
+    `stacklevel` says whose line the warning points at: 3 is that of the caller's caller.
     """
     report_blank(failures, n_images, stacklevel + 1)
     for doubt in failures.doubts():
@@ -85,7 +74,7 @@ def report(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
 
 
 def report_blank(failures: Failures, n_images: int, stacklevel: int = 3) -> None:
-    """Do what `report` does, and leave `doubts` to the caller."""
+    """Do what `report` does, but leave `doubts` to the caller."""
     refuse_if_none_is_readable(failures, n_images)
     if failures:
         warnings.warn(ImageDecodeWarning(failures, n_images), stacklevel=stacklevel)

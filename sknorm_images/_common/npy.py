@@ -9,6 +9,6 @@ from numpy.lib import format as npy
 
 
 def write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Write what stands before the numbers, in C order, of an array."""
+    """Write the header that precedes the numbers of an array in C order."""
     header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     npy.write_array_header_1_0(file, header)

@@ -1,4 +1,4 @@
-"""Chunks of work mapped with joblib: in order, in bounded memory, with progress."""
+"""Map chunks of work with joblib: in order, in bounded memory, with progress."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 _IMAGES_PER_CHUNK = 32  # tens of milliseconds of decoding, far above joblib's overhead
 _NUMBERS_PER_CHUNK = 2**20  # of an array; 8 MiB of float64 while its moments are computed
-_FEW_WORKERS = 8  # for more, chunks grow: one process can only hand out so many
-_CHUNKS_AHEAD = 1024  # whose results, kilobytes each, wait for one that takes long
-_CHUNKS_PER_LIST = 8  # a worker, where a backend returns all results at once
+_FEW_WORKERS = 8  # with more, chunks grow: one process can only hand out so many
+_CHUNKS_AHEAD = 1024  # their results, kilobytes each, may wait for a slow one
+_CHUNKS_PER_LIST = 8  # per worker, where a backend returns all results at once
 
 
 def map_chunks(
@@ -38,48 +38,26 @@ def map_chunks(
 ) -> Generator[tuple[slice, T]]:
     """Yield `rows` and ``function(*arguments(rows))`` for consecutive slices, in order.
 
-    While one chunk takes long, or the consumer does, no more than about a thousand others
-    are worked on ahead, so the results that wait are bounded, however many chunks there are.
+    The slices cover ``range(n_items)``. `arguments` is called just before a chunk is
+    dispatched. A chunk may run in another process, unless `local`: that uses threads of this
+    process, at most one per core, whatever backend is configured, for chunks that write into a
+    shared array. `n_jobs` is joblib's; None asks ``joblib.parallel_config``, and otherwise
+    means one. With `verbose` above 0, a progress bar called `description` counts the items.
 
-    When a consumer closes the generator early, or an interrupt does, no more chunks are
-    started, and those in threads of this process are cancelled and awaited. Those in other
-    processes are awaited in the first case; in the second, joblib kills the processes.
-    A second interrupt ends the waiting.
+    No chunk holds more than `largest_chunk` items, which is multiplied where there are many
+    workers unless `local`; towards the end, chunks are smaller. Each begins at a multiple of
+    `multiple_of` items, and all but the last hold at least as many. `chunk_size` replaces both
+    with one size for all chunks but the last.
 
-    Parameters
-    ----------
-    function : callable
-        What is done with a chunk. Unless `local`, it may run in another process.
-    n_items : int
-        The slices cover ``range(n_items)``.
-    arguments : callable
-        Makes the arguments of one chunk, just before it is dispatched.
-    largest_chunk : int, default=32
-        No chunk holds more items; towards the end, chunks are smaller. Unless `local`, it is
-        multiplied where there are many workers.
-    multiple_of : int, default=1
-        Each chunk begins at a multiple of this number of items, and holds at least as many.
-    chunk_size : int or None, default=None
-        Number of items in each chunk but the last, in place of those two.
-    n_jobs : int or None, default=None
-        As everywhere in joblib; None asks ``joblib.parallel_config``, else means one.
-    local : bool, default=False
-        Use threads of this process, no more than there are cores, whatever backend is
-        configured: for chunks that write into an array they share.
-    verbose : int, default=0
-        Above 0, a progress bar counts the items.
-    description : str, default=""
-        What the progress bar is called.
-
-    Yields
-    ------
-    rows : slice
-        Which items the chunk held.
-    result : object
-        What `function` returned for it.
+    While one chunk or the consumer is slow, at most about a thousand other chunks are worked
+    on ahead, which bounds the results that wait, however many chunks there are. When the
+    consumer closes the generator early, or an interrupt does, no more chunks start, and those
+    in threads of this process are cancelled and awaited. Those in other processes are awaited
+    in the first case; in the second, joblib kills the processes. A second interrupt ends the
+    waiting.
     """
     # joblib runs one job where n_jobs is None and threads are only preferred or required,
-    # whatever parallel_config says: so the number is always passed.
+    # whatever parallel_config says, so always pass the number.
     # More workers than cores (of this machine, or of a cluster) only cost memory.
     n_cores = cpu_count() if local else effective_n_jobs(-1)
     n_jobs = min(effective_n_jobs(n_jobs), n_cores)
@@ -101,8 +79,8 @@ def map_chunks(
 
     if local:
         n_jobs = min(n_jobs, max(1, len(chunks)))
-    # joblib parses its default of pre_dispatch as Python, which threads of Python 3.11 cannot
-    # do at once.
+    # joblib parses its default of pre_dispatch as Python code, which threads of Python 3.11
+    # cannot do at the same time.
     options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1, "pre_dispatch": 2 * n_jobs}
     options |= {"backend": "threading"} if local else {"prefer": "threads"}
     results = _run(tasks, options)
@@ -117,7 +95,7 @@ def map_chunks(
             stopped = True
             task.cancellation.cancel()
             with suppress(Exception, Cancelled):
-                for _ in results:  # joblib warns of results that nobody fetched
+                for _ in results:  # joblib warns of results that are not fetched
                     pass
             task.wait()  # joblib does not, after an interrupt
 
@@ -131,23 +109,8 @@ def map_rows(
 ) -> Generator[tuple[slice, T]]:
     """Yield `rows` and ``function(rows)`` for slices of an array, in local threads.
 
-    Parameters
-    ----------
-    X : array of shape (n_samples, ...)
-        The array; one that is stored in chunks is cut between them.
-    function : callable
-        What is done with a slice.
-    n_jobs : int or None, default=None
-        As in `map_chunks`.
-    multiple_of : int or None, default=None
-        As in `map_chunks`; None takes what suits `X`.
-
-    Yields
-    ------
-    rows : slice
-        Which rows they were.
-    result : object
-        What `function` returned for them.
+    If `multiple_of` is None, an array that is stored in chunks is cut between them. It and
+    `n_jobs` are as in `map_chunks`.
     """
     if multiple_of is None:
         multiple_of = int(getattr(X, "n_images_per_chunk", 1))
@@ -167,7 +130,7 @@ def map_rows(
 class _Task(Generic[T]):
     """A function whose calls in threads of this process can be cancelled and awaited.
 
-    A copy in another process cannot, and never is cancelled.
+    A copy in another process is never cancelled.
     """
 
     def __init__(self, function: Callable[..., T]) -> None:
@@ -208,7 +171,7 @@ def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Ite
 
 
 def _run(tasks: Callable[[int], Iterator[Any]], options: dict[str, Any]) -> Iterator[Any]:
-    """Yield the results of ``tasks(n_ahead)``, again and again until there are no more."""
+    """Yield the results of ``tasks(n_ahead)``, repeated until there are no more."""
     n_jobs = options["n_jobs"]
     pool: Any
     try:

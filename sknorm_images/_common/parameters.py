@@ -1,4 +1,4 @@
-"""Checks of parameter values; every message says what came, why not, and what to pass."""
+"""Checks of parameters; every message says what came, why not, and what to pass instead."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_verbose(verbose: object) -> None:
 
 
 def finite_numbers(value: ArrayLike) -> FloatArray | None:
-    """Read a parameter as numbers; None where it holds anything else."""
+    """Read a parameter as finite numbers; None if it holds anything else."""
     try:
         numbers = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -73,7 +73,7 @@ def finite_numbers(value: ArrayLike) -> FloatArray | None:
 
 
 def per_channel(name: str, value: ArrayLike, n_channels: int) -> FloatArray:
-    """Bring a parameter of one number, or of one a channel, to one a channel."""
+    """Turn one number, or one per channel, into one number per channel."""
     numbers = np.asarray(value, dtype=np.float64)
     if numbers.shape not in ((), (1,), (n_channels,)):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Sample weights: one number an image, kept integral where it is."""
+"""Sample weights: one number per image, kept as integers if all are integral."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Weights: TypeAlias = NDArray[np.int64] | NDArray[np.float64] | None
 
 
 def as_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
-    """Convert weights to int64 where they are integral, so that counts stay exact."""
+    """Check weights, and convert integral ones to int64, so that counts stay exact."""
     if sample_weight is None:
         return None
     try:
@@ -44,5 +44,5 @@ def as_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
 
 
 def rows_of(weights: Weights, rows: slice) -> Weights:
-    """Take the weights of a chunk, where there are any."""
+    """Select the weights of a chunk, if there are any."""
     return None if weights is None else weights[rows]

@@ -1,4 +1,4 @@
-"""The version that saved an estimator travels with it, and a newer one is warned of."""
+"""Save an estimator with the version of this package, and warn when a newer one saved it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sknorm_images._common.wording import shorten
 
 __version__ = version("sknorm-images")
 
-_ENTRY = "_sknorm_images_version"  # in the state that is saved, never an attribute
+_ENTRY = "_sknorm_images_version"  # a key of the saved state, never an attribute
 
 
 class NewerVersionWarning(UserWarning):
-    """Warns that an estimator was saved by a version that may save other things.
+    """Warns that an estimator was saved by a newer version, which may be incompatible.
 
-    Up to 1.0 each minor version may, as semantic versioning has it, and from then on each
-    major version. What an older version saved loads without a warning.
+    By semantic versioning, that can be each minor version before 1.0, and each major version
+    from then on. What an older version saved loads without a warning.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ class NewerVersionWarning(UserWarning):
         self.current_version = current_version
 
     def __str__(self) -> str:
-        # Without the name of the estimator, so that a pipeline of three is warned of once.
-        saved = shorten(self.saved_version, 40)  # of a file, which may hold anything
+        # Without the name of the estimator, so that a pipeline of three steps warns once.
+        saved = shorten(self.saved_version, 40)  # from a file, which may hold anything
         return (
             f"This was saved by sknorm_images {saved}, and "
             f"{self.current_version} may misread what so much newer a version saves. Update: "
@@ -55,7 +55,7 @@ class NewerVersionWarning(UserWarning):
 class Versioned:
     """An estimator that is saved with the version of this package.
 
-    scikit-learn's BaseEstimator does so for the estimators of scikit-learn alone.
+    BaseEstimator does this only for scikit-learn's own estimators.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Versioned:
         saved = state.get(_ENTRY)
         if isinstance(saved, str) and _compatible_from(saved) > _compatible_from(__version__):
             warnings.warn(NewerVersionWarning(saved, __version__), stacklevel=2)
-        # A parameter that came later is at its default.
+        # A parameter that was added later gets its default.
         parameters = signature(type(self)).parameters.values()
         own = {p.name: p.default for p in parameters if p.default is not p.empty}
         own |= {name: value for name, value in state.items() if name != _ENTRY}
@@ -74,6 +74,6 @@ class Versioned:
 
 
 def _compatible_from(version: str) -> tuple[int, int]:
-    """Reduce a version to the part that may break: major, and minor while that is 0."""
+    """Reduce a version to the part that may break: major, or minor while major is 0."""
     major, minor = (*map(int, re.findall(r"\d+", version)), 0, 0)[:2]
     return (major, 0 if major else minor)

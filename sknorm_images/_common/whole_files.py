@@ -20,26 +20,10 @@ from sknorm_images._common.wording import show_name
 
 
 def free_target(path: Path, overwrite: bool, how_to_overwrite: str) -> Path:
-    """Find out where output may go, before any work is done.
+    """Find out where output for `path` may go, following links, before any work is done.
 
-    Parameters
-    ----------
-    path : Path
-        Where the output is asked for; a link is followed.
-    overwrite : bool
-        Whether something may be there.
-    how_to_overwrite : str
-        What the user passes to have it replaced.
-
-    Returns
-    -------
-    Path
-        Where the output goes.
-
-    Raises
-    ------
-    OSError
-        If there is no folder for it, or something is there and may not be replaced.
+    Raises OSError if its folder does not exist, or if something is there and `overwrite` is
+    False: the message then says to pass `how_to_overwrite`.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(
@@ -55,16 +39,10 @@ def free_target(path: Path, overwrite: bool, how_to_overwrite: str) -> Path:
 
 
 def tell_target(error: OSError, part: Path, path: Path) -> None:
-    """Name what the user asked for in an error about its unfinished part, or about nothing.
+    """Make an error about the unfinished `part` name the `path` that the user asked for.
 
-    Parameters
-    ----------
-    error : OSError
-        The error, which is changed: that of a full disk names no file.
-    part : Path
-        Where the output is written to.
-    path : Path
-        Where it is asked for.
+    The error is changed in place, and also gets the path if it names no file, as that of a
+    full disk. One without an errno is this package's own message, and stays as it is.
     """
     if error.errno is None:
         return  # what this package says of a path, in full
@@ -76,13 +54,13 @@ def tell_target(error: OSError, part: Path, path: Path) -> None:
 def part_of(target: Path, token: str) -> Path:
     """Name an unfinished file or folder beside its target.
 
-    A part is known by a digest of the target's name, since names may have 255 bytes.
+    The name holds a digest of the target's, which may already be 255 bytes long.
     """
     return target.with_name(f"{_prefix(target)}{token}.part")
 
 
 def parts_of(target: Path) -> list[Path]:
-    """List the parts of a target, of any run; none where its folder cannot be listed."""
+    """List the parts of a target from any run; none if its folder cannot be listed."""
     prefix = _prefix(target)
     try:
         names = os.listdir(target.parent)  # noqa: PTH208 (iterdir makes a Path of every name)
@@ -102,12 +80,9 @@ def _prefix(target: Path) -> str:
 def lock(file: IO[bytes], path: Path) -> Literal["ours", "theirs", "gone", "unknown"]:
     """Try to lock an open file, until it is closed or the process is killed.
 
-    Returns
-    -------
-    {"ours", "theirs", "gone", "unknown"}
-        "theirs" if another run holds the lock; "gone" if one has removed or renamed the file
-        before this one locked it; "unknown" where the system, or this file system, has no
-        locks.
+    Returns "theirs" if another run holds the lock, "gone" if another run removed or renamed
+    the file before this one locked it, and "unknown" where the system or file system has no
+    locks.
     """
     if fcntl is not None:
         with suppress(OSError):  # of a file system without locks
@@ -123,10 +98,10 @@ def lock(file: IO[bytes], path: Path) -> Literal["ours", "theirs", "gone", "unkn
 
 
 def _remove_left_files(target: Path) -> None:
-    """Remove the parts of a target that no run writes any more, where that is allowed."""
+    """Remove the parts of a target that no run is writing any more, where permitted."""
     for part in parts_of(target):
         with suppress(OSError):
-            if part.is_file():  # a link is not what its lock is of, and stays
+            if part.is_file():  # a link stays: its lock would be on another file
                 with part.open("rb+") as file:
                     if lock(file, part) == "ours":
                         part.unlink()
@@ -136,28 +111,13 @@ def _remove_left_files(target: Path) -> None:
 def whole_file(
     path: Path, overwrite: bool, how_to_overwrite: str = "overwrite=True"
 ) -> Iterator[IO[bytes]]:
-    """Write a file beside its place first, and put it there when it is complete.
+    """Write a file beside its place first, and move it there when it is complete.
 
-    What killed runs left of the same file is removed first.
-
-    Parameters
-    ----------
-    path : Path
-        Where the output goes; a link is followed.
-    overwrite : bool
-        Whether a file may be there.
-    how_to_overwrite : str, default="overwrite=True"
-        What the user passes to have it replaced.
-
-    Yields
-    ------
-    binary file
-        What takes the place of `path` if the block ends well.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be made, before the block begins; or cannot be written.
+    Yields the file to write to, which replaces `path`, following links, if the block succeeds.
+    Parts of the same file that killed runs left behind are removed first. Raises OSError
+    before the block begins if the file cannot be made, or if one is there and `overwrite` is
+    False: the message then says to pass `how_to_overwrite`. Raises OSError later if it cannot
+    be written.
     """
     if path.exists() and not path.is_file():
         raise FileExistsError(f"{show_name(str(path))} is no file. Name a file to write.")
@@ -170,14 +130,14 @@ def whole_file(
             with part.open("xb") as file:
                 whose = lock(file, part)
                 if whose in ("theirs", "gone"):
-                    continue  # before it was locked, another run took it for one left behind
+                    continue  # another run took it for a leftover before it was locked
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
                 if whose == "ours":
                     part.replace(target)  # while it is locked
             if whose == "unknown":
-                part.replace(target)  # Windows renames no open file
+                part.replace(target)  # Windows cannot rename an open file
             is_written = True
         except OSError as error:
             tell_target(error, part, path)
@@ -190,5 +150,5 @@ def whole_file(
 
 
 def _remove(part: Path) -> None:
-    if part.exists():  # on a read-only disk, unlink fails of what was never there, too
+    if part.exists():  # on a read-only disk, unlink fails even if it was never there
         part.unlink(missing_ok=True)

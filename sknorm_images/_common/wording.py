@@ -1,4 +1,4 @@
-"""What was handed in, as messages show it: in few words, and in characters that print."""
+"""How messages show what was passed in: in few words, and in characters that print."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-_LONGEST_VALUE = 80  # characters; of a longer value, its kind and length tell more
-_LONGEST_NAME = 300  # paths are long; of a longer one, the beginning and the end are shown
+_LONGEST_VALUE = 80  # characters; for a longer value, its kind and length say more
+_LONGEST_NAME = 300  # paths are long; beyond this, the beginning and the end are shown
 _LONGEST_REASON = 400
 _LONGEST_LIST = 1200  # about a dozen files with reasons
 _MOST_ITEMS = 20
-_MOST_BITS = 256  # of an integer; Python writes out none of 4,300 digits or more
+_MOST_BITS = 256  # of an integer; Python refuses to print more than 4,300 digits
 _DEEPEST = 3
 _LONGEST_PATH = 4096  # PATH_MAX of Linux, the largest of the usual ones
 
 
 def printable(text: object) -> str:
-    """Escape what would end a line, steer a terminal, or cannot be encoded."""
+    """Escape characters that end a line, control a terminal, or cannot be encoded."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def shorten(text: object, longest: int = _LONGEST_REASON) -> str:
-    """Make text printable, and leave out the middle where it is long."""
+    """Make text printable, and cut out its middle if it is long."""
     plain = printable(text)
     if len(plain) <= longest:
         return plain
@@ -34,7 +34,7 @@ def shorten(text: object, longest: int = _LONGEST_REASON) -> str:
 
 
 def show_name(name: str) -> str:
-    """Quote the name of a file, or a URL, and leave out the middle where it is long."""
+    """Quote a file name or URL, and cut out its middle if it is long."""
     quoted = repr(name)
     if len(quoted) <= _LONGEST_NAME:
         return quoted
@@ -42,14 +42,14 @@ def show_name(name: str) -> str:
 
 
 def show_value(value: object) -> str:
-    """Show a value as `repr` does where that is short, else by type and length or shape."""
+    """Show a value as `repr` does if that is short, else by its type and length or shape."""
     try:
         if _is_small(value):
-            text = re.sub(r"\n\s*", " ", repr(value))  # arrays and estimators take more lines
+            text = re.sub(r"\n\s*", " ", repr(value))  # arrays span several lines
             if len(text) <= _LONGEST_VALUE:
                 return printable(text)
         return f"<{_kind_of(value)}>"
-    except Exception:  # noqa: BLE001 (of a foreign object, and the message is about another)
+    except Exception:  # noqa: BLE001 (a foreign object's; the message is about something else)
         return f"<{type(value).__name__}>"
 
 
@@ -59,9 +59,9 @@ def show_some(
     separator: str = ", ",
     rest: str = "",
 ) -> str:
-    """List the first items, 20 at most and fewer where they are long, and count the others.
+    """List the first items, at most 20 and fewer if they are long, and count the others.
 
-    `rest` is added where some are left out: it says where all of them are.
+    If some are left out, `rest` is added, to say where all of them are.
     """
     shown: list[str] = []
     room = _LONGEST_LIST
@@ -77,7 +77,7 @@ def show_some(
 
 
 def shorten_filename(error: OSError) -> OSError:
-    """Shorten a name in an error, which `str` shows, where it is longer than any file's."""
+    """Shorten the file names that an error shows if they are longer than any real path."""
     for attribute in ("filename", "filename2"):
         name = getattr(error, attribute)
         if isinstance(name, str | bytes) and len(name) > _LONGEST_PATH:
@@ -86,7 +86,7 @@ def shorten_filename(error: OSError) -> OSError:
 
 
 def _is_small(value: object, depth: int = 0) -> bool:
-    """Whether `repr` of a value is cheap, as far as its type tells."""
+    """Whether `repr` of a value is cheap, judging by its type and size."""
     if isinstance(value, str | bytes | bytearray):
         return len(value) <= _LONGEST_VALUE
     if isinstance(value, int):
