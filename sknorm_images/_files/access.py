@@ -1,4 +1,4 @@
-"""What a loader may open, and how much of it is read."""
+"""What a loader may open, and how many bytes of it are read."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._files.signatures import JPEG
 
-# No format needs more for a pixel than four channels of 16 bits; profiles, thumbnails and
-# the like come on top.
+# No format needs more per pixel than four channels of 16 bits; profiles, thumbnails and the
+# like come on top.
 _BYTES_PER_PIXEL = 8
 _BYTES_BESIDE_PIXELS = 2**26
 
-# What is read of a file before its size in pixels is asked for; few photos are larger.
+# Bytes that are read before looking for the size in pixels; few photos are larger.
 FIRST_BYTES = 2**24
 
 
@@ -27,7 +27,7 @@ class Access:
     max_pixels: int
 
     def max_file_bytes(self, head: bytes = b"") -> int:
-        """Size of the largest file that may hold an image, and begin with these bytes."""
+        """Return how large a file that begins with `head` may be and still hold an image."""
         found = read_structure(head, max_scans=0) if head.startswith(JPEG) else None
         n_pixels = found.width * found.height if found else 0
         n_pixels = min(n_pixels or self.max_pixels, self.max_pixels)

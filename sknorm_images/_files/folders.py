@@ -1,4 +1,4 @@
-"""Folders of image files as lists of paths with classes."""
+"""Turn folders of image files into lists of paths with classes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def load_image_folder(
     Parameters
     ----------
     directory : str or PathLike
-        A folder with one sub-folder a class, however deep the files lie in it; or a folder
+        A folder with one sub-folder per class, however deep the files lie in it; or a folder
         of files alone. A path, or a URL (str) such as ``"s3://bucket/photos"``. Skipped are
         files with other extensions, hidden entries, whose names begin with a dot, and those
         of systems, such as ``Thumbs.db``, ``__MACOSX``, ``@eaDir`` and ``lost+found``. Links
@@ -147,7 +147,7 @@ def load_image_folder(
 def label_files(
     folder: Folder, class_names: Sequence[str] | None, extensions: tuple[str, ...]
 ) -> Bunch:
-    """Number the classes of a folder that is listed; see `load_image_folder`."""
+    """Number the classes of a listed folder; see `load_image_folder`."""
     if class_names is None and not folder.folders:
         if not folder.files:
             raise ValueError(without_images(folder, extensions))

@@ -1,7 +1,7 @@
-"""Files and index pages of web servers, read in bounded bytes and time.
+"""Read files and index pages of web servers, within limits on bytes and time.
 
-One deadline holds for all the requests that one reading of a file takes. A file that is read
-twice, first with others and then by itself since it is large, has one for each reading.
+One deadline holds for all requests that one reading of a file takes. A file that is read
+twice, first with others and then by itself because it is large, has one for each reading.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROTOCOLS = ("http", "https")
 SECONDS_PER_FILE = 60.0  # from the first request to the last byte, redirects included
 LONGEST_PAGE = 2**26  # bytes; a line of an index page takes about 200
 
-UNSATISFIABLE = 416  # what a range gives in an empty file
+UNSATISFIABLE = 416  # the answer to a range of an empty file
 ERRNO_BY_STATUS = {
     401: errno.EACCES,
     403: errno.EACCES,
@@ -38,7 +38,7 @@ ERRNO_BY_STATUS = {
 # Other codings, such as aws-chunked, leave the bytes as they are.
 _COMPRESSED = {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"}
 _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
-# Linear in the length of the page; that of fsspec is cubic in a run of spaces.
+# Linear in the length of the page; fsspec's own is cubic in a run of spaces.
 _LINK = re.compile(
     rb"""<a\s[^<>]*?(?<=[\s"'])href\s*=\s*(?:"([^"<>]*)"|'([^'<>]*)'|([^\s"'<>]+))""",
     re.IGNORECASE,
@@ -54,11 +54,11 @@ class Body(NamedTuple):
 
 @dataclass(frozen=True)
 class SessionFactory:
-    """Make the session of fsspec's filesystem for HTTP (its parameter `get_client`).
+    """Makes the session of fsspec's filesystem for HTTP (its parameter `get_client`).
 
-    Nothing is decompressed, so that a body is as large as what was received, and a redirect
-    to a protocol that is not allowed is not followed. A dataclass, since fsspec finds a
-    filesystem that it has by the text of its parameters.
+    Nothing is decompressed, so that a body is as large as what was received, and a redirect to
+    a protocol that is not allowed is not followed. This is a dataclass because fsspec
+    recognises a filesystem that it already has by the text of its parameters.
     """
 
     protocols: tuple[str, ...]
@@ -89,7 +89,7 @@ class SessionFactory:
         if scheme in PROTOCOLS:
             allowed = show_value((*self.protocols, scheme))
             remedy = f"use a URL with {scheme}://, or pass protocols={allowed} to JpegLoader"
-        # Neither its path nor its query, which may be signed.
+        # Without its path and its query, which may be signed.
         raise PermissionError(
             errno.EACCES,
             f"the server redirects to {show_name(f'{scheme}://{host}')}, which is not "
@@ -98,7 +98,7 @@ class SessionFactory:
 
 
 def options_of(links: Sequence[str], protocols: tuple[str, ...]) -> dict[str, Any]:
-    """Make the options of `fsspec.core.url_to_fs` for the links of a chain that are HTTP."""
+    """Make the options that `fsspec.core.url_to_fs` needs for the HTTP links of a chain."""
     factory = SessionFactory(protocols)
     return {link: {"get_client": factory} for link in links if link in PROTOCOLS}
 
@@ -111,10 +111,10 @@ def read_each(
     *,
     by_range: bool = True,
 ) -> list[Body | BaseException]:
-    """Read the first `n_bytes` of files, all at the same time; errors are returned.
+    """Read the first `n_bytes` of each file, all at the same time; errors are returned.
 
-    The deadline counts from `began`, a time of `time.monotonic`; None is now. Without
-    `by_range`, all of a file is asked for, and the rest not taken.
+    The deadline counts from `began`, a time of `time.monotonic`; None means now. Without
+    `by_range`, the whole file is requested, and the rest is not read.
     """
     import fsspec.asyn
 
@@ -129,9 +129,9 @@ def read_each(
 
 
 def links_below(fs: Any, folder: str) -> list[str]:
-    """List the URLs below a folder that its index page links to; raise if it has none."""
+    """List the URLs below a folder that its index page links to; raise if it has no page."""
     [body] = read_each(fs, [folder], LONGEST_PAGE + 1, by_range=False)
-    if isinstance(body, ImageDecodeError):  # there is no image
+    if isinstance(body, ImageDecodeError):  # an index page is not an image
         raise OSError(errno.EIO, body.reason) from body
     if isinstance(body, BaseException):
         raise body
@@ -151,13 +151,13 @@ def links_below(fs: Any, folder: str) -> list[str]:
             link, _ = urldefrag(urljoin(base, target.strip()))
         except ValueError:
             continue  # not a URL
-        if link.startswith(top) and link.partition("?")[0] != top:  # those sort the page
+        if link.startswith(top) and link.partition("?")[0] != top:  # those only sort the page
             links[base + link.removeprefix(top)] = None
     return list(links)
 
 
 async def _read_one(fs: Any, url: str, n_bytes: int, began: float, *, by_range: bool) -> Body:
-    """Read the first bytes: by a range, or else without one, and hang up behind them."""
+    """Read the first bytes, by range if the server can, and hang up after them."""
     options = dict(fs.kwargs)
     headers = options.pop("headers", None) or {}
     wanted = [{"Range": f"bytes=0-{n_bytes - 1}"}] if by_range else []
@@ -177,17 +177,17 @@ async def _read_one(fs: Any, url: str, n_bytes: int, began: float, *, by_range: 
 
 @asynccontextmanager
 async def _deadline(fs: Any, began: float) -> AsyncIterator[dict[str, Any]]:
-    """End all requests for a file in time; yield what to ask aiohttp for.
+    """End all requests for a file in time; yield the timeout to pass to aiohttp.
 
-    Errors that hold the request, with its headers, or what it led to, are replaced.
+    Errors that hold the request with its headers, or where it was redirected, are replaced.
     """
     import aiohttp
 
     configured = {**fs.client_kwargs, **fs.kwargs}
     timeout = configured.get("timeout", SECONDS_PER_FILE)
-    seconds = getattr(timeout, "total", timeout) or None  # 0 stands for none, too
+    seconds = getattr(timeout, "total", timeout) or None  # 0 means none, too
     left = None if seconds is None else began + seconds - time.monotonic()
-    # Without this, that of the session would hold for each request: 300 s.
+    # Without this, the session's timeout would apply to each request: 300 s.
     own = {} if "timeout" in configured else {"timeout": aiohttp.ClientTimeout()}
     try:
         async with asyncio.timeout(left):
@@ -220,7 +220,7 @@ async def _deadline(fs: Any, began: float) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _get(session: Any, url: Any, n_bytes: int, options: dict[str, Any]) -> Body | None:
-    """Read what comes, up to `n_bytes`; None where that is less than was asked for."""
+    """Read up to `n_bytes`; None if that is less than was requested."""
     async with session.get(url, **options) as response:
         if response.status == UNSATISFIABLE:
             return None
@@ -235,7 +235,7 @@ async def _get(session: Any, url: Any, n_bytes: int, options: dict[str, Any]) ->
                 f"the server sends it compressed ({', '.join(sorted(found))}) though asked "
                 "not to",
             )
-        content = io.BytesIO()  # gives its bytes away without a copy
+        content = io.BytesIO()  # hands out its bytes without a copy
         n_left = n_bytes
         async for chunk in response.content.iter_any():
             n_left -= content.write(chunk[:n_left])

@@ -1,4 +1,4 @@
-"""What the bytes of a JPEG file that decodes tell of damage, before a decoder is asked."""
+"""Find damage in the bytes of a JPEG file that decodes, without decoding it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _START_OF_FILE = b"\xff\xd8\xff"
 
 _FOLLOWER = re.compile(b"\n(.)", re.DOTALL)
 
-# In entropy-coded data a zero follows each 0xFF that stands for itself, and 0xFF may fill.
+# In entropy-coded data a zero follows each 0xFF that stands for itself, and 0xFF may pad.
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _END_WITHOUT_RESTARTS = re.compile(rb"\xff[^\x00\xff]")
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
@@ -28,10 +28,10 @@ _NOTHING, _ALL = bytes([14]) * 64, bytes(64)  # which bits the coefficients lack
 # coefficients are all -1. This is many of these blocks: no photo has them, a lost sector does.
 _ZEROS = bytes(256)
 
-# Of the image data, what is searched for line ends: 32 are to be expected in it.
+# How much of the image data is searched for line ends; 32 are expected in it.
 _BEGINNING = 2**13
 _LEAST_LINE_ENDS = 16
-_LEAST_FOLLOWERS = 8  # different bytes behind them: flat areas repeat a few
+_LEAST_FOLLOWERS = 8  # different bytes after them: flat areas repeat a few
 
 # Formats of several images name them in their first one: MPO, and Ultra HDR of Android.
 _DIRECTORIES_OF_IMAGES = (b"MPF\0", b"http://ns.google.com/photos/1.0/container/")
@@ -49,18 +49,10 @@ class ImageData:
 
 
 def read_image_data(data: bytes) -> ImageData:
-    """Walk through the scans, as far as a decoder does.
+    """Walk through the scans, as far as a decoder does, and note the first damage.
 
-    Parameters
-    ----------
-    data : bytes
-        Content of a JPEG file that `JpegStructure.excess` has nothing against.
-
-    Returns
-    -------
-    ImageData
-        Where the last scan is, and the first damage that shows. Nothing shows in most files
-        that end early, or that have lost bytes in the middle of their only scan.
+    `data` is a JPEG file that `JpegStructure.excess` does not object to. Most files that end
+    early, or that lost bytes in the middle of their only scan, show no damage here.
     """
     walk = _Walk(data)
     position = 2
@@ -101,7 +93,7 @@ class _Walk:
     is_whole: bool = False  # the first scan has all, and decoders read no further
 
     def take(self, marker: int, content: bytes) -> None:
-        """Take in a segment that is no scan."""
+        """Take in a segment that is not a scan."""
         if marker in _SEQUENTIAL | _PROGRESSIVE and len(content) >= 6:
             self.frame = marker
             self.height = int.from_bytes(content[1:3])
@@ -120,7 +112,7 @@ class _Walk:
             self.tables.append(content)
 
     def scan(self, header: bytes, start: int) -> int:
-        """Take in a scan, and tell where it ends."""
+        """Take in a scan, and return where it ends."""
         self.n_scans += 1
         pattern = _END_OF_SCAN if self.interval else _END_WITHOUT_RESTARTS
         match = pattern.search(self.data, start)
@@ -160,7 +152,7 @@ class _Walk:
         found = b"".join(_RESTART.findall(self.data, start, end))
         expected = ceil(self._n_units(names) / self.interval) - 1
         in_turn = (_RESTARTS * (len(found) // 8 + 1))[: len(found)]
-        if len(found) not in (expected, expected + 1):  # some encoders write a last one
+        if len(found) not in (expected, expected + 1):  # some encoders write one at the end
             return f"{len(found)} restart markers within its image data, not {expected}"
         return "" if found == in_turn else "restart markers out of order"
 
@@ -175,7 +167,7 @@ class _Walk:
         self, tables: list[int], first: int, last: int, bits: int, start: int, end: int
     ) -> str:
         if self.frame in _ARITHMETIC or last == 0 or bits >> 4:
-            return ""  # of the first values of coefficients alone, no long runs are likely
+            return ""  # only in the first pass over AC coefficients are long runs unlikely
         position = self.data.find(_ZEROS, start, end)
         if position < 0:
             return ""
@@ -185,7 +177,7 @@ class _Walk:
         return f"zeros within its image data, {position} bytes into the file"
 
     def _symbols_of_zeros(self) -> dict[int, int]:
-        """Tell for which symbol zeros stand in each table of AC coefficients: its first."""
+        """Return the symbol that a run of zeros codes for in each AC table: its first."""
         symbols = {}
         for content in self.tables:
             while len(content) > 17:
@@ -204,12 +196,12 @@ class _Walk:
         return "its line ends were converted, as if it were a text: each LF follows a CR"
 
     def missing_scans(self) -> str:
-        """Say whether coefficients are left that no scan has brought to their last bit."""
+        """Say if the last scans are missing, because coefficients still lack bits."""
         is_complete = self.is_whole or all(bits == _ALL for bits in self.lacking.values())
         return "" if is_complete else "its last scans are missing"
 
     def second_image(self, end: int) -> str:
-        """Say whether as large an image follows, which nothing in the file accounts for."""
+        """Say if an image at least as large follows that the file does not announce."""
         if not self.data.startswith(_START_OF_FILE, end):
             return ""
         if any(name in self.data[: self.found.end] for name in _DIRECTORIES_OF_IMAGES):

@@ -15,31 +15,31 @@ _ARITHMETIC = {marker for marker in _FRAMES if marker > 0xC8}
 _TABLES = {*_FRAMES, _DQT, _DHP}  # Pillow reads them number by number
 _EXIF = b"Exif\0\0"
 
-# Behind their length, of four components each: no decoder takes more of them.
+# Without their length, of four components: no decoder takes more.
 _LONGEST_FRAME_HEADER = 6 + 3 * 4
 _LONGEST_SCAN_HEADER = 1 + 2 * 4 + 3
 
-# Those that a length follows, and EOI. Decoders pass over the others: TEM, reserved ones,
-# RST0-7, SOI, and JPG and JPG0-13, whose content Pillow takes for segments. A zero after 0xFF
-# is stuffed into entropy-coded data; 0xFF also pads.
+# Markers with a length, and EOI. Decoders skip the others: TEM, reserved ones, RST0-7, SOI,
+# and JPG and JPG0-13, whose content Pillow takes for segments. A zero after 0xFF is stuffed
+# into entropy-coded data; 0xFF also pads.
 MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xef\xfe]")
 
 _MOST_FILL = 2**16  # bytes between segments, which Pillow steps over one by one
-_SEGMENTS_BESIDE_SCANS = 10_000  # a large ICC profile has some hundreds
+_SEGMENTS_BESIDE_SCANS = 10_000  # a large ICC profile has a few hundred
 _SEGMENTS_PER_SCAN = 10  # its tables
 _MOST_TABLES = 2**16  # bytes of frame headers and quantization tables; 600 are usual
 _MOST_EXIF = 2**18  # bytes; the standard allows 64 kB, and Pillow copies all for each segment
 
 # Huffman code spends at least one bit on each block, so one byte holds 8 of them. Some more
-# are let in, since a file may be damaged: 4 megapixels of grey, 1.4 of 4:4:4. Of a lossless
-# file it is the samples that take a bit.
+# are allowed, since a file may be damaged: 4 megapixels of grey, 1.4 of 4:4:4. In a lossless
+# file, each sample takes a bit.
 _BLOCKS_PER_BYTE = 8
 _BLOCKS_BESIDE, _SAMPLES_BESIDE = 2**16, 2**22
-# Arithmetic code has no such least length. This is 22 megapixels of 4:2:0.
+# Arithmetic code has no such minimum. This is 22 megapixels of 4:2:0.
 _ARITHMETIC_BLOCKS = 2**19
 
 # What decoding costs at most, in nanoseconds; `python -m tests.fuzzing.dear_files` looks for
-# files that cost more. Each scan comes to all blocks of its components:
+# files that cost more. Each scan visits all blocks of its components:
 _BLOCK = 25.0
 _REFINED_COEFFICIENT = 0.4
 _ARITHMETIC_COEFFICIENT = 50.0
@@ -54,9 +54,9 @@ _LEAST_NANOSECONDS = 1e8  # for small ones in arithmetic code, at a limit of as 
 
 @dataclass
 class JpegStructure:
-    """What the markers say; zeros where they do not."""
+    """What the markers say; zeros where they say nothing."""
 
-    n_bytes: int  # of the whole file: a tail behind the image counts, as a comment would
+    n_bytes: int  # of the whole file: a tail after the image counts, as a comment would
     width: int = 0
     height: int = 0
     n_components: int = 0
@@ -66,18 +66,18 @@ class JpegStructure:
     n_fill: int = 0  # bytes between segments, up to the first scan, as the following two
     n_table_bytes: int = 0
     n_exif_bytes: int = 0
-    nanoseconds: float = 0.0  # that the scans cost at most
+    nanoseconds: float = 0.0  # that decoding the scans takes at most
     is_progressive: bool = False
     is_lossless: bool = False
     is_arithmetic: bool = False
     blocks: dict[int, int] = field(default_factory=dict)  # by identifier of the component
 
     def excess(self, max_pixels: int, max_scans: int) -> str | None:
-        """Say what there is too much of in a file that is made to keep a decoder busy."""
+        """Say what a file that is made to keep a decoder busy has too much of."""
         return self.excess_of_segments(max_scans) or self._excess_of_work(max_pixels)
 
     def is_dear(self, max_pixels: int) -> bool:
-        """Whether it takes so much work that it should be decoded but once."""
+        """Whether decoding takes so much work that it should happen only once."""
         return self.nanoseconds > _most_nanoseconds(max_pixels) / 4
 
     def excess_of_segments(self, max_scans: int) -> str | None:
@@ -100,7 +100,7 @@ class JpegStructure:
         content = (
             f"{self.width} x {self.height} pixels in {self.n_components} component{plural}"
         )
-        # Pixels take room, too, where components of different sampling have fewer blocks.
+        # Pixels take memory even if subsampled components have fewer blocks.
         n_blocks = max(self.n_blocks, self.width * self.height // 64)
         if self.is_arithmetic:
             if n_blocks > _ARITHMETIC_BLOCKS:
@@ -118,7 +118,7 @@ class JpegStructure:
         return None
 
     def start_frame(self, marker: int, content: bytes) -> None:
-        """Take in a frame header, from behind its length on; the last one counts."""
+        """Take in a frame header, without its length; the last one counts."""
         if len(content) < 6:
             return
         self.height = int.from_bytes(content[1:3])
@@ -145,7 +145,7 @@ class JpegStructure:
             self.blocks[identifier] = max(n_blocks, self.blocks.get(identifier, 0))
 
     def start_scan(self, content: bytes) -> None:
-        """Take in a scan header, from behind its length on."""
+        """Take in a scan header, without its length."""
         self.n_scans += 1
         behind = 1 + 2 * content[0]
         dearest = max(self.blocks.values(), default=0)
@@ -171,23 +171,14 @@ def _most_nanoseconds(max_pixels: int) -> float:
 
 
 def read_structure(data: bytes, max_scans: int) -> JpegStructure:
-    """Read the size from the header, and what a decoder would go through.
+    """Read the size in pixels, and what a decoder would have to go through.
 
-    Parameters
-    ----------
-    data : bytes
-        Content of a JPEG file, however damaged.
-    max_scans : int
-        Reading stops when there are more, or more of the other segments that `excess` names.
-
-    Returns
-    -------
-    JpegStructure
-        The size in pixels, the number of scans, and what else decides about decoding.
+    `data` is a JPEG file, however damaged. Reading stops once there are more than `max_scans`
+    scans, or too much of what else `excess_of_segments` counts.
     """
     found = JpegStructure(len(data))
     for fill, marker, start in _segments(data):
-        # Where no scan came before it, decoders look for an image behind the end of one.
+        # If no scan came before an EOI, decoders look for an image after it.
         if marker == _EOI and found.n_scans:
             break
         found.n_segments += 1
@@ -202,7 +193,7 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
                     found.start_frame(marker, header)
         if marker == _SOS and start + 2 < len(data):
             found.start_scan(data[start + 2 : start + 2 + _LONGEST_SCAN_HEADER])
-            # Decoders read no further where the first scan of a sequential file is whole.
+            # Decoders stop after the first scan of a sequential file if it is complete.
             is_whole = data[start + 2] == found.n_components and not found.is_progressive
             if found.n_scans == 1 and is_whole:
                 break
@@ -212,7 +203,7 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield what comes before each marker in bytes, the marker, and where its length stands.
+    """Yield how many bytes come before each marker, the marker, and where its length is.
 
     The end of the data counts as a last EOI.
     """

@@ -15,7 +15,7 @@ from sknorm_images._common.wording import shorten, show_name
 from sknorm_images._files.protocols import as_passed, is_url, local_path
 from sknorm_images._files.remote import join_url, list_url
 
-EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")  # all of JPEG
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")  # all are JPEG
 
 # What operating systems and storage devices leave in folders: macOS and its archives, Windows,
 # disk checks, Synology and QNAP. In lower case.
@@ -39,7 +39,7 @@ class Folder(NamedTuple):
     """What a folder holds, at a path or at a URL, at any depth."""
 
     path: str
-    folders: dict[str, str]  # its sub-folders: sorted, paths by name in NFC
+    folders: dict[str, str]  # paths of its sub-folders by name in NFC, sorted
     files: list[File]  # its image files, sorted
     passed_over: dict[str, Counter[str]]  # by sub-folder ("": none), files of each extension
 
@@ -50,34 +50,18 @@ class Folder(NamedTuple):
 
 
 def composed(name: str) -> str:
-    """Bring a name to NFC: macOS and some archives hold accents apart from their letters."""
+    """Convert a name to NFC: macOS and some archives keep accents apart from letters."""
     return normalize("NFC", name)
 
 
 def list_folder(
     directory: str | os.PathLike[str], extensions: tuple[str, ...] = EXTENSIONS
 ) -> Folder:
-    """List a folder, without what is hidden or of a system.
+    """List a folder at a path or a URL, without hidden files and those of systems.
 
-    Parameters
-    ----------
-    directory : str or PathLike
-        A path or a URL.
-    extensions : tuple of str, default=(".jpg", ".jpeg", ".jpe", ".jfif")
-        What the names of image files end in, in lower case; the files' may be in upper case.
-
-    Returns
-    -------
-    Folder
-        What it holds.
-
-    Raises
-    ------
-    OSError
-        If the folder does not exist or cannot be read.
-    ImportError, ValueError
-        If it is at a URL that no library can read, or if two sub-folders have the same name
-        in NFC.
+    `extensions` are in lower case, and match names in upper case, too. Raises OSError if the
+    folder does not exist or cannot be read, ImportError or ValueError if no library can read
+    the URL, and ValueError if two sub-folders have the same name in NFC.
     """
     if is_url(directory):
         return _list_remote(directory, extensions)
@@ -113,8 +97,8 @@ def _list_local(root: Path, extensions: tuple[str, ...]) -> Folder:
 def _walk(top: str, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, list[str]]]:
     """Yield folders at any depth with the names of their files, each folder once.
 
-    Links to folders are followed when all that lies there by itself is through. Those that
-    lead to a folder that is `seen` already, such as one above, are not.
+    Links to folders are followed after everything that is not linked. A link to a folder that
+    is already `seen`, such as one above, is not followed.
     """
     pending = deque([top])
     while pending:
@@ -140,18 +124,18 @@ def _identity(folder: str | Path) -> tuple[int, int]:
 
 
 class _Listed:
-    """Files as they are found: the images, and how many others there are."""
+    """Collects files as they are found: the images, and how many others there are."""
 
     def __init__(
         self, extensions: tuple[str, ...], as_path: Callable[[str], str] = str
     ) -> None:
         self.extensions = extensions
-        self.as_path = as_path  # which may refuse a name
+        self.as_path = as_path  # may refuse a name
         self.files: list[tuple[tuple[tuple[str, ...], tuple[str, ...]], File]] = []
         self.passed_over: dict[str, Counter[str]] = {}
 
     def add(self, parts: tuple[str, ...], place: str) -> None:
-        """Take a file at a place, unless it is hidden or of a system."""
+        """Add a file at a place, unless it is hidden or a system's."""
         name = parts[-1].lower()
         if any(map(_is_skipped, parts)):
             return
@@ -189,7 +173,7 @@ def _by_name(folder: str, found: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _sort_key(*names: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    # As on every system; files of equal names in NFC keep a fixed order, too.
+    # The same order on every system, even of files whose names are equal in NFC.
     return tuple(map(composed, names)), names
 
 
@@ -213,4 +197,4 @@ def _is_skipped(name: str) -> bool:
 
 
 def _raise(error: OSError) -> None:
-    raise error  # os.walk would pass over a folder that it may not read
+    raise error  # os.walk would skip a folder that it may not read

@@ -16,7 +16,7 @@ from sknorm_images._common.wording import (
     show_value,
 )
 
-LOCAL = ("file", "local")  # fsspec's two names of one protocol
+LOCAL = ("file", "local")  # fsspec's two names for one protocol
 
 # A scheme of two letters or more, since Windows has drives; other protocols may precede it.
 _URL = re.compile(r"(?:[a-z0-9_]+::)*[A-Za-z][A-Za-z0-9+._-]+://")
@@ -24,7 +24,7 @@ _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+:[/\\](?![/\\])")  # what path
 _LOCAL_URL = re.compile(r"(?:file|local)://(?:localhost(?=/))?", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9+._-]*")
 
-# It reads whatever addresses stand in the file that it is given.
+# It reads whatever addresses are in the file that it is given.
 _NEVER_IMPLIED = "reference"
 
 
@@ -42,7 +42,7 @@ def was_url(path: str) -> bool:
 
 
 def as_passed(error: OSError, passed: str, path: str) -> OSError:
-    """Let an error about a local path name what the user passed, and tell of a lost slash."""
+    """Make an error about a local path name what was passed, and mention a lost slash."""
     if isinstance(error, FileNotFoundError) and was_url(passed):
         reason = (
             f"{error.strerror}; a URL has two slashes and is a str, since a Path drops one"
@@ -76,13 +76,13 @@ def protocol_of(link: str) -> str:
 
 
 def protocols_of(source: object) -> tuple[str, ...]:
-    """Name what a path or URL of the user's leads to, as `JpegLoader` takes it.
+    """Name the protocols that a user's path or URL leads to, as `JpegLoader` takes them.
 
     Raises ValueError for what the user has to allow by name.
     """
     if not is_url(source):
         return ("file",)
-    links = [link.lower() for link in links_of(source)]  # as they are compared
+    links = [link.lower() for link in links_of(source)]  # compared in lower case
     if _NEVER_IMPLIED in links:
         raise ValueError(
             f"{show_name(source)} leads to {_NEVER_IMPLIED}://, whose file may name any other "
@@ -115,19 +115,9 @@ def check_protocol_names(protocols: object) -> tuple[str, ...]:
 
 
 def check_allowed(sources: Iterable[object], allowed: Sequence[str]) -> None:
-    """Refuse paths and URLs that lead elsewhere, before anything is opened.
+    """Refuse paths and URLs that lead to protocols not in `allowed`, before any is opened.
 
-    Parameters
-    ----------
-    sources : iterable of object
-        Paths and URLs, and anything else, which is passed over.
-    allowed : sequence of str
-        The protocols that they may lead to.
-
-    Raises
-    ------
-    ValueError
-        If one leads to another protocol: the first one.
+    Raises ValueError for the first one. Sources of other kinds are skipped.
     """
     known = {*allowed, *(LOCAL if not {*LOCAL}.isdisjoint(allowed) else ())}
     for i, source in enumerate(sources):

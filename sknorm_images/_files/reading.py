@@ -1,4 +1,4 @@
-"""One source to bytes: what a path leads to, if it is a file that can hold an image."""
+"""Read one source into bytes, if it is a file that can hold an image."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Missing:
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Missing
 
-# Of all that goes wrong when a file is opened, what is the matter with its path.
+# Errors on opening a file that are about its path.
 _NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG)
-_FETCHED_AT_ONCE = 16  # URLs; a round trip for all of them, and 256 MiB at the very most
+_FETCHED_AT_ONCE = 16  # URLs, in one round trip, and 256 MiB at the very most
 
 
 def name_of(source: object) -> str:
-    """Name a source in a message: the path, or how many bytes it is."""
+    """Name a source in a message: its path, or how many bytes it has."""
     if isinstance(source, str | os.PathLike):
-        return str(os.fsdecode(source))  # plain, where numpy had it
+        return str(os.fsdecode(source))  # a plain str, even for NumPy's
     if isinstance(source, Missing):
         return "<missing>"
     return (
@@ -47,29 +47,12 @@ def name_of(source: object) -> str:
 
 
 def read(source: Source, access: Access) -> bytes:
-    """Read a source whole.
+    """Read a source whole: a path, a URL, or bytes, which are returned as they are.
 
-    Parameters
-    ----------
-    source : str, PathLike, bytes or Missing
-        A path, a URL, or what is returned as it is.
-    access : Access
-        What may be opened; larger files are refused before they are read.
-
-    Returns
-    -------
-    bytes
-        The content.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ImageDecodeError
-        If there can be no such file, it is too large, or it is a device, a pipe or a
-        socket, which may never end; if the source is missing.
-    ValueError
-        If it leads where `access` does not allow.
+    Raises OSError if the file cannot be read; ImageDecodeError if the source is missing, or
+    the file cannot exist, is too large (which is found before it is read), or is a device, a
+    pipe or a socket, which may never end; ValueError if `access` does not allow it; and for a
+    URL what `read_url` raises.
     """
     if isinstance(source, bytes):
         return source
@@ -80,7 +63,7 @@ def read(source: Source, access: Access) -> bytes:
     if is_url(source):
         return read_url(source, access)
     check_allowed([source], access.protocols)
-    path = local_path(source)  # once: what a PathLike does for it is its own affair
+    path = local_path(source)  # once, since a PathLike may do anything for it
     passed = source if isinstance(source, str) else os.fsdecode(path)
     try:
         return _read_local(path, passed, access)
@@ -101,19 +84,10 @@ def read(source: Source, access: Access) -> bytes:
 def read_ahead(
     sources: Sequence[object], access: Access
 ) -> Iterator[bytes | Exception | None]:
-    """Fetch URLs a few at a time, each few when the first of them is asked for.
+    """Fetch URLs a few at a time, each few when the first of them is requested.
 
-    Parameters
-    ----------
-    sources : sequence of object
-        Sources of any kind.
-    access : Access
-        As in `read`.
-
-    Yields
-    ------
-    bytes, Exception or None
-        For each source what `read` would return or raise; None where it is to be asked.
+    Yields for each source, of any kind, what `read` would return or raise, or None if `read`
+    has to be called.
     """
     archives: dict[str, Any] = {}
     for start in range(0, len(sources), _FETCHED_AT_ONCE):
@@ -137,15 +111,15 @@ def _read_local(path: str, name: str, access: Access) -> bytes:
         if size > limit:
             raise too_large(name, f"{size:,}")
         content = head + _read_at_most(file, limit + 1 - len(head), size - len(head))
-        if len(content) > limit:  # it grows, or is one of the kernel's, whose size is 0
+        if len(content) > limit:  # it is growing, or the kernel's, whose size is 0
             raise too_large(name, f"more than {limit:,}")
         return content
 
 
 def _read_at_most(file: io.FileIO, n_bytes: int, expected: int) -> bytes:
-    """Read up to the end, or what is there where reading on would wait."""
+    """Read to the end, or until reading on would wait, but no more than `n_bytes`."""
     chunks: list[bytes] = []
-    wanted = min(n_bytes, expected + 1)  # the one more tells that nothing is left
+    wanted = min(n_bytes, expected + 1)  # one more, to see that nothing is left
     while wanted and (chunk := file.read(wanted)):
         chunks.append(chunk)
         n_bytes -= len(chunk)

@@ -1,4 +1,4 @@
-"""URLs in place of paths: read, and listed, through fsspec."""
+"""Read and list URLs through fsspec."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WITHOUT_FOLDERS = {"s3", "gs", "abfs", "oss"}  # stores that list all names in 
 NO_REGULAR_FILE = "it is no regular file"
 
 _PLAIN = ("builtins", "socket")  # modules of errors whose strerror is the reason alone
-# Raised as they are: the first is ours, the others are no fault of a file or a network.
+# Raised as they are: the first is ours, and no file or network causes the others.
 _PASSED = (ImageDecodeError, ImportError, MemoryError, Warning)
 _NUMBERS: dict[type[OSError], int] = {
     FileNotFoundError: errno.ENOENT,
@@ -38,21 +38,16 @@ _NUMBERS: dict[type[OSError], int] = {
     NotADirectoryError: errno.ENOTDIR,
     TimeoutError: errno.ETIMEDOUT,
 }
-# Passwords and signatures: user:password@ behind the protocol, and ?name=value.
+# Passwords and signatures: user:password@ after the protocol, and ?name=value.
 _SECRETS = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?<=\?)[^\s\"'<>()?=]*=[^\s\"'<>()]*")
 
 
 def check_protocols(sources: Iterable[object], allowed: Sequence[str]) -> None:
-    """Refuse what may not be opened, and URLs that no library can read, before any is read.
+    """Refuse sources that may not be opened, and URLs that no library can read.
 
-    Parameters are those of `check_allowed`.
-
-    Raises
-    ------
-    ImportError
-        If fsspec, or the library that it reads a protocol with, is not installed.
-    ValueError
-        As `check_allowed` raises it, or if fsspec does not know a protocol.
+    Nothing is read. Raises ValueError as `check_allowed` does, or if fsspec does not know a
+    protocol, and ImportError if fsspec, or the library that it needs for one, is not
+    installed.
     """
     sources = list(sources)
     check_allowed(sources, allowed)
@@ -78,18 +73,12 @@ def check_protocols(sources: Iterable[object], allowed: Sequence[str]) -> None:
 
 
 def read_url(url: str, access: Access) -> bytes:
-    """Read what a URL leads to, whole.
+    """Read a file at a URL, whole.
 
-    Raises
-    ------
-    OSError
-        If it cannot be read; FileNotFoundError if it does not exist, PermissionError if that
-        is refused. `filename` is the URL.
-    ImageDecodeError
-        If it is too large, or no regular file. A file that is too large is not downloaded,
-        or not further than to the limit.
-    ImportError, ValueError
-        As `check_protocols` raises them.
+    Raises OSError, with the URL as `filename`, if it cannot be read, such as FileNotFoundError
+    or PermissionError; ImageDecodeError if it is too large or not a regular file; and what
+    `check_protocols` raises. A file that is too large is not downloaded beyond the limit, if
+    at all.
     """
     check_protocols([url], access.protocols)
     try:
@@ -104,22 +93,12 @@ def read_url(url: str, access: Access) -> bytes:
 def fetch_urls(
     urls: Sequence[str], access: Access, archives: dict[str, Any]
 ) -> list[bytes | Exception | None]:
-    """Read small files, at the same time where their filesystem can.
+    """Read small files, at the same time if their filesystem can.
 
-    Parameters
-    ----------
-    urls : sequence of str
-        The URLs; a few, since all are held in memory.
-    access : Access
-        As in `read_url`.
-    archives : dict
-        Those that are open already, such as ZIP files; more are added.
-
-    Returns
-    -------
-    list of bytes, Exception or None
-        For each the content, or what `read_url` would raise. None where `read_url` is to be
-        asked: for files of more than 16 MiB, and what cannot be read together with others.
+    Pass only a few `urls`, since all contents are held in memory. `archives` holds what is
+    open already, such as ZIP files, and more are added. Returns for each URL the content, or
+    the exception that `read_url` would raise. None means that `read_url` has to be called: for
+    files of 16 MiB or more, and for those that cannot be read together with others.
     """
     found: list[bytes | Exception | None] = [None] * len(urls)
     groups: dict[int, list[tuple[int, _Place]]] = {}
@@ -127,19 +106,19 @@ def fetch_urls(
         try:
             check_allowed([url], access.protocols)
             place = _locate(url, archives, access.protocols)
-        except Exception:  # noqa: BLE001 (read_url comes upon it again, and raises it)
+        except Exception:  # noqa: BLE001 (read_url meets it again, and raises it)
             continue
         groups.setdefault(id(place.fs), []).append((i, place))
     for items in groups.values():
         paths = [place.path for _, place in items]
         try:
             contents = _read_first(items[0][1].fs, paths)
-        except Exception:  # noqa: BLE001 (of one file, perhaps, and read_url says which)
+        except Exception:  # noqa: BLE001 (perhaps of one file; read_url says which)
             continue
         for (i, _), content in zip(items, contents, strict=True):
             if isinstance(content, Exception):
                 found[i] = _named(content, urls[i])
-            elif len(content) < FIRST_BYTES:  # more, where a server heeds no range
+            elif len(content) < FIRST_BYTES:  # more, if a server ignores ranges
                 found[i] = bytes(content)
     return found
 
@@ -153,31 +132,17 @@ class Entry(NamedTuple):
 
 
 def list_url(url: str) -> list[Entry]:
-    """List what is below a folder, at any depth.
+    """List the files and sub-folders below a folder, at any depth.
 
-    Parameters
-    ----------
-    url : str
-        The folder.
-
-    Returns
-    -------
-    list of Entry
-        Files, and of the sub-folders those that are more than a part of a file's name; with
-        hidden ones among them or not.
-
-    Raises
-    ------
-    OSError
-        If the folder does not exist or cannot be read.
-    ImportError, ValueError
-        As `check_protocols` raises them.
+    Hidden ones may be among them, and a sub-folder that is only a part of a file's name may
+    not. Raises OSError if the folder does not exist or cannot be read, and what
+    `check_protocols` raises.
     """
     protocols = protocols_of(url)
     check_protocols([url], protocols)
     try:
         fs, root = _locate(url, {}, protocols)
-        fs.invalidate_cache()  # what was listed before may be outdated
+        fs.invalidate_cache()  # earlier listings may be outdated
         below = _names_below(fs, root, url)
     except _PASSED:
         raise
@@ -205,7 +170,7 @@ def join_url(url: str, name: str) -> str:
     folder = parts[i] if parts[i].endswith("://") else parts[i].rstrip("/") + "/"
     parts[i] = folder + name
     joined = "::".join(parts)
-    # "a:" and "::" make another chain, too.
+    # A name with "::", or that ends in ":", would make another chain.
     if joined.split("::") != parts or ".." in re.split(r"[/\\]", unquote(name)):
         raise ValueError(
             f"{show_name(url)} holds {show_name(name)}, which is not a name below that "
@@ -216,7 +181,7 @@ def join_url(url: str, name: str) -> str:
 
 
 def too_large(source: str, n_bytes: str) -> ImageDecodeError:
-    """Make the error of a file that is larger than the limits let any image be."""
+    """Make the error for a file larger than any image within the limits."""
     return ImageDecodeError(
         source, f"its {n_bytes} bytes are more than any image within the limits has"
     )
@@ -242,15 +207,15 @@ def _fsspec() -> Any:
 
 
 def _locate(url: str, archives: dict[str, Any], protocols: tuple[str, ...]) -> _Place:
-    """Find the filesystem of a URL; one in an archive is opened unless it is in `archives`."""
+    """Find the filesystem of a URL; an archive is opened unless it is in `archives`."""
     fsspec = _fsspec()
     head, _, rest = url.partition("::")
     links = links_of(url)
     options = http.options_of(links, protocols)
     for link, part in zip(links, url.split("::"), strict=True):
         if link in LOCAL and not _holds_something(fsspec.core.strip_protocol(part)):
-            raise ImageDecodeError(url, NO_REGULAR_FILE)  # a pipe would be waited for
-    # fsspec would open an archive anew, and read its directory, for every file in it.
+            raise ImageDecodeError(url, NO_REGULAR_FILE)  # opening a pipe would wait
+    # fsspec would open an archive again, and read its directory, for every file in it.
     if rest and not fsspec.get_filesystem_class(links[0]).cachable:
         root = f"{links[0]}://::{rest}"
         if root not in archives:
@@ -261,9 +226,9 @@ def _locate(url: str, archives: dict[str, Any], protocols: tuple[str, ...]) -> _
 
 
 def _holds_something(path: str) -> bool:
-    """Whether a local path is a folder or a file with content, not what may never end."""
+    """Whether a local path is a folder or a non-empty file, not one that may never end."""
     status = os.stat(path)  # noqa: PTH116 (raises what opening the file would)
-    is_file = stat.S_ISREG(status.st_mode) and status.st_size > 0  # 0: those of the kernel
+    is_file = stat.S_ISREG(status.st_mode) and status.st_size > 0  # 0: of the kernel
     return is_file or stat.S_ISDIR(status.st_mode)
 
 
@@ -283,7 +248,7 @@ def _read_from(fs: Any, path: str, url: str, access: Access) -> bytes:
     if len(content) < FIRST_BYTES:
         return content
     limit = access.max_file_bytes(content)
-    if len(content) == FIRST_BYTES:  # more, where a server heeds no range
+    if len(content) == FIRST_BYTES:  # more, if a server ignores ranges
         if size is None and not _is_http(fs):
             size = fs.info(path)["size"]
         if size is not None and size > limit:
@@ -296,9 +261,9 @@ def _read_from(fs: Any, path: str, url: str, access: Access) -> bytes:
 
 
 def _read_start(fs: Any, path: str, n_bytes: int, began: float) -> tuple[bytes, int | None]:
-    """Read up to `n_bytes`; return the size of the whole file, too, where a server says it.
+    """Read up to `n_bytes`; also return the size of the whole file, if a server says it.
 
-    A web server has one deadline for all parts of a file whose reading `began` together.
+    Web servers have one deadline for all parts of a file, counted from `began`.
     """
     if _is_http(fs):
         [body] = http.read_each(fs, [path], n_bytes, began)
@@ -329,7 +294,7 @@ def _names_below(fs: Any, root: str, url: str) -> list[tuple[str, bool]]:
     if (base, False) in found:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), url)
     if base and not below:
-        fs.info(root)  # which raises where there is no such folder
+        fs.info(root)  # raises if there is no such folder
     return below
 
 
@@ -343,7 +308,7 @@ def _find(fs: Any, root: str) -> Iterator[tuple[str, bool]]:
 
 
 def _walk(fs: Any, folder: str, *, is_root: bool = False) -> Iterator[tuple[str, bool]]:
-    # fsspec's own find passes over folders that cannot be read.
+    # fsspec's own find skips folders that cannot be read.
     for info in _list_one(fs, folder):
         name, is_link = info["name"], info.get("islink", False)
         is_folder = info["type"] == "directory" and not is_link
@@ -381,16 +346,16 @@ def _named(error: Exception, url: str) -> Exception | None:
 
 
 def _renamed(error: Exception, url: str) -> Exception:
-    """Let an error of ours name the URL as the user has it."""
+    """Make an error of ours name the URL as the user wrote it."""
     return ImageDecodeError(url, error.reason) if type(error) is ImageDecodeError else error
 
 
 def _as_os_error(error: Exception, url: str) -> OSError:
-    """Make the exception that a local file would give, with the reason of the library."""
+    """Make the exception that a local file would give, with the library's reason."""
     kind = _kind_of(error)
     number = _NUMBERS.get(kind) or (isinstance(error, OSError) and error.errno) or errno.EIO
     reason = _reason_of(error)
-    is_path = reason.strip("/") in url or re.fullmatch(r"\S*/\S*", reason)  # and no reason
+    is_path = reason.strip("/") in url or re.fullmatch(r"\S*/\S*", reason)  # not a reason
     if kind in _NUMBERS and is_path:
         reason = os.strerror(number)
     reason = shorten(_SECRETS.sub("...", reason)) or type(error).__name__
@@ -403,10 +368,10 @@ def _reason_of(error: BaseException) -> str:
     Other arguments of an exception may be the request, with its headers, or the connection,
     with the password of a proxy.
     """
-    plain = getattr(error, "os_error", error)  # of aiohttp's, whose own tells of its classes
+    plain = getattr(error, "os_error", error)  # aiohttp's own text names its classes
     text = getattr(plain, "strerror", None)
     if isinstance(text, str) and text and type(plain).__module__ in _PLAIN:
-        return text  # without the path that is not the URL
+        return text  # without the path, which is not the URL
     first, message = error.args[0] if error.args else None, getattr(error, "message", None)
     if isinstance(first, BaseException):
         return _reason_of(first)
@@ -420,7 +385,7 @@ def _reason_of(error: BaseException) -> str:
 
 
 def _writes_its_text(error: BaseException) -> bool:
-    """Whether its class says how it is shown; Python would show all that it holds."""
+    """Whether its class defines how it is shown; Python would show all that it holds."""
     shown_by = next(c for c in type(error).__mro__ if "__str__" in vars(c))
     return shown_by.__module__ != "builtins"
 
@@ -438,12 +403,12 @@ def _kind_of(error: Exception) -> type[OSError]:
 
 
 def _status_of(error: BaseException | None) -> int:
-    """Find the HTTP status that an exception, or its cause, tells of; 0 if there is none."""
+    """Find the HTTP status that an exception or its cause holds; 0 if there is none."""
     while error is not None:
         response = getattr(error, "response", None)  # botocore's is a dict, requests' is not
         metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
         found = [metadata.get("HTTPStatusCode"), getattr(response, "status_code", None)]
-        # The first alone: aiohttp has `status`, and warns of `code`, which gcsfs has.
+        # Only the first: aiohttp has `status`, and warns of `code`, which gcsfs has.
         names = ("status", "code", "status_code")
         found += [getattr(error, next((n for n in names if hasattr(error, n)), ""), None)]
         for status in found:

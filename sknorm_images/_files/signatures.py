@@ -1,4 +1,4 @@
-"""What the first bytes of a file say that it is, whatever it is called."""
+"""Recognise the format of a file by its first bytes, whatever it is called."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SIGNATURES = {
     b"\xff\x0a": "JPEG XL",
     b"II\xbc": "JPEG XR",
 }
-NOT_OPENED = ("HTML", "PDF", "HEIF", "JPEG XL", "JPEG XR")  # by Pillow alone
+NOT_OPENED = ("HTML", "PDF", "HEIF", "JPEG XL", "JPEG XR")  # by Pillow without plug-ins
 
 
 def identify(data: bytes) -> str | None:
-    """Name the format that the first bytes are known for, whether Pillow knows it or not."""
+    """Name the format that begins with these bytes, even if Pillow does not know it."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":
