@@ -17,7 +17,7 @@ from sknorm_images.cli._terminal import complain_of, complain_of_others
 
 
 class _ProgressBar(tqdm):
-    """One that a signal may end at any moment, without a word."""
+    """A progress bar that a signal may end at any moment, without an error message."""
 
     disable = True  # until it is made: a signal may end its __init__, and __del__ asks
     monitor_interval = 0  # no thread, which cannot be ended while it starts
@@ -30,30 +30,11 @@ _BYTES_PER_BATCH = 2**24  # of uint8: 111 images of 224 x 224 in colour, 64 MiB 
 def images_of(
     pipeline: Pipeline, directory: str, files: Sequence[str], n_jobs: int
 ) -> tuple[LazyImages, list[Any]]:
-    """Describe the images of files as a pipeline reads them.
+    """Describe the images of files as a pipeline reads them, and list its other steps.
 
-    Parameters
-    ----------
-    pipeline : Pipeline
-        A JpegLoader, a Resizer, and any other steps.
-    directory : str
-        The folder: a path or a URL. The loader may read what that leads to, and no more.
-    files : sequence of str
-        The files in it.
-    n_jobs : int
-        Number of images that are decoded at once.
-
-    Returns
-    -------
-    images : LazyImages
-        Of one size.
-    steps : list of transformers
-        What comes after.
-
-    Raises
-    ------
-    TypeError, ValueError, sklearn.exceptions.NotFittedError
-        If the pipeline is of another kind, or not fitted.
+    The loader may read what `directory`, a path or a URL, leads to, and nothing else. The
+    images are all of one size. Raises TypeError, ValueError or NotFittedError if the pipeline
+    does not begin with a JpegLoader and a Resizer, or is not fitted.
     """
     for step in flat_steps(pipeline)[:1]:
         if isinstance(step, JpegLoader):
@@ -70,35 +51,13 @@ def images_of(
 def transform_batches(
     images: LazyImages, steps: Sequence[Any], description: str
 ) -> Iterator[tuple[slice, Any, list[int]]]:
-    """Transform images in bounded memory, with a progress bar.
+    """Transform images in bounded memory, with a progress bar called `description`.
 
-    Under ``on_error="blank"``, the first 20 that cannot be read are named on stderr, and
-    the others counted in the end.
-
-    Parameters
-    ----------
-    images : LazyImages
-        Of one size.
-    steps : sequence of transformers
-        What is done with them; an empty list gives their pixels.
-    description : str
-        What the progress bar is called.
-
-    Yields
-    ------
-    rows : slice
-        Which images the batch holds.
-    X : array-like
-        What the steps make of them.
-    blank : list of int
-        Which rows of `X` stand for images that cannot be read.
-
-    Raises
-    ------
-    ValueError
-        In the end, if no image could be read.
-    ImageDecodeError, OSError
-        If an image cannot be read, and the loader has ``on_error="raise"``.
+    Yields for each batch the rows of `images` that it holds, what the steps make of them
+    (their pixels if there are none), and which rows of that are blank, since an image cannot
+    be read. With ``on_error="blank"``, the first 20 of these are named on stderr and the
+    others counted at the end, where ValueError is raised if no image could be read. With
+    ``on_error="raise"``, ImageDecodeError or OSError is raised at once.
     """
     n_images, *shape = images.shape
     fitting = _BYTES_PER_BATCH // int(np.prod(shape))

@@ -67,7 +67,7 @@ def _folder(text: str) -> Any:
     return typer.Argument(metavar="DIR", help=text)
 
 
-# str, since a Path takes a slash from a URL
+# str, since a Path drops a slash from a URL
 Folder = Annotated[
     str, _folder("Folder of JPEG files, or of one sub-folder of them a class; or its URL.")
 ]
@@ -198,7 +198,7 @@ def fit(
         pipeline.fit(photos.filenames)
         if photos.target_names is not None:
             pipeline.class_names_ = photos.target_names
-        pipeline.set_params(load__n_jobs=None, load__verbose=0)  # matters of this machine
+        pipeline.set_params(load__n_jobs=None, load__verbose=0)  # settings for this machine
         joblib.dump(pipeline, file)
     show_statistics(pipeline[-1])
 
@@ -317,7 +317,7 @@ def check(
         text = json.dumps([dict(zip(found, row, strict=True)) for row in rows], indent=1)
         typer.echo(
             text.replace("\x7f", r"\u007f")
-        )  # the one control that json leaves as it is
+        )  # the one control character that json does not escape
     elif as_csv:
         write_csv(sys.stdout, found)
     else:
@@ -411,7 +411,7 @@ def _loading(
     background: str | None,
     on_error: str | None = None,
 ) -> dict[str, Any]:
-    """Gather the parameters of the loader that options say."""
+    """Gather the parameters of the loader that the options set."""
     names = parse_names("--formats", formats)
     given = {
         "formats": None if names is None else tuple(names),

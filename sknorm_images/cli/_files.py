@@ -1,4 +1,4 @@
-"""Files in and out: photos of a folder, saved pipelines, arrays."""
+"""Files that commands read and write: photos, saved pipelines and arrays."""
 
 from __future__ import annotations
 
@@ -40,24 +40,11 @@ class Photos(NamedTuple):
 
 
 def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS) -> Photos:
-    """List the image files in folders, at any depth.
+    """List the image files in folders, at any depth, as `load_image_folder` finds them.
 
-    Parameters
-    ----------
-    folders : sequence of str
-        The folders: paths or URLs. They may lie in one another.
-    extensions : tuple of str
-        What the names of image files end in, in lower case.
-
-    Returns
-    -------
-    Photos
-        The files, as `load_image_folder` finds them.
-
-    Raises
-    ------
-    OSError, ValueError, ImportError
-        If a folder cannot be read, or holds no such files.
+    Folders are paths or URLs, and may lie in one another; each file is listed once.
+    `extensions` are in lower case. Raises OSError, ValueError or ImportError if a folder
+    cannot be read, and ValueError if it holds no such files.
     """
     found: dict[str, tuple[str, str | None]] = {}  # by absolute path
     counts = Counter[str]()
@@ -82,7 +69,7 @@ def _place(path: str) -> str:
 
 
 def parse_names(option: str, text: str | None) -> list[str] | None:
-    """Read an option that takes names with commas between."""
+    """Parse an option that takes names with commas between them."""
     if text is None:
         return None
     names = [name.strip() for name in text.split(",")]
@@ -95,7 +82,7 @@ def parse_names(option: str, text: str | None) -> list[str] | None:
 
 
 def parse_extensions(text: str | None) -> tuple[str, ...]:
-    """Read the option ``--extensions``."""
+    """Parse the option ``--extensions``."""
     names = parse_names("--extensions", text)
     if names is None:
         return EXTENSIONS
@@ -103,7 +90,7 @@ def parse_extensions(text: str | None) -> tuple[str, ...]:
 
 
 def saved_class_names(pipeline: Pipeline) -> list[str] | None:
-    """Say which class names ``fit`` saved with a pipeline, in the order of their numbers."""
+    """Return the class names that ``fit`` saved, in the order of their numbers."""
     names: list[str] | None = getattr(pipeline, "class_names_", None)
     return names
 
@@ -114,29 +101,12 @@ def labelled_files(
     class_names: Sequence[str] | None,
     saved: Sequence[str] | None = None,
 ) -> Bunch:
-    """List files as `load_image_folder` does, by the names that the user or `fit` said.
+    """List files as `load_image_folder` does, with the class names of the user or of `fit`.
 
-    Parameters
-    ----------
-    directory : str
-        A path or a URL.
-    extensions : tuple of str
-        What the names of image files end in, in lower case.
-    class_names : sequence of str or None
-        Names of all classes, in the order of their numbers, as the user says them.
-    saved : sequence of str or None
-        Those that `fit` saved, which count where the user says none and the folder has
-        sub-folders; if there are none either, the folder numbers its classes.
-
-    Returns
-    -------
-    sklearn.utils.Bunch
-        As `load_image_folder` returns it.
-
-    Raises
-    ------
-    OSError, ValueError, ImportError
-        As `load_image_folder` raises them.
+    `class_names` are the user's, in the order of their numbers. Without them, the `saved`
+    names from `fit` count if the folder has sub-folders; without either, the folder numbers
+    its own classes. `directory` is a path or a URL, and `extensions` are in lower case. Raises
+    what `load_image_folder` raises.
     """
     folder = list_folder(directory, extensions)
     if class_names is not None or not saved or not folder.folders:
@@ -151,7 +121,7 @@ def labelled_files(
 
 
 def allow_pixels(loader: JpegLoader) -> None:
-    """Raise Pillow's limit, in this process, to that of a loader, which the user chose."""
+    """Raise Pillow's limit, in this process, to the one the user chose for a loader."""
     limit, wanted = Image.MAX_IMAGE_PIXELS, loader.max_pixels
     if limit is not None and isinstance(wanted, int) and wanted > limit:
         Image.MAX_IMAGE_PIXELS = wanted
@@ -160,27 +130,13 @@ def allow_pixels(loader: JpegLoader) -> None:
 def load_pipeline(path: Path, loading: Mapping[str, Any] | None = None) -> Pipeline:
     """Load a pipeline that joblib saved, which runs whatever code the file holds.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    loading : mapping of str to object, or None, default=None
-        Parameters of its loader that are set anew.
-
-    Returns
-    -------
-    Pipeline
-        The pipeline.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the file cannot be opened, or holds no pipeline.
+    `loading` sets parameters of its loader anew. Raises OSError if the file cannot be opened,
+    and ValueError if it holds no pipeline.
     """
     with path.open("rb") as file:
         try:
             pipeline = joblib.load(file)
-        except Exception as error:  # broken pickles raise anything
+        except Exception as error:  # broken pickles may raise anything
             raise ValueError(
                 f"{show_name(str(path))} cannot be loaded ({type(error).__name__}: "
                 f"{shorten(error)}). Pass a file that `sknorm-images fit` or joblib.dump made."
@@ -205,16 +161,8 @@ def write_npz(
 ) -> None:
     """Write arrays as `numpy.savez` does, the array ``images`` block by block.
 
-    Parameters
-    ----------
-    file : binary file
-        Where to.
-    blocks : iterator of ndarray
-        The rows of ``images``, of one dtype.
-    n_rows : int
-        How many there are in all.
-    others : mapping of str to ndarray
-        Further arrays, which are read when the blocks are through.
+    The blocks have one dtype and `n_rows` rows in all. `others` are read after the last block,
+    so the caller may fill them while yielding blocks.
     """
     first = next(blocks)
     with ZipFile(file, "w") as archive:

@@ -1,4 +1,4 @@
-"""Messages of the package with the options of a command in place of Python's parameters."""
+"""Turn Python's parameters in messages of the package into the options of a command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _BETWEEN = {"size": "x", "quantile_range": " ", "feature_range": " "}  # else a 
 # Names of files, and the like; an apostrophe has a letter before it.
 _QUOTED = r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)"""
 _VALUE = rf"""[\[(](?:{_QUOTED}|[^\])'"])*[\])]|{_QUOTED}|<[^>]*>|-?\w+(?:\.\w+)*"""
-# What a command says instead stands before it: a folder leads where its own URL does.
+# No command has this option: a folder's own URL says where it may lead. What a command's user
+# can do is said before it.
 _ONLY_IN_PYTHON = rf",? or pass (?:their URLs and )?protocols=(?:{_VALUE}) to JpegLoader"
 _MESSAGE = re.compile(
     rf"(?P<quoted>{_QUOTED})|(?P<left_out>{_ONLY_IN_PYTHON})"
@@ -29,7 +30,7 @@ _MESSAGE = re.compile(
 
 
 def options_by_parameter(flags: Iterable[str]) -> dict[str, str]:
-    """Say which parameter each option of a command stands for."""
+    """Map parameters of the package to the options of a command."""
     options = {
         flag.removeprefix("--").replace("-", "_"): flag
         for flag in flags
@@ -41,9 +42,9 @@ def options_by_parameter(flags: Iterable[str]) -> dict[str, str]:
 
 
 def in_options(text: str, options: Mapping[str, str] = READING) -> str:
-    """Put options in place of parameters and their values: not in names that are quoted.
+    """Replace parameters and their values by options, except in quoted names.
 
-    Of a parameter that is a word of English, only the form with a value can be told.
+    A parameter that is also an English word is only recognised with a value.
     """
 
     def replaced(found: re.Match[str]) -> str:

@@ -22,14 +22,14 @@ from sknorm_images.cli._commands import app
 from sknorm_images.cli._options import in_options, options_by_parameter
 from sknorm_images.cli._terminal import complain, readable_warnings
 
-_OF_A_CLOSED_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE ended
+_OF_A_CLOSED_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
 
 
 def run() -> int:
     """Run the command that ``sys.argv`` names; return the exit status."""
     is_module = Path(sys.argv[0]).name == "__main__.py"
     program = "python -m sknorm_images" if is_module else "sknorm-images"
-    with _signals_end_the_run(), _streams_that_nobody_reads_are_quiet():
+    with _signals_end_the_run(), _closed_streams_are_ignored():
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
         try:
@@ -37,19 +37,19 @@ def run() -> int:
         except BrokenPipeError:
             return _OF_A_CLOSED_PIPE
         except SystemExit as end:
-            # Typer and Rich end with 1, with which `check` says that it found something.
+            # Typer and Rich exit with 1, but from `check` that means that it found something.
             if isinstance(end.__context__, BrokenPipeError):
                 return _OF_A_CLOSED_PIPE
             raise
 
 
 def _status_of(arguments: list[str], program: str) -> int:
-    """Run a command, and say in one line why it cannot be done."""
+    """Run a command and return its exit status; if it fails, say why in one line."""
     options = _options_of(arguments[0])
     try:
         with readable_warnings(options):
             status = app(arguments, prog_name=program, standalone_mode=False)
-            sys.stdout.flush()  # here, where it is told if it fails
+            sys.stdout.flush()  # here, where a failure is reported
             return status or 0
     except Exception as error:
         if end := _end_behind(error):
@@ -66,7 +66,7 @@ def _status_of(arguments: list[str], program: str) -> int:
 
 
 def _problem_of(error: Exception, program: str) -> tuple[str, int]:
-    """Say why a command cannot be done, and its exit status."""
+    """Return why a command failed, and its exit status."""
     if isinstance(error, typer.TyperException):
         return f"{error.format_message().rstrip('.')}. `{program} --help` says more.", 2
     if isinstance(error, MemoryError):
@@ -76,13 +76,13 @@ def _problem_of(error: Exception, program: str) -> tuple[str, int]:
         )
     if isinstance(error, OSError | ValueError | TypeError | ImportError):
         return str(error), 2
-    # A fault of the program, whose text may hold any name.
+    # A bug of the program, whose text may hold any name.
     lines = "".join(traceback.format_exception(error)).rstrip("\n").split("\n")
     return "\n".join(map(printable, lines)), 1
 
 
 def _options_of(command: str) -> dict[str, str]:
-    """Say which parameter of the package each option of a command stands for."""
+    """Map parameters of the package to the options of the command of this name."""
     commands = getattr(get_command(app), "commands", {})
     parameters = commands[command].params if command in commands else []
     return options_by_parameter(flag for parameter in parameters for flag in parameter.opts)
@@ -90,9 +90,10 @@ def _options_of(command: str) -> dict[str, str]:
 
 @contextmanager
 def _signals_end_the_run() -> Iterator[None]:
-    """Let a batch scheduler and a closed terminal end the run as Ctrl-C does.
+    """Let a batch scheduler or a closed terminal end the run as Ctrl-C does.
 
-    So no part of a file stays behind. What is ignored already, as nohup has it, still is.
+    So no unfinished file stays behind. A signal that is already ignored, as with nohup, still
+    is.
     """
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
@@ -111,9 +112,10 @@ def _signals_end_the_run() -> Iterator[None]:
 
 
 def _end_run(number: int, frame: FrameType | None) -> None:
-    """Exit, unless the run is ending: the shell and the kernel each tell of a closed terminal.
+    """Exit, unless the run is already ending.
 
-    A second exit would cut short the removal of what is unfinished.
+    The shell and the kernel each send a signal when a terminal is closed, and a second exit
+    would cut short the removal of unfinished files.
     """
     if _end_behind(sys.exception()) is None:
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
@@ -122,10 +124,10 @@ def _end_run(number: int, frame: FrameType | None) -> None:
 def _send_again(
     report: Callable[[sys.UnraisableHookArgs], object], ignored: sys.UnraisableHookArgs
 ) -> None:
-    """Send a signal again whose exit was lost.
+    """Send a signal again if its exit was lost.
 
-    Python ignores exceptions in the callbacks of a fork, of the garbage collector and in
-    ``__del__``, so it ignores an exit, too, if the signal happens to arrive there.
+    Python ignores exceptions in ``__del__`` and in callbacks of forks and of the garbage
+    collector, so it also ignores an exit if the signal happens to arrive there.
     """
     if isinstance(ignored.exc_value, KeyboardInterrupt):
         number = int(signal.SIGINT)
@@ -138,17 +140,17 @@ def _send_again(
 
 
 def _end_behind(error: BaseException | None) -> BaseException | None:
-    """Find what is ending the run, where an exception was raised in the middle of that."""
+    """Find the exit or interrupt during which an exception was raised, if any."""
     while error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
         error = error.__context__
     return error
 
 
 @contextmanager
-def _streams_that_nobody_reads_are_quiet() -> Iterator[None]:
-    """Replace standard streams that are closed, or were closed at their other end, by nothing.
+def _closed_streams_are_ignored() -> Iterator[None]:
+    """Replace standard streams that are closed, at this end or the other, by the null device.
 
-    Else, Python fails with them in the end, and exits with another status.
+    Otherwise Python fails to flush them at exit, and exits with another status.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # 2>&-
@@ -160,5 +162,5 @@ def _streams_that_nobody_reads_are_quiet() -> Iterator[None]:
         for stream in streams:
             try:
                 stream.flush()
-            except OSError:  # as https://docs.python.org/3/library/signal.html has it
+            except OSError:  # as https://docs.python.org/3/library/signal.html advises
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""The page that ``sknorm-images report`` writes: what a person should see of a folder."""
+"""The page about a folder that ``sknorm-images report`` writes."""
 
 from __future__ import annotations
 
@@ -51,30 +51,12 @@ _STATISTICS: dict[str, Callable[[Any], NDArray[Any]]] = {
 def make_report(
     directory: str, pipeline: Pipeline, photos: Photos, *, n_jobs: int, verbose: bool
 ) -> str:
-    """Make one HTML page that needs nothing else.
+    """Make one HTML page that needs no other files.
 
-    Parameters
-    ----------
-    directory : str
-        The folder: a path or a URL.
-    pipeline : Pipeline
-        A JpegLoader, a Resizer, and a fitted scaler of this package.
-    photos : Photos
-        The files in the folder, and their classes.
-    n_jobs : int
-        Number of images that are decoded at once.
-    verbose : bool
-        Whether to show the progress of looking for broken files.
-
-    Returns
-    -------
-    str
-        The page.
-
-    Raises
-    ------
-    TypeError, ValueError, sklearn.exceptions.NotFittedError
-        If the pipeline is of another kind or not fitted, or no file can be read.
+    `directory` is a path or a URL, `pipeline` a JpegLoader, a Resizer and a fitted scaler of
+    this package. `verbose` shows the progress of looking for broken files. Raises TypeError,
+    ValueError or NotFittedError if the pipeline is of another kind or not fitted, and
+    ValueError if no file can be read.
     """
     files = photos.files
     images, steps = images_of(pipeline, directory, files, n_jobs)
@@ -148,7 +130,7 @@ def make_report(
 
 
 def _measure(images: LazyImages) -> tuple[ChannelHistogram, dict[str, NDArray[np.float64]]]:
-    """Count the grey levels of all images, and take the brightness and contrast of each."""
+    """Count the grey levels of all images, and measure brightness and contrast of each."""
     total = ChannelHistogram(np.zeros((images.n_channels, 256), np.int64), 0)
     brightness, contrast = np.full((2, len(images)), np.nan)
     for rows, pixels, blank in transform_batches(images, [], "measure"):
@@ -170,7 +152,7 @@ def _upright_sizes(found: Bunch, loader: JpegLoader) -> NDArray[np.int64]:
 
 
 def _statistics(fitted: Any, here: ChannelHistogram) -> Iterator[tuple[str, list[Any]]]:
-    """Yield each channel with rows of a name, what was fitted, and what is here."""
+    """Yield each channel with rows of a name, its fitted value, and that of this folder."""
     for i, channel in enumerate(channel_names(len(here.counts))):
         yield (
             channel,
@@ -183,7 +165,7 @@ def _statistics(fitted: Any, here: ChannelHistogram) -> Iterator[tuple[str, list
 
 def _histograms(scaler: Any, here: ChannelHistogram) -> Iterator[tuple[str, str]]:
     fitted = getattr(scaler, "statistics_", None)
-    scaler = None if scaler.per_image else scaler  # then there is no one map to draw
+    scaler = None if scaler.per_image else scaler  # then there is no single map to draw
     if isinstance(fitted, ChannelHistogram):
         yield "The images it was fitted on", _svg(ChannelHistogramDisplay(fitted, scaler))
     yield "The images of this folder", _svg(ChannelHistogramDisplay(here, scaler))
@@ -205,7 +187,7 @@ def _scaled_histogram(scaler: Any, here: ChannelHistogram) -> str:
     ax = figure.subplots()
     edges = np.linspace(scaled.min(), scaled.max(), 65)
     colors = channel_colors(n_channels)
-    styles = cycle(("-", "--", ":"))  # told apart without colour, too
+    styles = cycle(("-", "--", ":"))  # distinguishable without colour, too
     for i, (name, style) in enumerate(zip(channel_names(n_channels), styles, strict=False)):
         counts, _ = np.histogram(scaled[:, i], edges, weights=here.counts[i])
         ax.stairs(counts, edges, label=name, color=colors[i], linestyle=style)
@@ -221,7 +203,7 @@ def _svg_uri(figure: Figure) -> str:
 
 
 def _views(pixels: NDArray[np.uint8], scaler: Any) -> list[tuple[str, str]]:
-    """Show one image (1, h, w, c) as it is read, as it is scaled, and on its way back."""
+    """Show one image (1, h, w, c) as it is read, scaled, and scaled back."""
     scaled = scaler.transform(pixels)
     low, high = float(scaled.min()), float(scaled.max())
     stretched = (scaled - low) * (255 / (high - low) if high > low else 0)
@@ -235,7 +217,7 @@ def _views(pixels: NDArray[np.uint8], scaler: Any) -> list[tuple[str, str]]:
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> str:
-    # Of other channels than grey or red, green and blue, what a picture has room for.
+    # A picture has room for one or three channels; show the first of any others.
     shown = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., 0]
     return thumbnail_uri(Image.fromarray(shown), (_SIDE, _SIDE))
 
@@ -247,7 +229,7 @@ def _evenly(n: int, n_wanted: int) -> list[int]:
 def _outliers(
     numbers: dict[str, NDArray[np.float64]],
 ) -> Iterator[tuple[str, str, list[int]]]:
-    """Yield a title, the number that it is about, and the images, the oddest first."""
+    """Yield a title, the number that it ranks by, and the most extreme images first."""
     ratio = numbers["aspect ratio"]
     oddness = -np.abs(np.log(ratio / np.median(ratio)))
     for title, number, key in (

@@ -1,4 +1,4 @@
-"""CSV that no spreadsheet runs, that no name breaks, and whose names still open."""
+"""Write CSV that no spreadsheet runs and no name breaks, and whose names still open."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from sknorm_images._common.wording import printable
 from sknorm_images._files.protocols import is_url
 
-# What a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection"), with the
-# wide forms that some of them take for the same.
+# What a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection"), and the
+# wide forms that some of them treat alike.
 _FORMULA = tuple("=+-@|\uff1d\uff0b\uff0d\uff20")
 _UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # categories: control, surrogate, ends of lines
 _OVERRIDES = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-_MARKS = "\u061c\u200e\u200f"  # of direction, too, though of the class of letters
+_MARKS = "\u061c\u200e\u200f"  # of direction, too, though classed as letters
 
 
 def write_csv(file: TextIO, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write what `check_images` found, one row for each file.
+    """Write what `check_images` found, one row per file.
 
-    Names are relative, absolute or URLs, as they were found; where one would begin a formula,
-    ``./`` comes before it, and one with characters that do not print is a ``file:`` URL.
+    Names are relative, absolute or URLs, as they were found. One that would begin a formula
+    gets ``./`` before it, and one with characters that do not print becomes a ``file:`` URL.
     """
     encoding = file.encoding or "utf-8"
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -55,7 +55,7 @@ def _text_cell(text: str) -> str:
 
 
 def _prints(character: str, encoding: str) -> bool:
-    """Whether a character can be written, and shows in its place."""
+    """Whether a character can be written, and is visible where it stands."""
     if character.isascii():
         return character.isprintable()
     if (
@@ -74,5 +74,5 @@ def _prints(character: str, encoding: str) -> bool:
 def _percent(character: str) -> str:
     try:
         return quote(character, errors="surrogateescape")
-    except UnicodeEncodeError:  # half of a pair, which stands for no byte
+    except UnicodeEncodeError:  # half of a surrogate pair, which stands for no byte
         return quote(character, errors="surrogatepass")

@@ -1,4 +1,4 @@
-"""What a command found, as tables on stdout."""
+"""Show what a command found as tables on stdout."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sknorm_images._common.channels import channel_names
 from sknorm_images._common.wording import printable
 from sknorm_images._scaling.base import ChannelScaler
 
-_WIDTH_OF_FILES = 1000  # where stdout is no terminal, a row of a table is a line
+_WIDTH_OF_FILES = 1000  # if stdout is not a terminal, each row of a table is one line
 
 
 def show_steps(title: str, pipeline: Pipeline) -> None:
-    """Show the steps of a pipeline, and the parameters that are not the defaults."""
+    """Show the steps of a pipeline, with the parameters that differ from the defaults."""
     rows = [(name, " ".join(repr(step).split())) for name, step in pipeline.steps]
     _show_table(title, ("step", "parameters"), rows)
 
@@ -32,7 +32,7 @@ def numbered(class_names: Sequence[str]) -> str:
 
 
 def show_statistics(scaler: ChannelScaler) -> None:
-    """Show what a scaler learned, or was told, of each channel."""
+    """Show what a scaler learned about each channel, or was given for it."""
     name = type(scaler).__name__
     columns = {
         attribute: value.tolist()
@@ -53,7 +53,7 @@ def show_statistics(scaler: ChannelScaler) -> None:
 
 
 def show_findings(found: Bunch) -> None:
-    """Show what `check_images` found that is wrong, and how much of it there is."""
+    """Show the problems that `check_images` found, and how many there are."""
     names = found.filename
     broken, twice = np.flatnonzero(~found.readable), np.flatnonzero(found.duplicate_of >= 0)
     damaged = np.flatnonzero(found.damage != "")
@@ -74,7 +74,7 @@ def show_findings(found: Bunch) -> None:
 def _show_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: bool = False
 ) -> None:
-    """Write a table, cutting nothing off; `numbers` follow the first column."""
+    """Write a table, cutting nothing off; `numbers` aligns all but the first column right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for i, name in enumerate(columns):
         table.add_column(name, overflow="fold", justify="right" if numbers and i else "left")

@@ -1,4 +1,4 @@
-"""Warnings and errors: a line each on stderr, beside progress."""
+"""Warnings and errors, one line each on stderr, beside progress."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def complain(message: object, program: str = "sknorm-images") -> None:
 
 
 def complain_of(failures: Collection[Exception], n_before: int = 0) -> None:
-    """Name files that are left out, and the reasons, in a line each on stderr.
+    """Name files that are left out, and why, in one line each on stderr.
 
-    With `n_before` that were told of earlier, no more than 20 are named.
+    At most 20 are named, counting the `n_before` that were named earlier.
     """
     for error in islice(failures, max(0, _MOST_FILES - n_before)):
         if isinstance(error, ImageDecodeError):
@@ -41,7 +41,7 @@ def complain_of(failures: Collection[Exception], n_before: int = 0) -> None:
 
 
 def complain_of_others(n_failed: int) -> None:
-    """Tell how many files `complain_of` did not name, if there are any."""
+    """Say how many files `complain_of` did not name, if there are any."""
     if (n_others := n_failed - _MOST_FILES) > 0:
         complain(
             f"warning: {n_others:,} more files cannot be read. `sknorm-images check` lists "
@@ -50,7 +50,7 @@ def complain_of_others(n_failed: int) -> None:
 
 
 def tell_passed_over(counts: Mapping[str, int], extensions: tuple[str, ...]) -> None:
-    """Tell in a line on stderr which files a command does not look at, if there are any."""
+    """Say on stderr which files a command skips, if there are any."""
     beside = {name: n for name, n in counts.items() if name.endswith(extensions)}
     others = {name: n for name, n in counts.items() if name not in beside}
     if others:
@@ -69,9 +69,9 @@ def _n_files(counts: Mapping[str, int]) -> str:
 
 @contextmanager
 def readable_warnings(options: Mapping[str, str]) -> Iterator[None]:
-    """Show warnings as lines, and the first images that cannot be read in a line each.
+    """Show each warning, and each of the first images that cannot be read, as one line.
 
-    Parameters that they name are shown as the `options` of the command.
+    Parameters in them are shown as the `options` of the command.
     """
     n_shown = n_others = 0
 
@@ -87,7 +87,7 @@ def readable_warnings(options: Mapping[str, str]) -> Iterator[None]:
             n_others += 1
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", ImageDecodeWarning)  # not once for equal ones
+        warnings.simplefilter("always", ImageDecodeWarning)  # repeated ones, too
         warnings.showwarning = show
         yield
         if n_others:
