@@ -39,26 +39,11 @@ def run_demo(
 ) -> int:
     """Do what a user does, and print what comes out.
 
-    Parameters
-    ----------
-    data : str or None, default=None
-        A folder with one sub-folder a class; None makes one of scikit-learn's two photos.
-    photos : Bunch or None, default=None
-        The files in `data`, as `load_image_folder` lists them; None lists them.
-    loading : mapping of str to object, or None, default=None
-        Parameters of `JpegLoader` other than the defaults.
-
-    Returns
-    -------
-    int
-        Exit status: 0 if the loaded pipeline and model predict the same as the saved ones.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the folder cannot be used.
-    ImportError
-        If Keras or a backend is missing.
+    `data` is a folder with one sub-folder per class; None makes one out of scikit-learn's
+    two photos. `photos` are its files as `load_image_folder` lists them; None lists them.
+    `loading` holds parameters for `JpegLoader`. Returns an exit status: 0 if the loaded
+    pipeline and model predict the same as the saved ones. Raises OSError or ValueError if the
+    folder cannot be used, and ImportError if Keras or a backend is missing.
     """
     choose_backend()
     with tempfile.TemporaryDirectory(prefix="sknorm_images-") as workspace:
@@ -132,19 +117,10 @@ def _train_and_compare(photos: Any, loading: Mapping[str, Any], workspace: Path)
 
 
 def predict_files(workspace: Path, files: list[str]) -> NDArray[np.float32]:
-    """Predict with a saved pipeline and model.
+    """Predict class probabilities with a saved pipeline and model.
 
-    Parameters
-    ----------
-    workspace : Path
-        The folder that holds ``pipeline.joblib`` and ``model.keras``.
-    files : list of str
-        JPEG files.
-
-    Returns
-    -------
-    ndarray of shape (n_files, n_classes), dtype float32
-        Class probabilities.
+    The result has shape (n_files, n_classes). `workspace` holds ``pipeline.joblib`` and
+    ``model.keras``.
     """
     import keras
 
@@ -154,12 +130,10 @@ def predict_files(workspace: Path, files: list[str]) -> NDArray[np.float32]:
 
 
 def choose_backend() -> None:
-    """Set ``KERAS_BACKEND``, also for child processes: to the first one installed, if unset.
+    """Set ``KERAS_BACKEND`` to the first backend installed, for child processes, too.
 
-    Raises
-    ------
-    ImportError
-        If Keras or all backends are missing.
+    One that is set already stays. Raises ImportError if it is not installed, or if Keras or
+    all backends are missing.
     """
     installed = [name for name in _BACKENDS if importlib.util.find_spec(name)]
     if importlib.util.find_spec("keras") is None or not installed:
@@ -176,12 +150,9 @@ def choose_backend() -> None:
 
 
 def make_photo_folder(folder: Path) -> None:
-    """Cut JPEG files of differing sizes and qualities out of scikit-learn's photos.
+    """Cut JPEG files of various sizes and qualities out of scikit-learn's photos.
 
-    Parameters
-    ----------
-    folder : Path
-        Where the sub-folders ``flower`` and ``temple`` are made.
+    Their sub-folders ``flower`` and ``temple`` are made in `folder`.
     """
     random = np.random.default_rng(_SEED)
     temple, flower = (Image.fromarray(photo) for photo in load_sample_images().images)

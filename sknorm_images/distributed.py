@@ -1,4 +1,4 @@
-"""What a fitted pipeline makes of files, as a Dask array that is computed by blocks."""
+"""The output of a fitted pipeline as a Dask array, which is computed block by block."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def to_dask_array(
         What the loader takes: paths, URLs, bytes, binary files or images. On a cluster,
         paths mean what they mean on its workers.
     chunks : int, or tuple or list of ints, default=256
-        Number of images in each block; or one number a block, which add up to those of X.
+        Number of images in each block; or one number per block, which add up to those of X.
 
     Returns
     -------
@@ -111,8 +111,8 @@ def to_dask_array(
     for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes, strict=True)):
         rows = range(stop - size, stop)
         blocks[i] = _Block(rows, images[rows.start : rows.stop])
-    # One block of images is one element, and Dask cuts up an array at once: so each task
-    # carries its own paths, and no more. The steps are a task by themselves.
+    # One block of images is one element, and Dask cuts up an array at once, so each task
+    # carries only its own paths. The steps are a task of their own.
     array: da.Array = da.map_blocks(
         _transform,
         da.from_array(blocks, chunks=1, name=False),
