@@ -1,4 +1,4 @@
-"""Many images read in parallel: one by one, into one array, or reduced to one value."""
+"""Read many images in parallel: one by one, into one array, or reduced to one value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sknorm_images._images.recipes import Made, Recipe, as_pixels
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 
 
-def _tell_nobody(n_images: int) -> None:
+def _ignore_progress(n_images: int) -> None:
     pass
 
 
@@ -32,40 +32,18 @@ def reduce_images(
     local: bool = False,
     chunk_size: int | None = None,
     description: str = "",
-    advance: Callable[[int], None] = _tell_nobody,
+    advance: Callable[[int], None] = _ignore_progress,
 ) -> tuple[Any, Failures]:
     """Run `task` on chunks of images in parallel, and add up what it returns.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        The images.
-    task : callable
-        Called as ``task(chunk, rows, *columns)`` with some of the images, the slice of all
-        that they are, and the same slice of each column. Returns the failures in the
-        chunk, as `read_each` does, and a value or None.
-    columns : tuple of ndarray, default=()
-        Arrays of one entry an image.
-    local : bool, default=False
-        Run in threads of this process, whatever joblib backend is configured.
-    chunk_size : int or None, default=None
-        Number of images in each chunk but the last; None takes what suits many workers.
-    description : str, default=""
-        What the progress bar is called.
-    advance : callable, optional
-        Called as ``advance(n)`` when n more images are done.
-
-    Returns
-    -------
-    total : object
-        The sum of the values, in order; None where there was none.
-    failures : dict of int to Exception
-        The images that cannot be read.
-
-    Raises
-    ------
-    ImageDecodeError, OSError
-        If an image cannot be read and `on_error` is ``"raise"``: the first one.
+    `task(chunk, rows, *columns)` is called with some of the images, their slice among all
+    images, and the same slice of each column, an array with one entry per image. It returns
+    the failures in the chunk, as `read_each` does, and a value or None. With `local`, the work
+    stays in threads of this process, whatever joblib backend is configured. None as
+    `chunk_size` picks one that suits many workers. `advance(n)` is called when n more images
+    are done. Returns the sum of the values, in order (None if there were none),
+    and the failures. With ``on_error="raise"``, the ImageDecodeError or OSError of the first
+    failure is raised.
     """
     total = None
     failures = Failures()
@@ -95,41 +73,18 @@ def read_array(
     dtype: DTypeLike,
     write: Callable[[NDArray[Any], Pixels], None] = np.copyto,
     summarise: Callable[[NDArray[Any], slice, Failures], Any] = lambda *_: None,
-    advance: Callable[[int], None] = _tell_nobody,
+    advance: Callable[[int], None] = _ignore_progress,
 ) -> tuple[NDArray[Any], Any, Failures]:
-    """Make one array of all images, in local threads.
+    """Read all images into one array, in threads of this process.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        The images.
-    dtype : dtype
-        Of the array.
-    write : callable, default=numpy.copyto
-        Called as ``write(row, pixels)`` for every image; fills its row of the array.
-    summarise : callable, by default one that gives None
-        Called as ``summarise(out[rows], rows, failures)`` when a chunk is complete.
-    advance : callable, optional
-        Called as ``advance(n)`` when n more images are done.
-
-    Returns
-    -------
-    out : ndarray of shape (n_samples, height, width, n_channels)
-        The array. Rows of images that cannot be read are zeros.
-    total : object
-        The sum of what `summarise` returned.
-    failures : dict of int to Exception
-        The images that cannot be read.
-
-    Raises
-    ------
-    ValueError
-        If images differ in size.
-    ImageDecodeError, OSError
-        As `reduce_images` raises them.
+    `write(row, pixels)` is called for every image and fills its row of the array; the rows of
+    images that cannot be read are zeros. `summarise(out[rows], rows, failures)` is called when
+    a chunk is complete, and `advance(n)` when n more images are done. Returns the array, of
+    shape (n_samples, height, width, n_channels), the sum of what `summarise` returned, and the
+    failures. Raises ValueError if images differ in size, and what `reduce_images` raises.
     """
     found = Failures()
-    if len(recipe) and not recipe.resizings:  # the first one tells the size, and is kept
+    if len(recipe) and not recipe.resizings:  # the first one sets the size, and is kept
         first = Made(read_one(recipe, 0, found))
         recipe = replace(recipe, sources=[first, *recipe.sources[1:]])
     shape = common_shape(recipe)
@@ -153,12 +108,12 @@ def read_array(
 
 
 def common_shape(recipe: Recipe) -> tuple[int, ...]:
-    """Shape of the array of all images; without a Resizer, the first one tells."""
+    """Shape of the array of all images; without a Resizer, the first image sets it."""
     if recipe.resizings:
         return recipe.shape
     if not len(recipe):
         return 0, 0, 0, recipe.n_channels
-    return len(recipe), *read_one(recipe, 0, Failures()).shape  # a blank one has none
+    return len(recipe), *read_one(recipe, 0, Failures()).shape  # raises if it would be blank
 
 
 def read_alike(
@@ -167,28 +122,11 @@ def read_alike(
     shape: tuple[int, ...],
     receive: Callable[[int, Pixels], None],
 ) -> Failures:
-    """Decode images as `read_each` does, and see that they are of one shape.
+    """Decode images as `read_each` does, and check that all have the same shape.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        Some of the images.
-    start : int
-        Which one of all the first of them is.
-    shape : tuple of int
-        ``(height, width, n_channels)`` of them all.
-    receive : callable
-        Called as ``receive(position, pixels)`` for every image that can be read.
-
-    Returns
-    -------
-    dict of int to Exception
-        The images that cannot be read.
-
-    Raises
-    ------
-    ValueError
-        If an image is of another shape, or one that is to be left blank is of none.
+    `shape` is ``(height, width, n_channels)``, and `start` is the position of the first image
+    among all images, for messages. Raises ValueError if an image has another shape, or if one
+    has to be left blank and its size is unknown for lack of a Resizer.
     """
 
     def check(i: int, picture: Picture) -> None:
@@ -208,22 +146,11 @@ def read_alike(
 
 
 def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failures:
-    """Decode images in this thread, and hand each to ``receive(position, picture)``.
+    """Decode images in this thread, and pass each to ``receive(position, picture)``.
 
-    Under ``on_error="raise"`` it stops at the first image that cannot be read, and in a
-    chunk of `map_chunks` that is cancelled, between two images.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        The images.
-    receive : callable
-        Called for every image that can be read: one from a file is still Pillow's.
-
-    Returns
-    -------
-    dict of int to Exception
-        The images that cannot be read.
+    Images from files are passed on as Pillow holds them. The failures are returned, not
+    raised; with ``on_error="raise"``, reading stops at the first one. In a chunk of
+    `map_chunks` that is cancelled, it stops between two images.
     """
     failures = Failures()
     contents = recipe.read_ahead()
@@ -245,7 +172,7 @@ def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failur
 
 
 def read_one(recipe: Recipe, i: int, failures: Failures) -> Pixels:
-    """Decode one image; under ``on_error="blank"`` a bad one is noted and black."""
+    """Decode one image; with ``on_error="blank"``, note a bad one and return it black."""
     try:
         pixels = as_pixels(recipe.make(i, found=failures))
         return pixels if pixels.flags.writeable else pixels.copy()

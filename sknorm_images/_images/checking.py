@@ -1,4 +1,4 @@
-"""check_images: what is in every file, before training finds out."""
+"""check_images: find out what is in every file before training does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DTYPES = {str: object, int: np.int64, bool: np.bool_}
 
 
 class _Finding(NamedTuple):
-    """What is known of one file: a column each, in this order."""
+    """What is known about one file: one column per field, in this order."""
 
     filename: str
     readable: bool = True
@@ -240,7 +240,7 @@ def _check_one(
         try:
             found = found._replace(**decoding.read_header(data)._asdict())
         except ImageDecodeError:
-            if kind == "JPEG":  # says its size also where it is refused for that
+            if kind == "JPEG":  # it states its size even if it is refused for that
                 structure = read_structure(data, max_scans=0)
                 found = found._replace(width=structure.width, height=structure.height)
             raise

@@ -19,18 +19,18 @@ Rgb: TypeAlias = tuple[int, int, int]
 COLOR_PROFILES = ("ignore", "srgb")
 DAMAGED = "damaged"
 
-_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's, by ICC's names of spaces
-_MOST_PROFILES = 16  # that are kept; a collection has a handful
-_MOST_BYTES = 2**22  # of one that is kept; cameras write 4 kB, and printers up to 3 MB
-_PROBE_STEP = 15  # grey levels between the colours that tell whether a profile does anything
+_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's, by ICC's colour spaces
+_MOST_PROFILES = 16  # kept in memory; a collection has a handful
+_MOST_BYTES = 2**22  # of one that is kept; cameras' have 4 kB, and printers' up to 3 MB
+_PROBE_STEP = 15  # grey levels between the colours that show whether a profile has any effect
 _LONGEST_NAME = 80
 # LittleCMS lets threads share a transform that does not keep the last pixel.
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE
-_TAGS_AT, _TAG, _MOST_TAGS = 128, struct.Struct(">4sII"), 100  # in a profile; as LittleCMS
+_TAGS_AT, _TAG, _MOST_TAGS = 128, struct.Struct(">4sII"), 100  # in profiles; LittleCMS's limit
 
 
 def check_color_profile(color_profile: object) -> None:
-    """Raise unless `color_profile` is one of the choices, and Pillow can do it."""
+    """Raise unless `color_profile` is one of the choices and Pillow supports it."""
     check_choice("color_profile", color_profile, COLOR_PROFILES)
     if color_profile == "srgb" and not features.check("littlecms2"):
         raise ImportError(
@@ -40,7 +40,7 @@ def check_color_profile(color_profile: object) -> None:
 
 
 def checked_background(background: object) -> Rgb | None:
-    """Read a grey level, or (red, green, blue), as the latter; None stays None."""
+    """Return a grey level, or (red, green, blue), as the latter; None stays None."""
     if background is None:
         return None
     if not isinstance(background, tuple | list):
@@ -61,7 +61,7 @@ def _is_grey_level(value: object) -> bool:
 
 
 def opacity_of(image: Image.Image) -> Image.Image | None:
-    """Tell how opaque each pixel is, in mode L; None where all of them are."""
+    """Return the opacity of each pixel, in mode L; None if all are opaque."""
     if not image.has_transparency_data:
         return None
     try:
@@ -76,19 +76,8 @@ def opacity_of(image: Image.Image) -> Image.Image | None:
 def composited(image: Image.Image, opacity: Image.Image, background: Rgb) -> Image.Image:
     """Lay an image over one colour, as Pillow's ``alpha_composite`` does.
 
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Loaded.
-    opacity : PIL.Image.Image
-        Of each pixel, in mode L.
-    background : (int, int, int)
-        Red, green and blue, grey levels from 0 to 255.
-
-    Returns
-    -------
-    PIL.Image.Image
-        In mode RGBA, opaque.
+    `image` must be loaded, and `opacity` is that of each pixel, in mode L. The result is
+    opaque, in mode RGBA.
     """
     above = image.convert("RGBA")
     above.putalpha(opacity)
@@ -96,43 +85,30 @@ def composited(image: Image.Image, opacity: Image.Image, background: Rgb) -> Ima
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """Convert an image to sRGB by the profile that is embedded in it.
+    """Convert an image to sRGB with the profile embedded in it.
 
-    The intent is relative colorimetric with black-point compensation (ISO 18619), which
-    Adobe's programs have by default too.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Loaded, of 8 bits a channel.
-
-    Returns
-    -------
-    PIL.Image.Image
-        In mode RGB. The image itself if it has no profile, or one that moves no colour by
-        more than a grey level, as profiles of sRGB are.
-
-    Raises
-    ------
-    ValueError
-        If the profile is damaged, or for images of another kind.
+    The intent is relative colorimetric with black-point compensation (ISO 18619), the default
+    of Adobe's programs. `image` must be loaded and have 8 bits per channel; the result is in
+    mode RGB. An image without a profile, or with one that moves no colour by more than a grey
+    level, such as that of sRGB itself, is returned as it is. Raises ValueError if the profile
+    is damaged, or made for images of another kind.
     """
     profile = _profile_of(image)
     transform = _transform(profile, image.mode) if profile else None
     if transform is None:
         return image
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # of which Pillow does not warn
+        image = image.convert("RGBA")  # otherwise, Pillow would warn
     mode = transform.input_mode
     converted = ImageCms.applyTransform(
         image if image.mode == mode else image.convert(mode), transform
     )
-    assert converted is not None  # as it is where nothing is done in place
+    assert converted is not None  # None is only returned in place
     return converted
 
 
 def name_of_profile(image: Image.Image) -> str:
-    """Describe the profile in an image; empty without one, "damaged" if it is of no use."""
+    """Name the profile in an image; empty without one, "damaged" if it cannot be used."""
     try:
         profile = _profile_of(image)
         if not profile:
@@ -145,13 +121,13 @@ def name_of_profile(image: Image.Image) -> str:
 
 def _profile_of(image: Image.Image) -> bytes | None:
     profile = image.info.get("icc_profile", b"")
-    if profile is None:  # what Pillow makes of parts that do not go together
+    if profile is None:  # what Pillow returns if its parts do not fit together
         raise _unusable("its colour profile is incomplete")
     return profile if isinstance(profile, bytes) else None
 
 
 def _transform(profile: bytes, image_mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Find the way from a profile to sRGB; None where it changes next to nothing."""
+    """Find the transform from a profile to sRGB; None if it changes next to nothing."""
     make = _new_transform if len(profile) > _MOST_BYTES else _kept_transform
     return make(profile, image_mode)
 
@@ -186,14 +162,14 @@ _kept_transform = lru_cache(_MOST_PROFILES)(_new_transform)
 
 
 def _spaces_of(image_mode: str) -> tuple[str, ...]:
-    """Name the spaces, as ICC calls them, of which profiles fit an image."""
+    """Name the ICC colour spaces whose profiles fit images of this mode."""
     if image_mode == "CMYK":
         return ("CMYK",)
     return ("GRAY", "RGB") if Image.getmodebase(image_mode) == "L" else ("RGB",)
 
 
 def _moves_colors(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether some colour of a lattice, or some grey, changes by more than a grey level."""
+    """Whether some grey, or some colour of a lattice, changes by more than one grey level."""
     levels = np.arange(256, dtype=np.uint8)
     greys = np.repeat(levels, 3).reshape(1, -1, 3)
     lattice = np.stack(np.meshgrid(*[levels[::_PROBE_STEP]] * 3), axis=-1).reshape(1, -1, 3)
@@ -212,9 +188,9 @@ def _opened(profile: bytes) -> ImageCms.ImageCmsProfile:
 
 
 def _refuse_programs(profile: bytes) -> None:
-    """Refuse chains of any length, each link of which is calculated for each colour.
+    """Refuse chains of calculations, which may be of any length and run for every colour.
 
-    Everything else in a profile takes a time that its bytes bound.
+    The time that everything else in a profile takes is bounded by its number of bytes.
     """
     if len(profile) < _TAGS_AT + 4:
         return
@@ -229,7 +205,7 @@ def _refuse_programs(profile: bytes) -> None:
 def _name_of(opened: ImageCms.ImageCmsProfile) -> str:
     try:
         text = opened.profile.profile_description or ""
-    except ValueError:  # of characters that are none
+    except ValueError:  # invalid characters
         text = ""
     return printable(" ".join(text.split())[:_LONGEST_NAME]) or "without a name"
 

@@ -1,7 +1,8 @@
-"""What is ruined in a JPEG file that decodes all the same.
+"""Find damage in JPEG files that can be decoded all the same.
 
-libjpeg makes a picture of whatever it is given. It warns, but Pillow passes no warning on, so
-simplejpeg is asked where it is installed. What can be known without it is looked for first.
+libjpeg makes a picture of whatever it is given. It warns, but Pillow does not pass its
+warnings on, so simplejpeg is asked if it is installed. What can be found without it is looked
+for first.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._files.signatures import JPEG
 from sknorm_images._images.decoding import Decoding
 
-# Given a file: the warning, empty if there was none, or None if that cannot be known.
+# From the content of a file to libjpeg's warning: empty if there was none, None if unknown.
 WarningOf: TypeAlias = Callable[[bytes], str | None]
 
 # Of libjpeg's warnings, those about the image data (jerror.h). Others are about the header.
 _ABOUT_DATA = re.compile(r"Corrupt JPEG data: (?!bad ICC)|Premature end of JPEG file")
 _LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-_MOST_PADDING = 16  # bytes; cameras and editors leave a few behind a picture that is whole
+_MOST_PADDING = 16  # bytes; cameras and editors leave a few after a picture that is complete
 
 # The grey level of blocks for which there is no data: 128 in all components, also of inks.
 _MISSING, _MISSING_CMYK = 128, 64
@@ -35,26 +36,11 @@ _FILLER = 2**12  # bytes
 
 
 def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -> str:
-    """Decode an image, and say what is ruined in it.
+    """Decode an image, and say what is damaged in it; empty if nothing is found.
 
-    Parameters
-    ----------
-    data : bytes
-        Content of a file that `Decoding.read_header` accepts.
-    decoding : Decoding
-        How it becomes an image.
-    warning_of : callable or None
-        What `libjpeg_warnings` returns.
-
-    Returns
-    -------
-    str
-        Empty where nothing is found, and for other formats than JPEG.
-
-    Raises
-    ------
-    ImageDecodeError
-        If it cannot be decoded.
+    `data` must be accepted by `Decoding.read_header`, and `warning_of` is what
+    `libjpeg_warnings` returns. Damage is only looked for in JPEG files. Raises
+    ImageDecodeError if the image cannot be decoded.
     """
     if not data.startswith(JPEG):
         decoding.decode(data)
@@ -64,14 +50,14 @@ def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -
     if warning_of and not found.damage and not _is_dear(data, decoding):
         warning = warning_of(data)
         if warning == "" and decoding.color_profile == "ignore":
-            return ""  # libjpeg went through all of it, so there is nothing to fail in Pillow
+            return ""  # libjpeg went through all of it, so Pillow's decoder would not fail
     image = decoding.decode(data).image
     if found.damage:
         return found.damage
     level = _MISSING_CMYK if found.n_components == 4 else _MISSING
     ends_in_grey = found.is_huffman and _ends_in(level, image)
     height = image.height
-    del image  # before others are decoded
+    del image  # free it before others are decoded
     if ends_in_grey and not _is_dear(data, decoding):
         return _end_of(data, found, height, decoding) or warning or ""
     return warning or ""
@@ -82,10 +68,10 @@ def _is_dear(data: bytes, decoding: Decoding) -> bool:
 
 
 def libjpeg_warnings() -> WarningOf | None:
-    """Return what tells libjpeg's first warning about the image data of a file, if installed.
+    """Return a function that gives libjpeg's first warning about image data, if installed.
 
-    All data is gone through for a grey picture, too, in less time than Pillow takes. Smaller
-    ones would take less, but simplejpeg 1.9 writes beyond its memory when it is to scale a
+    Decoding to grey goes through all the data, too, in less time than Pillow takes. A smaller
+    picture would take even less, but simplejpeg 1.9 writes out of bounds when it scales a
     lossless file.
     """
     try:
@@ -109,13 +95,14 @@ def libjpeg_warnings() -> WarningOf | None:
 
 
 def _end_of(data: bytes, found: ImageData, height: int, decoding: Decoding) -> str:
-    """Say where the data of an image that ends in grey ends, if that is early.
+    """Say where the data of an image that ends in grey stops, if it stops early.
 
-    Blocks without data are mid-grey. A picture may be so by itself, which bytes put in before
-    its end tell: they change only one that is not complete. An eighth of the size shows that.
+    Blocks without data are mid-grey, but a complete picture may also end in grey. Bytes
+    inserted before the end tell the two apart: they change only an incomplete picture. An
+    eighth of the size is enough to see that.
     """
     filler = data[found.start : min(found.end, found.start + _FILLER)].replace(b"\xff", b"")
-    begin = data[: found.end].rstrip(b"\xff")  # which would make a marker of the next byte
+    begin = data[: found.end].rstrip(b"\xff")  # it would turn the next byte into a marker
     try:
         whole, other = (
             decoding.decode(content, lambda size, orientation: (1, 1))
@@ -131,7 +118,7 @@ def _end_of(data: bytes, found: ImageData, height: int, decoding: Decoding) -> s
 
 
 def _ends_in(level: int, image: Image.Image) -> bool:
-    """Whether the last block is of one grey level, but for rounding and colours beside it."""
+    """Whether the last block has one grey level, but for rounding and colours next to it."""
     width, height = image.size
     last = image.getpixel((width - 1, height - 1))
     brightness: Any = np.dot(last, _LUMA) if isinstance(last, tuple) else last

@@ -54,7 +54,7 @@ class DecodedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoding:
-    """How sources become images; the parameters are those of `JpegLoader`."""
+    """How sources are turned into images; the parameters are those of `JpegLoader`."""
 
     color_mode: str
     exif_orientation: bool
@@ -66,7 +66,7 @@ class Decoding:
 
     @property
     def max_pixels(self) -> int:
-        """Number of pixels of the largest image."""
+        """Largest number of pixels that an image may have."""
         return self.access.max_pixels
 
     @property
@@ -80,30 +80,14 @@ class Decoding:
         draft_size: Callable[[Size, int], Size | None] | None = None,
         content: bytes | None = None,
     ) -> DecodedImage:
-        """Decode one source.
+        """Decode one source to an image in mode RGB or L.
 
-        Parameters
-        ----------
-        source : str, PathLike, bytes, Image or ndarray
-            A path, a URL, the content of a file, an image that Pillow opened, or a uint8
-            array of shape (height, width) or (height, width, 1, 3 or 4).
-        draft_size : callable or None, default=None
-            Given the (width, height) in the file and the orientation, the (width, height)
-            that the decoder may come down to, or None for full size.
-        content : bytes or None, default=None
-            What `read` would return, where that is known already.
-
-        Returns
-        -------
-        DecodedImage
-            In mode RGB or L.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        ImageDecodeError
-            If it is read but cannot be decoded.
+        The source is a path, a URL, the content of a file, an image that Pillow opened, or a
+        uint8 array of shape (height, width) or (height, width, 1, 3 or 4). `draft_size` is
+        called with the (width, height) in the file and the EXIF orientation, and returns the
+        smallest (width, height) that the decoder may use, or None for full size. `content` is
+        what `read` would return, if that is already known. Raises OSError if the file cannot
+        be read, and ImageDecodeError if it is read but cannot be decoded.
         """
         if isinstance(source, np.ndarray):
             flat = source.ndim == 3 and source.shape[-1] == 1
@@ -149,17 +133,9 @@ class Decoding:
     def load(self, image: Image.Image) -> None:
         """Load an image that Pillow opened, unless it has more than `max_pixels`.
 
-        Threads that read it later would do so at the same time.
-
-        Parameters
-        ----------
-        image : Image
-            The image, which keeps its pixels from then on.
-
-        Raises
-        ------
-        ImageDecodeError
-            If Pillow warns of its EXIF, and warnings are errors: it warns but once.
+        Threads that read it later would load it at the same time. The image keeps its pixels
+        from then on. Raises ImageDecodeError if Pillow warns about its EXIF and warnings are
+        errors, because Pillow warns only once.
         """
         if image.width * image.height <= self.max_pixels:
             with suppress(Exception):  # what fails now fails again, and is told, when read
@@ -168,22 +144,9 @@ class Decoding:
                 _orientation(image)
 
     def read_header(self, data: bytes) -> Header:
-        """Read what the header says, after the same guards as in `decode`.
+        """Read what the header of a file says, after the same guards as in `decode`.
 
-        Parameters
-        ----------
-        data : bytes
-            The content of a file.
-
-        Returns
-        -------
-        Header
-            What it says.
-
-        Raises
-        ------
-        ImageDecodeError
-            If the content is refused without being decoded.
+        Raises ImageDecodeError if the file is refused without being decoded.
         """
         with self._blaming(data, data):
             image, _ = self._open(data, data)
@@ -202,7 +165,7 @@ class Decoding:
 
     @contextmanager
     def _blaming(self, source: object, data: bytes) -> Iterator[None]:
-        """Raise what Pillow raises on damaged files, of many classes, as one."""
+        """Raise ImageDecodeError for whatever Pillow raises on a damaged file."""
         try:
             yield
         except (ImageDecodeError, MemoryError, DeprecationWarning):
@@ -214,7 +177,7 @@ class Decoding:
             raise ImageDecodeError(name_of(source), reason) from error
 
     def _guard_structure(self, source: Source, data: bytes) -> JpegStructure | None:
-        """Refuse what the markers of a JPEG file give away, before a decoder sees it."""
+        """Refuse a JPEG file whose markers already show that a decoder must not see it."""
         if "JPEG" not in self.formats or not data.startswith(JPEG):
             return None
         structure = read_structure(data, self.max_scans)
@@ -247,7 +210,7 @@ class Decoding:
 
 
 def warn_if_truncated_files_pass() -> None:
-    """Warn where Pillow has been told to make images of files that end too early."""
+    """Warn if Pillow has been told to make images of files that end too early."""
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         warnings.warn(
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so a truncated file "

@@ -1,4 +1,4 @@
-"""ImageFlattener: images to the rows of a table."""
+"""ImageFlattener: turn images into the rows of a table."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ class ImageFlattener(Transformer, BaseEstimator):
 
 
 def _as_rows(X: Any) -> Any:
-    """Flatten arrays of more than two dimensions; the rest is scikit-learn's to judge."""
+    """Flatten arrays of more than two dimensions; scikit-learn checks the others."""
     refuse_files(X, "ImageFlattener")
     if len(X.shape) <= 2:
         return X

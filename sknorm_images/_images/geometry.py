@@ -19,12 +19,12 @@ INTERPOLATIONS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-# These pick or average whole pixels, so those of a reduced image are too far from them
+# These pick or average whole pixels, and those of a reduced image differ too much
 # (box: 38 dB, where bilinear has 55).
 _UNSMOOTHED = ("nearest", "box")
 ASPECT_RATIOS = ("ignore", "crop", "pad")
-# Libraries that resize, and what each does almost as Pillow does. (The bicubic of
-# cykooz-resizer was up to 11 grey levels off, its lanczos 23.)
+# Libraries that resize, and the interpolations that each does almost as Pillow does. (The
+# bicubic of cykooz-resizer was up to 11 grey levels off, its lanczos 23.)
 ENGINES = {"pillow": tuple(INTERPOLATIONS), "simd": ("bilinear",)}
 
 # How to turn a stored image upright, by EXIF orientation (Exif 2.32, tag 0x0112).
@@ -62,7 +62,7 @@ class Resizing:
         """Resize a decoded image, and turn it upright."""
         image, size, box, orientation, _ = decoded
         if image.size == size:
-            # Filters are not quite the same in both directions, so turning comes first.
+            # Filters are not quite the same in both directions, so turn it first.
             image = upright(image, orientation)
             size, orientation = image.size, 1
             box = (0.0, 0.0, float(size[0]), float(size[1]))
@@ -128,10 +128,10 @@ def _covered(size: Size, target: Size, aspect_ratio: str) -> tuple[float, float]
 def _shrinks(box: Box, target: Size) -> bool:
     """Whether neither side of the box grows.
 
-    Where one grows, engines are not as close to one another. Each resizes in two passes,
-    across and down, with weights of its own precision, and rounds after both. A pass is one
-    grey level apart at most. Two add up to two levels where the second weighs few pixels:
-    of noise, that were 2 in a million values when it grew, and 3 in 100 million otherwise.
+    If one grows, the engines agree less closely. Each resizes in two passes, across and down,
+    with weights of its own precision, and rounds after both. One pass is off by one grey level
+    at most. Two passes may add up to two levels if the second one weighs few pixels: in noise,
+    that happened to 2 in a million values if a side grew, and to 3 in 100 million otherwise.
     """
     return target[0] <= box[2] - box[0] and target[1] <= box[3] - box[1]
 

@@ -13,9 +13,9 @@ from sknorm_images._common.wording import shorten, show_value
 def select(key: Any, n_images: int) -> int | slice | list[int]:
     """Read the key of ``images[key]`` as NumPy reads it for the first axis of an array.
 
-    scikit-learn passes ``(rows, ...)`` to anything that has a shape. The answer is one
-    position from 0 on, or what selects several, where -1 is the last image. Any other key, or
-    an image that does not exist, is an IndexError.
+    scikit-learn passes ``(rows, ...)`` to anything that has a shape. Returns one position,
+    counted from 0, or what selects several images, where -1 is the last one. Raises IndexError
+    for any other key, or if an image does not exist.
     """
     rows, *others = (key or (...,)) if isinstance(key, tuple) else (key,)
     if not all(

@@ -213,7 +213,7 @@ class LazyImages:
         return state
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        """Pickle; where joblib does so to hash, with what tells that a file has changed."""
+        """Pickle; for joblib's hash, add a stamp that shows whether a file has changed."""
         reduced: Any = super().__reduce_ex__(protocol)
         if protocol != _PROTOCOL_OF_JOBLIB_HASH:
             return reduced
@@ -248,7 +248,7 @@ class LazyImages:
         return self._recipe.n_jobs
 
     def configured(self, *, n_jobs: int | None = None) -> Self:
-        """Say anew how many images are read at once, without a progress bar.
+        """Set how many images are read at once, and turn the progress bar off.
 
         Parameters
         ----------
@@ -293,7 +293,7 @@ class LazyImages:
             The images. Those that cannot be read are black.
         failures : dict of int to Exception
             Positions of the images that cannot be read under ``on_error="blank"``, and why.
-            Here nobody is warned of them.
+            No warning is given of them.
 
         Raises
         ------
@@ -314,9 +314,9 @@ class LazyImages:
         return f"{text}, from {first}" + (f" to {last}" if len(self) > 1 else "")
 
     def _warning_for_cache(self) -> ImageDecodeWarning | None:
-        """Make the warning that a result of a full read needs, once it comes from a cache.
+        """Make the warning for a result of a full read that a cache may return later.
 
-        None where no image is blank, or joblib has not hashed these images, so that no cache
+        None if no image is blank, or if joblib has not hashed these images, so that no cache
         will hold the result.
         """
         if not self._was_hashed or not self._failures:
@@ -340,7 +340,7 @@ class LazyImages:
     def _reduce(
         self, task: Task, *columns: NDArray[Any], **options: Any
     ) -> tuple[Any, Failures]:
-        """Do what `reduce_images` does, and remember what cannot be read."""
+        """Call `reduce_images`, and remember which images cannot be read."""
         total, failures = reduce_images(self._recipe, task, columns, **options)
         self._failures = failures
         return total, failures
@@ -348,7 +348,7 @@ class LazyImages:
     def _read_array(
         self, dtype: DTypeLike, **options: Any
     ) -> tuple[NDArray[Any], Any, Failures]:
-        """Do what `read_array` does, and remember what cannot be read."""
+        """Call `read_array`, and remember which images cannot be read."""
         out, total, failures = read_array(self._recipe, dtype, **options)
         self._failures = failures
         return out, total, failures

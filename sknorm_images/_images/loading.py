@@ -1,4 +1,4 @@
-"""JpegLoader: paths, bytes, files or images in memory to LazyImages."""
+"""JpegLoader: turn paths, bytes, files or images in memory into LazyImages."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         (a black image in plain pixels), and warns once per call with an
         `ImageDecodeWarning` that lists all.
     n_jobs : int or None, default=None
-        Number of images that are decoded at once by whoever reads them; -1 means all
-        cores, None means 1 unless in a :func:`joblib.parallel_config` context.
+        Number of images that are decoded at once when they are read; -1 means all cores,
+        None means 1 unless in a :func:`joblib.parallel_config` context.
     verbose : int, default=0
-        Above 0, whoever reads the images shows a progress bar.
+        Above 0, a progress bar is shown while images are read.
 
     Notes
     -----
@@ -241,7 +241,7 @@ def _known_formats(formats: object) -> tuple[str, ...]:
     try:
         Image.open(io.BytesIO(b""), formats=formats)
     except UnidentifiedImageError:
-        pass  # all are known; that the empty file is of none of them was to be expected
+        pass  # all are known; that the empty file is none of them is expected
     except (KeyError, AttributeError):
         raise ValueError(
             f"formats={show_value(formats)} holds a name that Pillow cannot open. "

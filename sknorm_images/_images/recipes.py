@@ -1,4 +1,4 @@
-"""What images are made of, and one of them: a source, decoded and resized."""
+"""What images are made of, and how one is made: a source, decoded and resized."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _LARGE, _STRIP = 2**22, 2**16
 
 @dataclass(frozen=True)
 class Made:
-    """An image that was made before, in the place of its source."""
+    """An image that has been made already, in the place of its source."""
 
     pixels: Pixels
 
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """All that `LazyImages` hold, but what their last reading found; workers are sent some.
+    """What `LazyImages` hold, except the failures found by their last read.
 
-    The parameters are theirs.
+    Workers are sent parts of it. The parameters are those of `LazyImages`.
     """
 
     sources: Sequence[Any]  # Source, Picture or Made
@@ -70,12 +70,10 @@ class Recipe:
         return name_of(self.sources[i])
 
     def read_ahead(self) -> Iterator[bytes | Exception | None]:
-        """Read what sources are at URLs a few at a time, each few when their turn comes.
+        """Fetch sources at URLs a few at a time, when the first of them is asked for.
 
-        Returns
-        -------
-        iterator of bytes, Exception or None
-            For each image its `content` for `make`, or what reading it raised.
+        Yields, for each image, its `content` for `make` or the error that reading it raised;
+        None if its source is not a URL.
         """
         if self.decoding is None:
             return repeat(None)
@@ -86,26 +84,9 @@ class Recipe:
     ) -> Picture:
         """Decode an image, and bring it to its size.
 
-        Parameters
-        ----------
-        i : int
-            The image.
-        content : bytes or None, default=None
-            The content of its file, where that is known already.
-        found : Failures or None, default=None
-            Where to note that its transparency is lost.
-
-        Returns
-        -------
-        Image or ndarray of shape (height, width, n_channels)
-            The image.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be read.
-        ImageDecodeError
-            If it is read but cannot be decoded.
+        `content` is the content of its file, if that is already known. If its transparency is
+        lost, that is noted in `found`. Raises OSError if the file cannot be read, and
+        ImageDecodeError if it is read but cannot be decoded.
         """
         source = self.sources[i]
         if isinstance(source, Made):
@@ -133,7 +114,7 @@ class Recipe:
         return picture
 
     def make_blank(self, error: ReadError) -> Pixels:
-        """Make the black image that stands for one that cannot be read."""
+        """Make the black image that replaces one that cannot be read; needs a Resizer."""
         if not self.resizings:
             raise ValueError(
                 "on_error='blank' makes a black image of one that cannot be read "
@@ -145,31 +126,19 @@ class Recipe:
     def fingerprint(self, shape: tuple[int, ...]) -> str:
         """Hash what the images are made of: paths, or what is in memory, and all settings.
 
-        Parameters
-        ----------
-        shape : tuple of int
-            Of the array of them all, which without a Resizer is in the first file. Nothing
-            else that is in the files is read.
-
-        Returns
-        -------
-        str
-            The same in another process, in hexadecimal digits.
+        The hash, in hexadecimal digits, is the same in another process. `shape` is that of the
+        array of all images, which without a Resizer depends on the first file. Nothing else in
+        the files is read.
         """
         sources = [_absolute(source) for source in self.sources]
         settings: tuple[Any, ...] = (self.n_channels, self.decoding, self.resizings)
         return str(joblib.hash((__version__, sources, settings, shape)))
 
     def stamp(self) -> str:
-        """Hash where the local files are, and what tells that one has changed.
+        """Hash what shows that a local file has moved or changed, in hexadecimal digits.
 
-        Of each file that is its absolute path, size, time of modification and mode, or that
-        it is absent. URLs have no part in it, and no file is opened.
-
-        Returns
-        -------
-        str
-            In hexadecimal digits.
+        This covers the absolute path of each file with its size, modification time and mode,
+        or its absence. URLs are left out, and no file is opened.
         """
         digest = sha256()
         for source in self.sources:
@@ -179,9 +148,9 @@ class Recipe:
 
 
 def as_pixels(picture: Picture) -> Pixels:
-    """Make an array of shape (height, width, n_channels) of an image.
+    """Turn an image into an array of shape (height, width, n_channels).
 
-    Pillow holds the bytes twice while it makes them; of a large image, no more than a strip.
+    Pillow holds the bytes twice during that, so a large image is converted strip by strip.
     """
     if isinstance(picture, np.ndarray) or picture.width * picture.height <= _LARGE:
         pixels = np.asarray(picture)

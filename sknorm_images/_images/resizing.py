@@ -1,4 +1,4 @@
-"""Resizer: images of any sizes to images of one size."""
+"""Resizer: bring images of any size to one size."""
 
 from __future__ import annotations
 
@@ -179,17 +179,17 @@ def _as_images(X: Any) -> LazyImages:
             f"Images of X have {show_value(counts)} channels, and one array takes one number "
             "of them. Convert them all to one, as JpegLoader does with files."
         )
-    # An empty list was refused: without images, X is an array.
+    # An empty list was refused, so X without images is an array.
     return LazyImages(images, counts[0] if counts else X.shape[-1])
 
 
 def _shape_of(X: Any) -> tuple[int, ...]:
-    """Tell the shape of an array of images, or of a list as far as its first one tells."""
+    """Shape of an array of images; of a list, the first image sets it."""
     return (len(X), *(X.shape[1:] if isinstance(X, np.ndarray) and X.ndim > 1 else X[0].shape))
 
 
 def _arrays_in(X: Any) -> list[NDArray[Any]]:
-    """List the arrays that a sequence holds, or that one array of images consists of."""
+    """List the arrays in a sequence, or in one array of images."""
     if isinstance(X, np.ndarray) and X.dtype != object:
         if X.ndim != 4:
             raise ValueError(

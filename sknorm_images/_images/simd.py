@@ -1,6 +1,6 @@
 """Bilinear resizing with SIMD instructions: cykooz-resizer on the memory of Pillow's images.
 
-Imported by those who ask for ``engine="simd"`` alone, since cykooz-resizer is optional.
+Imported only for ``engine="simd"``, since cykooz-resizer is optional.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BILINEAR = ResizeAlg.convolution(FilterType.bilinear)
 
 
 class _ResizerOfThread(threading.local):
-    """A resizer holds buffers that it uses again, so no two threads may share one."""
+    """A resizer reuses its buffers, so threads must not share one."""
 
     def __init__(self) -> None:
         self.resizer = Resizer()
@@ -33,21 +33,10 @@ _own = _ResizerOfThread()
 
 
 def resize(image: Image.Image, size: Size, box: Box) -> Image.Image:
-    """Resize as ``image.resize(size, BILINEAR, box)`` does, but for a grey level.
+    """Resize as ``image.resize(size, BILINEAR, box)`` does, within one grey level.
 
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        In mode RGB or L.
-    size : (int, int)
-        Width and height, in pixels.
-    box : (float, float, float, float)
-        The part of `image` to resize: left, top, right and bottom, in pixels.
-
-    Returns
-    -------
-    PIL.Image.Image
-        New, in the mode of `image`.
+    `image` is in mode RGB or L, and the new image has the same mode. `size` is (width,
+    height), and `box` is the part to resize: left, top, right and bottom. Both are in pixels.
     """
     left, top, right, bottom = box
     resized = Image.new(image.mode, size)

@@ -27,25 +27,10 @@ _COLUMN_HINT = (
 def sources_of(X: Any, protocols: Sequence[str]) -> list[Source | Picture]:
     """Read X as paths, contents of files and images; file objects are read at once.
 
-    Parameters
-    ----------
-    X : array-like of shape (n_samples,) or (n_samples, 1)
-        Paths, bytes, binary files, or images as Pillow or NumPy hold them.
-    protocols : sequence of str
-        What paths and URLs in X may lead to.
-
-    Returns
-    -------
-    list of str, PathLike, bytes, Missing, Image or ndarray
-        A source each.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `column_of` raises them, and if an item is neither of these, or leads to a protocol
-        that is not allowed or not known.
-    ImportError
-        If fsspec, or the library that it reads a URL with, is not installed.
+    Returns one source per item. `protocols` are those that paths and URLs in X may use. Raises
+    TypeError or ValueError as `column_of` does, and if an item is of none of these kinds or
+    its protocol is unknown or not allowed; ImportError if fsspec, or the library that it reads
+    a URL with, is not installed.
     """
     items = column_of(X)
     check_protocols(items, protocols)  # before a file object is read
@@ -53,25 +38,7 @@ def sources_of(X: Any, protocols: Sequence[str]) -> list[Source | Picture]:
 
 
 def files_of(X: Any, protocols: Sequence[str]) -> list[Source]:
-    """Read X as `sources_of` does, and refuse what is no file.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples,) or (n_samples, 1)
-        Paths, bytes or binary files.
-    protocols : sequence of str
-        What paths and URLs in X may lead to.
-
-    Returns
-    -------
-    list of str, PathLike, bytes or Missing
-        A source each.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `sources_of` raises them; TypeError, too, if an item is an image in memory.
-    """
+    """Read X as `sources_of` does, but raise TypeError if an item is an image in memory."""
     files: list[Source] = []
     for i, source in enumerate(sources_of(X, protocols)):
         if isinstance(source, Image.Image | np.ndarray):
@@ -99,35 +66,22 @@ def refuse_missing(sources: Sequence[object]) -> None:
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether a cell is None, NaN, NaT or the NA of pandas."""
+    """Whether a cell is None, NaN, NaT or the NA of pandas."""
     if value is None:
         return True
     is_itself = value == value
     if isinstance(is_itself, bool | np.bool_):
-        return not is_itself  # NaN and NaT differ from all, themselves included
-    return is_itself is value  # whether NA is equal to anything is NA
+        return not is_itself  # NaN and NaT differ from everything, even themselves
+    return is_itself is value  # comparing NA with anything gives NA
 
 
 def column_of(X: Any) -> list[Any]:
-    """Read X as one column, whatever container it comes in.
+    """Read X as one column, whatever its container.
 
-    Parameters
-    ----------
-    X : array-like of shape (n_samples,) or (n_samples, 1)
-        A list, an array, or a pandas, Polars or Arrow column; or images in one array of
-        shape (n_samples, height, width, n_channels).
-
-    Returns
-    -------
-    list
-        The items.
-
-    Raises
-    ------
-    TypeError
-        If X is a lone item, or no sequence.
-    ValueError
-        If X has another shape.
+    X is a list, an array, or a pandas, Polars or Arrow column, of shape (n_samples,) or
+    (n_samples, 1); or images in one array of shape (n_samples, height, width, n_channels).
+    Raises TypeError if X is a single item or not a sequence, and ValueError if it has another
+    shape.
     """
     if isinstance(X, LazyImages):
         raise TypeError(
@@ -143,7 +97,7 @@ def column_of(X: Any) -> list[Any]:
     if shape is None:
         return X.to_pylist() if _is_arrow(X) else _from_iterable(X)
     if len(shape) == 2 and shape[1] == 1:
-        if _is_arrow(X):  # its NumPy arrays fill the gaps of a dictionary with an entry of it
+        if _is_arrow(X):  # as NumPy, gaps in a dictionary column become one of its entries
             return next(iter(X.itercolumns())).to_pylist()  # type: ignore[no-any-return]
         return list(_without_mask(np.asanyarray(X, dtype=object))[:, 0])
     if len(shape) == 1:
@@ -157,7 +111,7 @@ def column_of(X: Any) -> list[Any]:
 
 
 def _is_arrow(X: Any) -> bool:
-    """Tell arrays and tables of pyarrow, and what follows them, from other columns."""
+    """Whether X is an array or table of pyarrow, or of a library that follows it."""
     return hasattr(X, "to_pylist")
 
 
@@ -171,7 +125,7 @@ def _without_mask(column: Any) -> Any:
 
 
 def _from_iterable(X: Any) -> list[Any]:
-    # What can be read only once, or in no certain order, would be read by fit alone.
+    # Iterators can be read only once, by fit alone, and sets have no fixed order.
     if isinstance(X, Mapping) or not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
         raise TypeError(f"X is a {type(X).__name__}, not a sequence. {_COLUMN_HINT}")
     items = list(X)
@@ -201,7 +155,7 @@ def _source(item: Any, position: int) -> Source | Picture:
         )
     if hasattr(item, "read") and not isinstance(item, LazyImages):
         if hasattr(item, "seekable") and item.seekable():
-            item.seek(0)  # a file that was just written stands at its end
+            item.seek(0)  # a file just written is positioned at its end
         content = item.read()
         if isinstance(content, _BYTES):
             return bytes(content)

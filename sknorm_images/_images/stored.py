@@ -1,4 +1,4 @@
-"""Images in an array that is stored in chunks, and read slice by slice."""
+"""Images in an array that is stored in chunks and read slice by slice."""
 
 from __future__ import annotations
 
@@ -12,12 +12,8 @@ from sklearn.utils import assert_all_finite
 class StoredImages:
     """Images in a chunked array of Zarr, h5py or Dask, which is never read whole.
 
-    Parameters
-    ----------
-    array : array of shape (n_samples, ..., n_channels)
-        What has `shape`, `dtype` and `chunks`, and gives slices.
-    finite : bool, default=True
-        Whether to refuse NaN and infinity where they are read.
+    The array has `shape`, (n_samples, ..., n_channels), `dtype` and `chunks`, and can be
+    sliced. If `finite`, NaN and infinity are refused when they are read.
     """
 
     def __init__(self, array: Any, *, finite: bool = True) -> None:
@@ -48,9 +44,9 @@ class StoredImages:
 
     @property
     def n_images_per_chunk(self) -> int:
-        """What is decompressed at once: slices that begin at multiples of it are cheap."""
+        """Images decompressed at once; slices that begin at multiples of it are cheap."""
         along_images = self._array.chunks[0] if self._array.chunks else 1
-        # Dask tells the length of every chunk, Zarr and h5py that of all.
+        # Dask gives the length of every chunk, Zarr and h5py one length for all.
         return max(along_images) if isinstance(along_images, tuple) else int(along_images)
 
 

@@ -1,4 +1,4 @@
-"""Small pictures within HTML, for notebooks and reports."""
+"""Small pictures in HTML, for notebooks and reports."""
 
 from __future__ import annotations
 
@@ -12,24 +12,14 @@ from PIL import Image
 from sknorm_images._common.wording import printable, shorten
 
 _HEIGHT = 96  # pixels on the page
-LARGEST_THUMBNAIL = (4 * _HEIGHT, 2 * _HEIGHT)  # sharp on screens of two dots a pixel
+LARGEST_THUMBNAIL = (4 * _HEIGHT, 2 * _HEIGHT)  # sharp on screens with two dots per pixel
 
 
 def strip_html(title: str, items: Iterable[tuple[str, Image.Image | str]]) -> str:
     """Lay pictures out side by side, below a title.
 
-    Parameters
-    ----------
-    title : str
-        Text above the pictures.
-    items : iterable of (str, Image or str)
-        The name of each, and the picture; or, where there is none, the reason.
-
-    Returns
-    -------
-    str
-        HTML that needs nothing from elsewhere. All text is escaped, and long names are
-        shortened.
+    Each item is a name with its picture, or with the reason why there is none. The HTML loads
+    nothing from elsewhere; all text is escaped, and long names are shortened.
     """
     pictures = "".join(_picture_html(name, item) for name, item in items)
     return (
@@ -39,19 +29,9 @@ def strip_html(title: str, items: Iterable[tuple[str, Image.Image | str]]) -> st
 
 
 def thumbnail_uri(picture: Image.Image, largest: tuple[int, int]) -> str:
-    """Encode a picture, made smaller where it is, as a JPEG within an address.
+    """Encode a picture as JPEG in a ``data:`` URI, shrunk if it is larger than `largest`.
 
-    Parameters
-    ----------
-    picture : Image
-        In mode RGB or L.
-    largest : tuple of two ints
-        (width, height) in pixels that it has to fit into.
-
-    Returns
-    -------
-    str
-        A ``data:`` URI.
+    The picture is in mode RGB or L, and `largest` is (width, height) in pixels.
     """
     thumbnail = picture.copy()
     thumbnail.thumbnail(largest)

@@ -1,4 +1,4 @@
-"""What the estimators on images share of scikit-learn's interface."""
+"""The parts of scikit-learn's interface that all estimators of images share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ E = TypeVar("E", bound=BaseEstimator)
 
 def snapshot(estimator: E) -> E:
     """Copy the state of an estimator, which a fit in another thread would replace."""
-    # Not copy.copy: what a subclass leaves out of its pickles is not lost in a fit.
+    # Not copy.copy: a fit must not lose what a subclass leaves out of its pickles.
     copied: E = object.__new__(type(estimator))
     copied.__dict__ = dict(vars(estimator))
     return copied
@@ -33,17 +33,17 @@ def snapshot(estimator: E) -> E:
 
 @contextmanager
 def committed(estimator: E) -> Iterator[E]:
-    """Hand out a copy to fit; the estimator takes its state over when all went well."""
+    """Yield a copy to fit; the estimator takes over its state unless something is raised."""
     copied = snapshot(estimator)
     yield copied
     estimator.__dict__ = copied.__dict__
 
 
 class Transformer(Versioned, WarnsFromCache, CallbackSupport, TransformerMixin):
-    """What all five estimators share, beside scikit-learn's BaseEstimator."""
+    """What all five estimators share besides scikit-learn's BaseEstimator."""
 
-    # Where scikit-learn's HTML representation links to; it shows what a parameter means only
-    # beside such a link.
+    # Where scikit-learn's HTML representation links to; without such a link, it does not show
+    # what parameters mean.
     _doc_link_module = "sknorm_images"
     _doc_link_template = f"{_DOCUMENTATION}/api/{{estimator_module}}.{{estimator_name}}.html"
 
@@ -142,7 +142,7 @@ class StatelessImageTransformer(ImageTransformer, metaclass=ABCMeta):
 
     @abstractmethod
     def _check(self, X: Any) -> None:
-        """Raise what `transform` would raise, as far as nothing has to be read for it."""
+        """Raise what `transform` would raise, as far as that is known without reading."""
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn that it is always ready."""
