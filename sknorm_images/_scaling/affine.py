@@ -1,4 +1,4 @@
-"""One multiply-add a channel, in one pass over the pixels."""
+"""One multiply-add per channel, in one pass over the pixels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Affine:
     shift: NDArray[np.float64]
 
     def repeated(self, n_channels: int) -> Affine:
-        """Make the same map for each of several channels out of that for one."""
+        """Repeat the map of one channel for several channels."""
         return Affine(
             *(np.repeat(part, n_channels) for part in (self.center, self.factor, self.shift))
         )
@@ -35,8 +35,8 @@ class Affine:
     def apply(self, x: NDArray[Any], out: NDArray[Any], *, clipped: bool = False) -> None:
         """Write the scaled `x` to `out`, C-contiguous; both of shape (..., n_channels).
 
-        Raises ValueError where a result is beyond the dtype of `out`, unless it is going to
-        be `clipped`: it is infinite then.
+        Raises ValueError if a result is beyond the dtype of `out`, unless it is `clipped`
+        afterwards: then it is infinite.
         """
         are_grey_levels = x.dtype == np.uint8 and out.dtype.itemsize <= 4
         if are_grey_levels and self._bound_of_grey_levels < _HIGHEST[out.dtype.itemsize]:
@@ -49,13 +49,13 @@ class Affine:
                 _apply(x, out, _tiles(self.center, self.factor, self.shift, np.float64))
 
     def invert(self, y: NDArray[Any], out: NDArray[Any]) -> None:
-        """Write to `out`, C-contiguous, what `apply` made `y` of; raises as it does."""
+        """Undo `apply`: write what became `y` to `out`, C-contiguous; raises as it does."""
         with refuse_overflow(out.dtype):
             _apply(y, out, _tiles(self.shift, 1 / self.factor, self.center, np.float64))
 
     @cached_property
     def _bound_of_grey_levels(self) -> float:
-        """A number that neither a grey level, scaled, nor a step on the way is beyond."""
+        """Upper bound of the size of scaled grey levels, and of every step on the way."""
         with _overflow("ignore"):
             each = np.abs(self.factor) * (255 + np.abs(self.center)) + np.abs(self.shift)
         return float(each.max())
@@ -76,9 +76,9 @@ def _overflow(action: Literal["ignore", "raise"]) -> np.errstate:
 
 @contextmanager
 def refuse_overflow(dtype: DTypeLike = np.float64) -> Iterator[None]:
-    """Raise ValueError where finite numbers give a result that is not finite.
+    """Raise ValueError if finite numbers give a result that is not finite.
 
-    The processor notes it as it computes, so nothing is looked at twice.
+    The processor flags it as it computes, so nothing has to be read twice.
     """
     try:
         with _overflow("raise"):

@@ -1,4 +1,4 @@
-"""What the channel scalers share: fitting, transforming, and the way back."""
+"""What the channel scalers share: fitting, transforming and inverting."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PER_IMAGE = (False, "channel", "image")
 
 
 class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
-    """Base of the channel scalers: an affine map a channel, from statistics or constants."""
+    """Base of the channel scalers: an affine map per channel, from statistics or constants."""
 
     per_image: bool | str
     dtype: Any
@@ -246,28 +246,17 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     @property
     def _constants(self) -> Sequence[ArrayLike]:
-        """Parameters given in place of what `fit` learns: a number, or one a channel."""
+        """Parameters given in place of what `fit` learns: one number, or one per channel."""
         return ()
 
     @abstractmethod
     def _attributes(
         self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None
     ) -> dict[str, Any]:
-        """Derive the fitted attributes.
+        """Derive the fitted attributes, by name.
 
-        Parameters
-        ----------
-        statistics : ChannelHistogram, ChannelMoments or None
-            What was counted; None where nothing is learned.
-        n_channels : int
-            Number of channels.
-        pixels : ndarray of shape (n_samples, ..., n_channels) or None
-            What `statistics` were counted from, where that is one array.
-
-        Returns
-        -------
-        dict
-            Values by attribute name.
+        `statistics` is None if nothing is learned. `pixels`, of shape (n_samples, ...,
+        n_channels), is what the statistics were counted from, if that is one array.
         """
 
     @abstractmethod
@@ -292,7 +281,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """Refuse data that the parameters cannot be learned from; by default, none."""
 
     def _doubts(self, X: LazyImages | Array) -> list[str]:
-        """Say which of X and the parameters look like mistakes, as far as shapes tell."""
+        """Say what about X and the parameters looks like a mistake, judging by shapes."""
         names = getattr(self, "feature_names_in_", None)
         doubts = doubt_of_axes(X.shape), doubt_of_table(X.shape, X.dtype, names)
         return [doubt for doubt in doubts if doubt is not None]
@@ -303,7 +292,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         return white_of_constants(np.concatenate(numbers)) if numbers else None
 
     def _watch(self, X: LazyImages | Array) -> WhiteWatch | None:
-        """Make what looks at X while it is scaled, where it may be of another unit."""
+        """Make a watch that looks at X while it is scaled, if its unit may be another one."""
         if self.per_image:
             return None
         white = self._white_of_constants()
@@ -314,7 +303,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _doubts_of_transform(
         self, X: LazyImages | Array, watch: WhiteWatch | None
     ) -> list[UserWarning]:
-        """Say what a transform should warn of, once X was watched."""
+        """List what a transform should warn of, after X was watched."""
         doubts = self._doubts(X) if self.per_image == "channel" else []
         if watch is not None and watch.differs:
             doubts.append(self._doubt_of_white(watch.white, X.dtype))
@@ -347,7 +336,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         )
 
     def _transform_with_doubts(self, X: Any) -> tuple[NDArray[Any], list[UserWarning]]:
-        """Do what `transform` does, and return its warnings but that of blank images."""
+        """Do what `transform` does, but return its warnings, except that of blank images."""
         fitted = snapshot(self)
         fitted._check_ready()
         X = fitted._validate(X, reset=False)
@@ -392,7 +381,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         partial: bool = False,
         keep_pixels: bool = False,
     ) -> Counted | None:
-        """Fit, and tell what was counted; None where nothing is learned."""
+        """Fit, and return what was counted; None if nothing is learned."""
         self._check_parameters()
         X = self._validate(X, reset=not hasattr(self, "n_features_in_"))
         weights = as_weights(sample_weight, len(X))
@@ -423,7 +412,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         assert counted.statistics is not None
         doubts, white = self._doubts(X), white_of_statistics(counted.statistics)
         if white == 255 and self._white_of_constants() == 1 and not keep_pixels:
-            doubts.append(self._doubt_of_white(1, X.dtype))  # else transforming says so
+            doubts.append(self._doubt_of_white(1, X.dtype))  # otherwise, transforming warns
         others = None if before is None else white_of_statistics(before)
         if white is not None and others is not None and white != others:
             doubts.append(
@@ -446,7 +435,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _learned(
         self, statistics: Statistics | None, n_channels: int, pixels: NDArray[Any] | None
     ) -> dict[str, Any]:
-        """Derive the fitted attributes; raises ValueError where one is not finite."""
+        """Derive the fitted attributes; raises ValueError if one is not finite."""
         with refuse_overflow():
             attributes = self._attributes(statistics, n_channels, pixels)
         for name, value in attributes.items():
@@ -462,7 +451,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             setattr(self, name, value)
 
     def _affine(self, n_channels: int) -> Affine | None:
-        """Make the one map for all images; None where each image has its own."""
+        """Make the one map for all images; None if each image has its own."""
         if self.per_image:
             return None
         with refuse_overflow():
@@ -479,7 +468,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         return affine if apart == n_channels else affine.repeated(n_channels)
 
     def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
-        """Write to `out` what becomes of `pixels`: one image, or any number for one map."""
+        """Scale `pixels` into `out`: one image, or any number of images that share a map."""
         (affine or self._affine_of_image(pixels)).apply(pixels, out)
 
     def _transform(

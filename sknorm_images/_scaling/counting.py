@@ -1,4 +1,4 @@
-"""The statistics of all of X: of arrays in slices, of images as they are read."""
+"""The statistics of all of X: arrays slice by slice, images as they are read."""
 
 from __future__ import annotations
 
@@ -39,23 +39,10 @@ def count(
     *,
     keep_pixels: bool = False,
 ) -> Counted:
-    """Count all images.
+    """Count all images; keep what is read of LazyImages if `keep_pixels` asks for it.
 
-    Parameters
-    ----------
-    X : LazyImages, ndarray or StoredImages of shape (n_samples, ..., n_channels)
-        The images.
-    weights : ndarray of shape (n_samples,) or None
-        Their weights; 0 means absent, None one each.
-    advance : callable
-        Called as ``advance(n)`` when n more images are done.
-    keep_pixels : bool, default=False
-        Whether to keep what is read of LazyImages.
-
-    Returns
-    -------
-    Counted
-        The statistics, what cannot be read, and the pixels.
+    An image of weight 0 counts as absent; with `weights` of None, each weighs one.
+    `advance(n)` is called when n more images are done.
     """
     if not isinstance(X, LazyImages):
         total = None
@@ -82,7 +69,7 @@ def count(
 def _count_each(
     images: Recipe, rows: slice, weights: Weights = None
 ) -> tuple[Failures, Statistics | None]:
-    """Count images as they are decoded: no more than one is in memory."""
+    """Count images as they are decoded, with no more than one in memory."""
     total: Statistics | None = None
 
     def add(i: int, picture: Picture) -> None:

@@ -1,4 +1,4 @@
-"""merge_scalers: scalers that were fitted apart become one, without their images."""
+"""merge_scalers: make one scaler of several that were fitted separately, without images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ChannelMinMaxScaler: a given range a channel."""
+"""ChannelMinMaxScaler: scale each channel to a given range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ChannelStandardScaler: zero mean and unit variance a channel."""
+"""ChannelStandardScaler: zero mean and unit variance per channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics per channel: small values that are counted apart and added up.
+"""Statistics per channel: small values that are counted separately and added up.
 
 Statistics of uint8 images are integers, so they are exact, and the same for every order,
 chunk size and number of workers. Statistics of other dtypes are float64 moments.
@@ -48,8 +48,8 @@ class _ChannelStatistics(metaclass=ABCMeta):
     @property
     def is_constant(self) -> NDArray[np.bool_]:
         """Whether each channel has a single value, shape (n_channels,)."""
-        # A field or a property of each kind: declared here, dataclasses would take it for a
-        # default.
+        # Fields of one kind and properties of the other: if they were declared here,
+        # dataclasses would take them for defaults.
         return np.equal(self.data_min, self.data_max)  # type: ignore[attr-defined, no-any-return]
 
     def __repr__(self) -> str:
@@ -336,7 +336,7 @@ class ChannelMoments(_ChannelStatistics):
     @property
     def var(self) -> FloatArray:
         """Population variance of each channel, shape (n_channels,)."""
-        # Rounding may leave a little variance, or less than none, where there is none.
+        # Where there is no variance, rounding may leave a little, of either sign.
         var: FloatArray = np.maximum(self.squares / self.weight, 0.0)
         var[self.data_max == self.data_min] = 0.0
         return var
@@ -354,9 +354,10 @@ class ChannelMoments(_ChannelStatistics):
 
 
 class ChannelSums:
-    """What scalers of more than 64 channels held before the release: it becomes moments.
+    """What scalers of more than 64 channels held before the release; unpickles as moments.
 
-    Such a scaler transforms as before. It cannot go on with uint8 images, which are counted.
+    Such a scaler transforms as before. It cannot be fitted further to uint8 images, which are
+    counted now.
     """
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -397,7 +398,7 @@ def statistics_of_present(
     weights: NDArray[Any] | None = None,
     absent: Collection[int] = (),
 ) -> Statistics | None:
-    """Summarise the images that are not absent and not of weight 0; None if there are none."""
+    """Summarise the images that are neither absent nor of weight 0; None if none are left."""
     present = np.ones(len(images), bool) if weights is None else weights > 0
     present[list(absent)] = False
     if not present.any():
@@ -408,14 +409,14 @@ def statistics_of_present(
 
 
 def plus(a: Statistics | None, b: Statistics | None) -> Statistics | None:
-    """Add statistics, where None stands for those of no images."""
+    """Add statistics; None stands for those of no images."""
     if a is None or b is None:
         return a or b
     return a + b  # type: ignore[operator] # __add__ refuses to mix kinds
 
 
 def check_percentiles(dtype: np.dtype[Any]) -> None:
-    """Raise ValueError where weights, or weighted counts, are of a type for fractions."""
+    """Raise ValueError if the dtype of weights, or of weighted counts, is floating."""
     if dtype.kind == "f":
         raise ValueError(
             "sample_weight holds fractions, and a percentile needs a whole number of pixels. "
@@ -463,5 +464,5 @@ def _interpolate(cumulative: NDArray[np.int64], q: float) -> float:
     low, high = np.searchsorted(cumulative, [below, below + 1], side="right").clip(max=255)
     fraction = position - below
     step = float(high - low)
-    # numpy interpolates from the nearer end, and equality to the last bit is the promise.
+    # numpy interpolates from the nearer end, and we promise equality to the last bit.
     return float(high - step * (1 - fraction) if fraction >= 0.5 else low + step * fraction)

@@ -1,8 +1,8 @@
-"""Images whose unit or layout is not the one that a scaler takes them for.
+"""Images whose unit or layout is not what the scaler expects.
 
 White is 1 in images from 0 to 1 and 255 in grey levels, and arrays look alike otherwise: a
-mistake would only show as bad numbers. What is checked here costs nothing in the usual case
-and decides in favour of the user where both readings make sense.
+mistake would only show as bad numbers. The checks here cost nothing in the usual case, and
+decide in favour of the user if both readings make sense.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sknorm_images._common.parameters import FloatArray
 from sknorm_images._scaling.statistics import ChannelMoments, Statistics
 
 _MOST_CHANNELS_OF_PHOTOS = 4
-_FEWEST_PIXELS = 192  # 8 x 8 x 3: what a row of a uint8 table holds if it is an image
+_FEWEST_PIXELS = 192  # 8 x 8 x 3: what a row of a uint8 table holds at least if an image
 _BRIGHT = 128  # floats whose highest is above that, up to 255, are grey levels,
 _DARK = 16  # unless most of them are small
 _PIXEL_NAME = re.compile(r"pixel_\d+_\d+_\d+")  # as ImageFlattener names columns
 
 
 def white_of_constants(numbers: FloatArray) -> int | None:
-    """Tell white, 1 or 255, from a mean, a deviation or a range; None where it is open."""
+    """Infer white, 1 or 255, from a mean, a deviation or a range; None if it is unclear."""
     if not numbers.size or numbers.min() < 0:
         return None
     if numbers.max() <= 1:
@@ -34,7 +34,7 @@ def white_of_constants(numbers: FloatArray) -> int | None:
 
 
 def white_of_statistics(statistics: Statistics) -> int | None:
-    """Tell white, 1 or 255, from the images that were counted; None where it is open."""
+    """Infer white, 1 or 255, from the images that were counted; None if it is unclear."""
     low, high = statistics.data_min.min(), statistics.data_max.max()
     if not isinstance(statistics, ChannelMoments):
         return 255 if high > 1 else None
@@ -49,12 +49,10 @@ def white_of_statistics(statistics: Statistics) -> int | None:
 
 
 class WhiteWatch:
-    """Look at images on their way until it is clear that white is another number in them.
+    """Look at images as they pass, until it is clear whether their white is another number.
 
-    Parameters
-    ----------
-    white : {1, 255}
-        What it is to the scaler.
+    `white`, 1 or 255, is what the scaler expects; `differs` says whether the images have the
+    other one.
     """
 
     def __init__(self, white: int) -> None:
@@ -63,7 +61,7 @@ class WhiteWatch:
         self._settled = False
 
     def before(self, write: Callable[..., None]) -> Callable[..., None]:
-        """Make of ``write(affine, pixels, out)`` one that looks at `pixels` first."""
+        """Wrap ``write(affine, pixels, out)`` so that it looks at `pixels` first."""
 
         def look_and_write(affine: Any, pixels: NDArray[Any], out: NDArray[Any]) -> None:
             if not self._settled and pixels.size:
@@ -74,7 +72,7 @@ class WhiteWatch:
 
     def _look(self, pixels: NDArray[Any]) -> None:
         low, high = pixels.min(), pixels.max()
-        # Fractions up to 1 are of images that end there; zeros and ones alone tell nothing.
+        # Fractions up to 1 mean that images end there; zeros and ones alone say nothing.
         ends_at_1 = low >= 0 and 0 < high <= 1 and bool(((pixels > 0) & (pixels < 1)).any())
         if self.white == 1:
             bright = high > 1
@@ -89,7 +87,7 @@ class WhiteWatch:
 
 
 def watch_for(white: int | None, X: Any) -> WhiteWatch | None:
-    """Make a watch over X where it may be of another unit; uint8 of grey levels cannot."""
+    """Make a watch over X, or None if its unit cannot differ from the scaler's."""
     if white is None:
         return None
     is_uint8, is_table = X.dtype == np.uint8, len(X.shape) == 2
@@ -101,7 +99,7 @@ def watch_for(white: int | None, X: Any) -> WhiteWatch | None:
 def doubt_of_table(
     shape: tuple[int, ...], dtype: np.dtype[Any], names: Sequence[str] | None
 ) -> str | None:
-    """Tell what to do where the rows of a table look like flattened images."""
+    """Say what to do if the rows of a table look like flattened images, else None."""
     if len(shape) != 2 or shape[1] <= _MOST_CHANNELS_OF_PHOTOS:
         return None
     named = names is not None and all(map(_PIXEL_NAME.fullmatch, names))
