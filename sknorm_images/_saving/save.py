@@ -1,4 +1,4 @@
-"""save_images: decoded once, on disk from then on."""
+"""save_images: decode images once, and keep them as an array on disk."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def save_images(
     Notes
     -----
     A Zarr store is written to a hidden folder beside `path`. If the run is interrupted,
-    killed, or fails, what is complete stays there, and the same call goes on with it; so it
-    does after files that failed are repaired. It is the same call if the LazyImages have the
+    killed, or fails, what is complete stays there, and the same call resumes it, also after
+    files that failed were repaired. It is the same call if the LazyImages have the
     same paths, the same settings of colour, decoding and size, and the same `chunk_size`;
     `on_error` and `n_jobs` may differ, and what is in the files is not compared. Other
-    arrays, and ``.npy`` files, are begun anew. What killed runs left is removed by the next
+    arrays, and ``.npy`` files, are started over. What killed runs left is removed by the next
     run that writes to the same path: what another call could resume, when the new store is
     in place, and the rest before it begins.
 
@@ -164,7 +164,7 @@ def _shape_of(images: LazyImages | Array) -> tuple[int, ...]:
 
 
 def _identity(images: LazyImages | Array, shape: tuple[int, ...], chunk_size: int) -> str:
-    """Name what is saved, for another run to go on with; arrays are begun anew."""
+    """Name what is saved, so that another run can resume it; arrays are started over."""
     if not isinstance(images, LazyImages):
         return token_hex(4)
     return f"{images._recipe.fingerprint(shape)[:16]}-{chunk_size}"
@@ -190,13 +190,13 @@ class _NpyFile:
         return False
 
     def write(self, rows: slice, block: NDArray[Any]) -> None:
-        """Write rows, not through a memmap, which ends the process where the disk is full."""
+        """Write rows; not through a memmap, which ends the process if the disk is full."""
         with self._lock:
             self._file.seek(self._start + rows.start * self._row_bytes)
             self._file.write(np.ascontiguousarray(block).data)
 
     def mark(self, rows: slice) -> None:
-        """Do nothing: a file that is cut short is not gone on with."""
+        """Do nothing: an interrupted file is not resumed."""
 
 
 def _write(
@@ -205,7 +205,7 @@ def _write(
     shape: tuple[int, ...],
     chunk_size: int,
 ) -> Failures:
-    """Write images chunk by chunk, but those that an earlier run completed."""
+    """Write images chunk by chunk, except those that an earlier run completed."""
     if not isinstance(images, LazyImages):
         for _ in map_rows(
             images, lambda rows: target.write(rows, images[rows]), multiple_of=chunk_size

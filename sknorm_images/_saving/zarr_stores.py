@@ -1,4 +1,4 @@
-"""Zarr stores that are written chunk by chunk, and gone on with after an interruption."""
+"""Zarr stores that are written chunk by chunk, and resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sknorm_images._common.whole_files import free_target, lock, part_of, parts_of, tell_target
 from sknorm_images._common.wording import show_name
 
-# Within the hidden folder. Where there is no list, the rest is waste.
+# Names in the hidden folder. Without the list, the rest is of no use.
 _ARRAY, _LIST, _REPLACED, _LOCK = "images.zarr", "complete", "replaced", "lock"
 
 
@@ -25,18 +25,10 @@ def open_store(path: Path) -> Any:
 
 
 class PartialStore:
-    """A Zarr array beside its place, and a list of the chunks that are complete.
+    """A Zarr array that is written beside its place, and a list of its complete chunks.
 
-    Parameters
-    ----------
-    folder : Path
-        Of its own; it may hold what an earlier run left.
-    shape : tuple of int
-        Of the array.
-    dtype : dtype
-        Of the array.
-    chunk_size : int
-        Number of images in a chunk.
+    `folder` belongs to this array alone, and may hold what an earlier run left. `chunk_size`
+    is the number of images in a chunk.
     """
 
     def __init__(
@@ -54,11 +46,11 @@ class PartialStore:
                 shape=shape,
                 dtype=dtype,
                 chunks=(chunk_size, *shape[1:]),
-                compressors=None,  # of photos, it saves a fifth and halves the speed
+                compressors=None,  # on photos, it saves a fifth and halves the speed
                 zarr_format=3,
                 overwrite=True,
             )
-        # Anew, since a line that was cut would run into the next one.
+        # Rewritten, since a line that was cut off would run into the next one.
         self._list.write_text("".join(f"{chunk}\n" for chunk in self._complete))
 
     def __contains__(self, rows: slice) -> bool:
@@ -69,7 +61,7 @@ class PartialStore:
         self._array[rows] = block
 
     def mark(self, rows: slice) -> None:
-        """Note that images are complete, so that another run passes over them."""
+        """Note that images are complete, so that another run skips them."""
         chunks = self._chunks(rows)
         with self._list.open("a", encoding="ascii") as file:
             file.write("".join(f"{chunk}\n" for chunk in chunks))
@@ -88,30 +80,14 @@ def whole_store(
     dtype: np.dtype[Any],
     chunk_size: int,
 ) -> Iterator[PartialStore]:
-    """Write a Zarr array beside its place first, and put it there when it is complete.
+    """Write a Zarr array beside its place first, and move it there when it is complete.
 
-    Parameters
-    ----------
-    path : Path
-        Where the store goes; a link is followed.
-    overwrite : bool
-        Whether a store may be there.
-    identity : str
-        A run of the same identity goes on where this one stops. What killed runs of others
-        left is removed: before, if nothing can go on with it, else when this store is whole.
-    shape, dtype, chunk_size
-        As `PartialStore` has them.
-
-    Yields
-    ------
-    PartialStore
-        What takes the place of `path` if the block ends well.
-
-    Raises
-    ------
-    OSError
-        If the store cannot be made, before the block begins; or cannot be written. What is
-        complete is kept for the next run, which a note at the exception says.
+    Yields the store that takes the place of `path` if the block ends well; if that is a link,
+    it is followed. A run of the same `identity` resumes where this one stops. What killed runs
+    of other identities left is removed: at the start if nothing can resume it, otherwise when
+    this store is complete. `overwrite` says whether a store may be there already. Raises
+    OSError if the store cannot be made, before the block begins, or if it cannot be written;
+    what is complete is kept for the next run, and a note on the exception says so.
     """
     _zarr()
     target = path.resolve()
@@ -143,7 +119,7 @@ def whole_store(
                         "on."
                     )
                 else:
-                    _remove(folder)  # what made it fail is told
+                    _remove(folder)  # nothing in it can be resumed
                 raise
             _remove(folder)
     except OSError as error:
@@ -153,15 +129,14 @@ def whole_store(
 
 
 def _clear_parts(target: Path, with_what_resumes: bool) -> None:
-    """Remove the parts of a target that no run writes, where that is allowed.
+    """Remove the parts of a target that no run is writing.
 
-    Before, a run that was killed between the two renames that replace a store has what it
-    was about to replace put back. What another call could resume stays unless
-    `with_what_resumes`.
+    If a run was killed between the two renames that replace a store, the old store is put back
+    first. Parts that another call could resume stay unless `with_what_resumes`.
     """
     for folder in parts_of(target):
         with suppress(OSError):
-            folder.rmdir()  # of a run that was killed as it began or ended, if it is empty
+            folder.rmdir()  # if empty: left by a run that was killed as it began or ended
         with suppress(OSError):
             # First without a lock, which would keep out the run that resumes.
             if with_what_resumes or not _resumes(folder, target):
@@ -181,22 +156,22 @@ def _clear_part(folder: Path, target: Path, with_what_resumes: bool) -> None:
 
 
 def _resumes(folder: Path, target: Path) -> bool:
-    """Whether a part holds what some call could go on with, and nothing to be put back."""
+    """Whether some call could resume a part, and nothing has to be put back from it."""
     if _is_between_two_renames(folder):
         return target.exists()
     return bool(_complete_lines(folder))
 
 
 def _is_between_two_renames(folder: Path) -> bool:
-    """Whether a store has left its place, and the new one has not got there."""
+    """Whether the old store has left its place, and the new one is not there yet."""
     return all((folder / name).exists() for name in (_LIST, _ARRAY, _REPLACED))
 
 
 def _remove(folder: Path) -> None:
-    """Remove a part that this run has locked, as far as it can; the next run tries again.
+    """Remove a part that this run has locked, as far as possible; the next run tries again.
 
-    First goes the list, by which another run knows what is whole, and last the lock, since
-    then another run may begin in this folder.
+    The list goes first, because it tells another run what is complete, and the lock goes last,
+    because another run may begin in this folder from then on.
     """
     with suppress(OSError):
         (folder / _LIST).unlink(missing_ok=True)
@@ -207,7 +182,7 @@ def _remove(folder: Path) -> None:
 
 
 def _check_replaceable(path: Path) -> None:
-    """Refuse to replace what is no array of the format that is written here."""
+    """Refuse to replace anything but a Zarr array of the format that is written here."""
     if not path.exists():
         return
     description = path / "zarr.json"
@@ -220,7 +195,7 @@ def _check_replaceable(path: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, path: Path) -> Iterator[None]:
-    """Make a folder, and keep a second run out, which would write to the same store."""
+    """Make a folder, and keep out a second run, which would write to the same store."""
     while True:
         folder.mkdir(exist_ok=True)
         try:
@@ -238,12 +213,12 @@ def _locked(folder: Path, path: Path) -> Iterator[None]:
                 yield
                 return
         if whose == "unknown":
-            yield  # with the file closed: Windows removes no open file
+            yield  # with the file closed: Windows cannot remove an open file
             return
 
 
 def _complete_lines(folder: Path) -> set[int]:
-    """Read which chunks an earlier run completed; none where it was killed as it ended."""
+    """Read which chunks an earlier run completed; none if it was killed as it ended."""
     path = folder / _LIST
     if not (path.exists() and (folder / _ARRAY / "zarr.json").exists()):
         return set()
