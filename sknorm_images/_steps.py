@@ -1,4 +1,4 @@
-"""The steps of a pipeline, one by one: those that only describe images, and the others."""
+"""The steps of a pipeline, one by one: first those that only describe images."""
 
 from __future__ import annotations
 
@@ -25,18 +25,7 @@ from sknorm_images._scaling.base import ChannelScaler
 
 
 def flat_steps(step: Any) -> list[Any]:
-    """List the steps that do something, also those of pipelines within a pipeline.
-
-    Parameters
-    ----------
-    step : Pipeline, transformer, "passthrough" or None
-        A pipeline, or a step of one.
-
-    Returns
-    -------
-    list of transformers
-        Empty where there is nothing to do.
-    """
+    """List the steps that do something, including those of nested pipelines."""
     if not isinstance(step, Pipeline):
         return [] if step in (None, "passthrough") else [step]
     return [inner for _, part in step.steps for inner in flat_steps(part)]
@@ -45,19 +34,8 @@ def flat_steps(step: Any) -> list[Any]:
 def describe_images(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     """Run the loaders and resizers at the beginning, which read no file.
 
-    Parameters
-    ----------
-    pipeline : Pipeline or transformer
-        What transforms X.
-    X : array-like of shape (n_samples, ...)
-        What it transforms, such as paths.
-
-    Returns
-    -------
-    images : LazyImages or array-like
-        What the loaders and resizers at the beginning make of X; X itself without any.
-    steps : list of transformers
-        What is left to do; the pipeline itself, if it does not begin with one of them.
+    Returns what they make of X, or X itself if there are none, and the steps that are left:
+    the pipeline itself if it does not begin with one of them.
     """
     steps = flat_steps(pipeline)
     if not steps or not isinstance(steps[0], JpegLoader | Resizer):
@@ -70,26 +48,8 @@ def describe_images(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
 def describe_files(pipeline: Any, X: Any) -> tuple[LazyImages, list[Any]]:
     """Do what `describe_images` does, for a fitted pipeline that begins with a loader.
 
-    Parameters
-    ----------
-    pipeline : Pipeline
-        What transforms X.
-    X : array-like of shape (n_samples,) or (n_samples, 1)
-        What its loader takes.
-
-    Returns
-    -------
-    images : LazyImages
-        What the loaders and resizers at the beginning make of X.
-    steps : list of transformers
-        What is left to do.
-
-    Raises
-    ------
-    TypeError
-        If the pipeline begins with another step, or does not transform.
-    sklearn.exceptions.NotFittedError
-        If it is not fitted.
+    Raises TypeError if the pipeline begins with another step or does not transform, and
+    NotFittedError if it is not fitted.
     """
     steps = flat_steps(pipeline)
     if not steps or not isinstance(steps[0], JpegLoader):
@@ -113,30 +73,13 @@ def transform_images(
     rows: Sequence[int] | NDArray[np.intp],
     told: dict[str, object] | None = None,
 ) -> tuple[Any, Failures]:
-    """Do with images what a pipeline does, and tell which are blank rather than warn.
+    """Do with images what a pipeline does, but return which are blank instead of warning.
 
-    Parameters
-    ----------
-    steps : sequence of transformers
-        As `describe_images` lists them.
-    images : LazyImages or array-like
-        Some of the images.
-    rows : sequence of int
-        Their positions in X, for errors to name.
-    told : dict or None, default=None
-        What was warned of among other images of X, and is not again; it is added to.
-
-    Returns
-    -------
-    X : array-like
-        What the pipeline gives. It may hold blank images alone.
-    failures : dict of int to Exception
-        By position in `images`, those that a loader with ``on_error="blank"`` cannot read.
-
-    Raises
-    ------
-    ImageDecodeError, OSError
-        If an image cannot be read, unless the loader has ``on_error="blank"``.
+    `steps` are those that `describe_images` returns, and `rows` are the positions of the
+    images in X, for errors to name. `told` holds what was warned of among other images of X,
+    which is not repeated; new warnings are added to it. Returns what the pipeline makes, even
+    if all images are blank, and the failures by position in `images`. Raises ImageDecodeError
+    or OSError if an image cannot be read, unless the loader has ``on_error="blank"``.
     """
     failures = Failures()
     told = {} if told is None else told
@@ -170,26 +113,30 @@ def _warn_once(
     rows: Sequence[int] | NDArray[np.intp],
     told: dict[str, object],
 ) -> None:
-    # Not left to Python's filters: scikit-learn changes them, and that resets what they know.
-    # Of several threads, one sets the default.
+    # Not left to Python's filters: scikit-learn changes them, so they forget what was shown.
+    # Of several threads, only one sets the default.
     mine = object()
     for doubt in doubts:
         _renumber(doubt, rows)
-        # Of transparency the text names a file, and each batch has its own.
+        # The text about transparency names a file, which differs between batches.
         key = str(doubt) if isinstance(doubt, ImageUnitsWarning) else type(doubt).__name__
         if told.setdefault(key, mine) is mine:
             warnings.warn(doubt, stacklevel=3)
 
 
 def _is_to_be_read(X: Any, steps: Sequence[Any]) -> bool:
-    """Whether X is images that no resizer is to come for, and no scaler reads all of."""
+    """Whether X has to be read now: no resizer follows, and the next step does not read it.
+
+    With ``on_error="blank"`` it is read even if the next step could, so that the blank images
+    are known.
+    """
     if not isinstance(X, LazyImages) or any(isinstance(step, Resizer) for step in steps):
         return False
     return X.on_error == "blank" or not isinstance(steps[0], ChannelScaler | ImageFlattener)
 
 
 def _renumber(error: Exception, rows: Sequence[int] | NDArray[np.intp]) -> None:
-    """Let what names a position among some images name that in X."""
+    """Change the position that an error or warning names, among some images, to that in X."""
     if not isinstance(error, ImageDecodeError | ImageTransparencyWarning):
         return
     if error.position is not None:
