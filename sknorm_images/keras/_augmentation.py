@@ -1,4 +1,4 @@
-"""Calls of the user's function that changes the batches of a training run."""
+"""Calls to the user's function that augments the batches of a training run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_augment(augment: object) -> None:
 def _takes(function: Callable[..., Any], n_arguments: int) -> bool:
     try:
         inspect.signature(function).bind(*[None] * n_arguments)
-    except ValueError:  # a builtin, whose signature nobody knows
+    except ValueError:  # a builtin, whose signature is unknown
         return n_arguments == 2
     except TypeError:
         return False
@@ -49,28 +49,10 @@ def augmented(
 ) -> tuple[NDArray[Any], Any]:
     """Call `augment` on one batch, and check what it returns.
 
-    Parameters
-    ----------
-    augment : callable
-        As `check_augment` lets through.
-    x : ndarray of shape (batch_size, ...)
-        Images.
-    y : ndarray, dict of str to ndarray, or None
-        Targets.
-    new_generator : callable
-        Makes the random generator that is passed if `augment` requires three arguments.
-
-    Returns
-    -------
-    x, y : ndarray, and of the structure of `y`
-        What it returned, as NumPy arrays.
-
-    Raises
-    ------
-    TypeError
-        If it returned no pair, no arrays, or targets under other names.
-    ValueError
-        If it returned another number of images or targets.
+    `new_generator` makes the random generator that is passed if `augment` requires three
+    arguments. Returns what `augment` returned as NumPy arrays, the targets structured like
+    `y`. Raises TypeError if that was not a pair of arrays, or if targets have other names, and
+    ValueError if the number of images or targets changed.
     """
     result = augment(x, y) if _takes(augment, 2) else augment(x, y, new_generator())
     if not isinstance(result, tuple | list) or len(result) != 2:

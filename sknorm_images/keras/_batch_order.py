@@ -1,4 +1,4 @@
-"""Which samples make up which batch: a function of seed and epoch alone."""
+"""Which samples make up which batch, as a function of seed and epoch alone."""
 
 from __future__ import annotations
 
@@ -14,21 +14,10 @@ from numpy.typing import NDArray
 class BatchOrder:
     """How the samples of an epoch are drawn, ordered and cut into batches.
 
-    Parameters
-    ----------
-    n_samples : int
-        Number of samples there are.
-    batch_size : int
-        Number of samples in a batch; the last one may be smaller.
-    shuffle : bool
-        Whether every epoch has an order of its own.
-    seed : int
-        With the number of the epoch, all that the order depends on.
-    drop_remainder : bool
-        Whether a last batch that would be smaller is left out.
-    class_numbers : ndarray of shape (n_samples,), dtype int, or None
-        The class of each sample, numbered from 0 without gaps. Where given, samples of
-        smaller classes are drawn repeatedly, until every class is as frequent as the largest.
+    The order depends on `seed` and the epoch alone. `shuffle` gives every epoch its own order,
+    and `drop_remainder` leaves out a last batch that would be smaller. With `class_numbers`,
+    the class of each sample numbered from 0 without gaps, samples of smaller classes are drawn
+    repeatedly, until every class is as frequent as the largest.
     """
 
     n_samples: int
@@ -38,7 +27,7 @@ class BatchOrder:
     drop_remainder: bool
     class_numbers: NDArray[np.intp] | None
 
-    @cached_property  # asked for with every batch, and with class_numbers a count of them all
+    @cached_property  # needed for every batch, and class_numbers have to be counted
     def n_batches(self) -> int:
         """Number of batches in an epoch."""
         n_drawn = self.n_samples
@@ -50,18 +39,7 @@ class BatchOrder:
         return ceil(n_drawn / self.batch_size)
 
     def draw(self, epoch: int) -> NDArray[np.intp]:
-        """Draw the samples of one epoch, in order.
-
-        Parameters
-        ----------
-        epoch : int
-            Number of the epoch, from 0.
-
-        Returns
-        -------
-        ndarray of shape (n_drawn,), dtype intp
-            Positions of the samples; read-only.
-        """
+        """Draw the samples of one epoch, from 0: their positions in order, read-only."""
         samples = np.arange(self.n_samples)
         if self.shuffle:
             generator = self.generator(epoch)
@@ -72,7 +50,7 @@ class BatchOrder:
         return samples
 
     def rows(self, batch: int) -> slice:
-        """Tell which part of an epoch's samples a batch is."""
+        """Slice of an epoch's samples that make up a batch."""
         return slice(batch * self.batch_size, (batch + 1) * self.batch_size)
 
     def generator(self, *key: int) -> np.random.Generator:
@@ -85,7 +63,7 @@ class BatchOrder:
 def _draw_evenly(
     class_numbers: NDArray[np.intp], generator: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Repeat the members of smaller classes equally often, up to one time."""
+    """Repeat the members of each smaller class equally often, or some once more."""
     counts = np.bincount(class_numbers)
     members_of_classes = np.split(
         np.argsort(class_numbers, kind="stable"), np.cumsum(counts)[:-1]

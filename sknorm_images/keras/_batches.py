@@ -22,7 +22,7 @@ from sknorm_images.keras._targets import Targets
 
 @dataclass(frozen=True)
 class Batch:
-    """What Keras is given, and the images that are blank in it, by position in X."""
+    """What Keras is given, and which images are blank in it, by position in X."""
 
     parts: Any
     failures: dict[int, ReadError]
@@ -35,22 +35,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Batches:
-    """All that batches are made of.
+    """Everything that batches are made of.
 
-    Parameters
-    ----------
-    images : LazyImages or array-like of shape (n_samples, ...)
-        As `describe_samples` returns them.
-    steps : list of transformers
-        What is done to the images of a batch.
-    targets : Targets
-        The targets of all samples.
-    weights : ndarray of shape (n_samples,), dtype float32, or None
-        What the loss of each image counts.
-    augment : callable or None
-        As `check_augment` lets through.
-    told : dict
-        What was warned of, and is not again.
+    `images` and `steps` are those that `describe_samples` returns. `weights`, of shape
+    (n_samples,), are what the loss of each image counts, and `augment` has passed
+    `check_augment`. `told` holds what was warned of and is not repeated.
     """
 
     images: Any
@@ -63,24 +52,11 @@ class Batches:
     def make(
         self, rows: NDArray[np.intp], new_generator: Callable[[], np.random.Generator]
     ) -> Batch:
-        """Make one batch.
+        """Make the batch of the samples at positions `rows`.
 
-        Parameters
-        ----------
-        rows : ndarray of shape (batch_size,), dtype intp
-            Positions of its samples.
-        new_generator : callable
-            Makes the random generator for `augment`, where that needs one.
-
-        Returns
-        -------
-        Batch
-            The images, (images, targets), or (images, targets, weights).
-
-        Raises
-        ------
-        ImageDecodeError, OSError
-            If an image cannot be read, unless the loader has ``on_error="blank"``.
+        It holds images, (images, targets), or (images, targets, weights). `new_generator`
+        makes the random generator for `augment`, if that needs one. Raises ImageDecodeError or
+        OSError if an image cannot be read, unless the loader has ``on_error="blank"``.
         """
         images = self.images
         images = images.iloc[rows] if hasattr(images, "iloc") else images[rows]
@@ -115,28 +91,9 @@ class Batches:
 def describe_samples(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     """Run the steps that read no file on all of X, and leave the others for the batches.
 
-    Parameters
-    ----------
-    pipeline : Pipeline or transformer
-        What transforms X.
-    X : array-like of shape (n_samples, ...)
-        What it transforms.
-
-    Returns
-    -------
-    images : LazyImages or array-like of shape (n_samples, ...)
-        Read where they are indexed.
-    steps : list of transformers
-        The steps that are left.
-
-    Raises
-    ------
-    sklearn.exceptions.NotFittedError
-        If the pipeline is not fitted.
-    TypeError
-        If it does not transform, or X holds no images.
-    ValueError
-        If X is empty, or blank images would go unnoticed.
+    Returns the images, which are read where they are indexed, and the steps that are left.
+    Raises NotFittedError if the pipeline is not fitted, TypeError if it does not transform or
+    X holds no images, and ValueError if X is empty or blank images would go unnoticed.
     """
     if not hasattr(pipeline, "fit"):  # check_is_fitted would write out the whole of it
         raise TypeError(
@@ -157,11 +114,11 @@ def describe_samples(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
             "can tell which images are blank and weigh nothing. Apply that step to X first."
         )
     if isinstance(images, LazyImages):
-        images = images.configured()  # as the dataset says, and without a bar a batch
+        images = images.configured()  # by the dataset, and without a progress bar per batch
     elif not hasattr(images, "shape"):
         images = np.asarray(images)
     elif is_stored_in_chunks(images):
-        images = StoredImages(images, finite=False)  # what the steps take is theirs to say
+        images = StoredImages(images, finite=False)  # the steps decide what they take
     if not images.shape:
         raise TypeError(
             f"X is a {type(X).__name__}, which holds no images. Pass paths, bytes, "

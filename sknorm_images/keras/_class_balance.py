@@ -1,4 +1,4 @@
-"""What evens out classes of differing sizes: weights of images, or drawing some repeatedly."""
+"""Even out classes of different sizes: weigh images, or draw some repeatedly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sknorm_images.keras._targets import class_numbers
 def loss_weights(
     sample_weight: ArrayLike | str | None, y: Any, n_samples: int
 ) -> NDArray[np.float32] | None:
-    """Check the weights of all samples, or weigh every class alike if they are "balanced"."""
+    """Check the weights of all samples; for "balanced", weigh every class alike."""
     if not isinstance(sample_weight, str):
         weights = as_weights(sample_weight, n_samples)
         return None if weights is None else weights.astype(np.float32)

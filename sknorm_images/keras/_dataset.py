@@ -22,8 +22,8 @@ from sknorm_images.keras._look_ahead import LookAhead
 from sknorm_images.keras._refusals import read_only, refuse_option, refuse_to_predict
 from sknorm_images.keras._targets import encode_targets
 
-_BYTES_AHEAD = 2**30  # what batches made ahead may take, however many cores there are
-_BATCHES_AHEAD = 2  # for each thread: the one it makes, and one that waits
+_BYTES_AHEAD = 2**30  # limit on batches made ahead, however many cores there are
+_BATCHES_AHEAD = 2  # per thread: the one it makes, and one that waits
 
 
 class PipelineDataset(keras.utils.PyDataset):
@@ -83,8 +83,8 @@ class PipelineDataset(keras.utils.PyDataset):
         Whether to leave out a last batch that would be smaller.
     n_jobs : int or None, default=-1
         Number of threads that decode batches ahead, up to the number of cores; -1 means one
-        a core, and None one, unless ``joblib.parallel_config`` says more. No more than two
-        batches a thread are made ahead, and no more than 1 GiB of them, but always one.
+        per core, and None one, unless ``joblib.parallel_config`` says more. No more than two
+        batches per thread are made ahead, and no more than 1 GiB of them, but always one.
 
     Attributes
     ----------
@@ -93,9 +93,9 @@ class PipelineDataset(keras.utils.PyDataset):
     seed : int
         The seed in use.
     epoch : int
-        Number of passes that Keras took in full. Set it to go on where a run was
-        interrupted. Before the first pass, Keras takes a batch or two to see what they look
-        like; where there are no more, that counts as a pass, also for warnings. TensorFlow
+        Number of passes that Keras took in full. Set it to resume an interrupted run.
+        Before the first pass, Keras takes a batch or two to see what they look like; where
+        there are no more, that counts as a pass, also for warnings. TensorFlow
         takes batches before it trains on them, so it may end a pass that
         `steps_per_epoch` or an interrupt cut short.
 
@@ -119,7 +119,7 @@ class PipelineDataset(keras.utils.PyDataset):
     -----
     Where the loader has ``on_error="blank"``, batches carry sample weights: 0 for images
     that cannot be read, 1, or their `sample_weight`, for the others. One
-    `ImageDecodeWarning` an epoch lists them. Keras does not combine sample weights with
+    `ImageDecodeWarning` per epoch lists them. Keras does not combine sample weights with
     `class_weight`, nor `class_weight` with a dict of targets: pass `sample_weight`.
 
     Keras' own workers are refused since, on JAX, its queue serves some batches of the first
@@ -231,7 +231,7 @@ class PipelineDataset(keras.utils.PyDataset):
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
         self._check_index(index)
-        # In another order, such as that of model.fit(shuffle=True), nobody knows the next.
+        # In another order, such as that of model.fit(shuffle=True), the next one is unknown.
         self._in_order = self._in_order and index in (0, self._previous + 1)
         self._previous = index
         with parallel_config(backend="threading", n_jobs=self._n_threads):
@@ -242,7 +242,7 @@ class PipelineDataset(keras.utils.PyDataset):
         return batch.parts
 
     def on_epoch_begin(self) -> None:
-        """Look ahead anew, and refuse to predict in an order that nobody could undo.
+        """Start looking ahead again, and refuse to predict in a shuffled order.
 
         Raises
         ------
@@ -379,7 +379,7 @@ class PipelineDataset(keras.utils.PyDataset):
         return LookAhead(self._make_batch, len(self), self._n_threads)
 
     def _n_ahead(self) -> int:
-        if not self._batch_bytes:  # before the first batch, nobody knows what fits
+        if not self._batch_bytes:  # before the first batch, its size is unknown
             return 0
         fitting = max(1, _BYTES_AHEAD // self._batch_bytes)
         return min(_BATCHES_AHEAD * self._n_threads, fitting)

@@ -19,18 +19,11 @@ T = TypeVar("T")
 class LookAhead(Generic[T]):
     """Make the items that follow the one just taken, while the consumer is busy with it.
 
-    A thread lives as long as there is something to make, so a consumer that stops taking
-    leaves none behind. Nobody has to close anything. An item that is forgotten while it is
-    made is cancelled: its images that are yet to be read are not.
-
-    Parameters
-    ----------
-    make : callable
-        ``make(i)`` returns item i. It is called by several threads at once.
-    n_items : int
-        Items are numbered from 0 to ``n_items - 1``.
-    n_threads : int
-        How many threads may make items, beside the consumer's.
+    ``make(i)`` returns item i, from 0 to ``n_items - 1``. Up to `n_threads` threads call it at
+    once, besides the consumer's. A thread lives only as long as there is something to make, so
+    a consumer that stops taking leaves none behind, and nothing has to be closed. An item that
+    is forgotten while it is made is cancelled: the images that it has not read yet are left
+    unread.
     """
 
     def __init__(self, make: Callable[[int], T], n_items: int, n_threads: int) -> None:
@@ -45,23 +38,9 @@ class LookAhead(Generic[T]):
     def take(self, i: int, n_ahead: int) -> T:
         """Return item i, and have the next ones made.
 
-        Parameters
-        ----------
-        i : int
-            The item.
-        n_ahead : int
-            How many items after it may be made or kept; all others are forgotten.
-
-        Returns
-        -------
-        object
-            What ``make(i)`` returned, in another thread or, where none had begun with it,
-            in this one.
-
-        Raises
-        ------
-        Exception
-            What ``make(i)`` raised. Then all other items are forgotten.
+        Up to `n_ahead` items after it may be made or kept; all others are forgotten. Item i is
+        made in another thread or, if none has begun it, in this one. If ``make(i)`` raises,
+        that exception is raised and all other items are forgotten.
         """
         item = None
         try:
@@ -87,10 +66,10 @@ class LookAhead(Generic[T]):
         for i in self._started.keys() - set(items):
             self._started.pop(i).cancel()
         self._waiting = deque(i for i in items if i not in self._started)
-        # One whose start was interrupted may be there, and dead.
+        # It may hold one that died because its start was interrupted.
         self._threads = {thread for thread in self._threads if thread.is_alive()}
         for _ in range(min(self._n_threads - len(self._threads), len(self._waiting))):
-            # Not a daemon: one that is cut off within a decoder can crash the exit.
+            # Not a daemon: one that is cut off within a decoder can crash Python as it exits.
             thread = threading.Thread(target=self._work, name="sknorm_images-look-ahead")
             self._threads.add(thread)
             thread.start()
@@ -128,5 +107,5 @@ class _Item(Cancellation, Generic[T]):
 
 
 def _is_exiting() -> bool:
-    """Tell whether Python only waits for threads such as these to end."""
+    """Whether Python is only waiting for threads such as these to end."""
     return not threading.main_thread().is_alive()

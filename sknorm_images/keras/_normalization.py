@@ -70,7 +70,7 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
             "clip=True cuts values off, and keras.layers.Rescaling does not. Fit a scaler "
             "with clip=False, or scale in the pipeline: PipelineDataset(pipeline, ...)."
         )
-    # What becomes of 0 and of 1 tells all about a map that is affine.
+    # An affine map is determined by what it makes of 0 and of 1.
     levels = np.zeros((2, _n_channels(scaler)))
     levels[1] = 1
     offset, scaled_one = scaler.transform(levels)
@@ -86,7 +86,7 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
 
 
 def _n_channels(scaler: ChannelScaler) -> int:
-    """Tell the channels seen in `fit`, or those of the constants: 1 if they are for all."""
+    """Number of channels seen in `fit`, or of constants: 1 if they are for all channels."""
     if hasattr(scaler, "n_features_in_"):
         return int(scaler.n_features_in_)
     return max(map(np.size, scaler._constants), default=1)

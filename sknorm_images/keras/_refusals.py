@@ -1,4 +1,4 @@
-"""What Keras would do with a dataset, and no dataset of ordered batches can allow."""
+"""What Keras would do with a dataset, but a dataset of ordered batches must refuse."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _KERAS_WORKERS = {"workers": 1, "use_multiprocessing": False, "max_queue_size": 
 
 
 def refuse_option(name: str) -> NoReturn:
-    """Raise TypeError for an argument of Keras' own workers, or one that nobody knows."""
+    """Raise TypeError for an argument of Keras' own workers, or an unknown one."""
     if name in _KERAS_WORKERS:
         raise TypeError(_no_workers(name))
     raise TypeError(f"PipelineDataset() got an unexpected keyword argument {show_value(name)}")
 
 
 def read_only(name: str) -> property:
-    """Make an attribute of Keras' own workers, which says that there are none."""
+    """Make a read-only attribute of Keras' own workers, which are not used."""
 
     def refuse(dataset: Any, value: object) -> NoReturn:
         raise AttributeError(_no_workers(name))
@@ -29,7 +29,7 @@ def read_only(name: str) -> property:
 
 
 def refuse_to_predict() -> None:
-    """Raise ValueError if it is ``model.predict`` that begins with a shuffled dataset."""
+    """Raise ValueError if it is ``model.predict`` that starts on a shuffled dataset."""
     if _is_predicting():
         raise ValueError(
             "The dataset has shuffle=True, so its predictions would be in another order "
@@ -46,9 +46,9 @@ def _no_workers(name: str) -> str:
 
 
 def _is_predicting() -> bool:
-    """Tell whether the call comes from ``model.predict``, which Keras does not let on.
+    """Whether the call comes from ``model.predict``, which Keras does not reveal.
 
-    A model with a `predict` of its own that does not call Keras' goes unnoticed.
+    A model whose own `predict` does not call Keras' goes unnoticed.
     """
     predict, fit, evaluate = (
         inspect.unwrap(method).__code__

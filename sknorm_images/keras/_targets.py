@@ -21,14 +21,8 @@ LABEL_MODES = ("auto", *_ENCODED, "input", None)
 class Targets:
     """The targets of all samples, as `encode_targets` makes them.
 
-    Parameters
-    ----------
-    label_mode : str or None
-        One of `LABEL_MODES`.
-    values : ndarray, dict of str to ndarray, or None, default=None
-        The targets, or the numbers of the classes; one entry a sample.
-    classes : ndarray of shape (n_classes,) or None, default=None
-        The labels in the order of their numbers, where they are numbered.
+    `values` are the targets, or the numbers of the classes, with one entry per sample.
+    `classes` are the labels in the order of their numbers, if they are numbered.
     """
 
     label_mode: str | None
@@ -37,29 +31,16 @@ class Targets:
 
     @property
     def are_images(self) -> bool:
-        """Whether the targets are made of the images, and blank where those are."""
+        """Whether the targets are the images, and blank where those are."""
         return self.label_mode == "input"
 
     @property
     def are_there(self) -> bool:
-        """Whether a batch has targets, beside its images."""
+        """Whether a batch has targets besides its images."""
         return self.values is not None or self.are_images
 
     def of(self, rows: NDArray[np.intp], x: NDArray[Any]) -> Any:
-        """Make the targets of one batch.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (batch_size,), dtype intp
-            Positions of the samples.
-        x : ndarray of shape (batch_size, ...)
-            Their images.
-
-        Returns
-        -------
-        ndarray, dict of str to ndarray, or None
-            The targets.
-        """
+        """Make the targets of the samples at positions `rows`, whose images are `x`."""
         if self.are_images:
             return x
         if self.values is None:
@@ -79,26 +60,9 @@ def encode_targets(
 ) -> Targets:
     """Check the targets of all samples, and number their classes.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples, ...), dict of str to array-like, or None
-        The targets.
-    label_mode : {"auto", "int", "categorical", "binary", "input", None}
-        What becomes of them.
-    classes : array-like of shape (n_classes,) or None
-        The labels in the order of their numbers; None takes those in `y`, sorted.
-    n_samples : int
-        How many there have to be.
-
-    Returns
-    -------
-    Targets
-        What batches are made of.
-
-    Raises
-    ------
-    ValueError
-        If these do not fit together, or labels cannot be numbered.
+    `label_mode` is one of `LABEL_MODES`. `classes` are the labels in the order of their
+    numbers; None takes those in `y`, sorted. Raises ValueError if these do not fit together,
+    `y` does not have `n_samples` entries, or labels cannot be numbered.
     """
     check_choice("label_mode", label_mode, LABEL_MODES)
     if y is None and label_mode in _ENCODED:
@@ -130,24 +94,8 @@ def encode_targets(
 def class_numbers(y: Any, n_samples: int, purpose: str) -> NDArray[np.intp]:
     """Number the class of every sample, to weigh or to draw the classes evenly.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels.
-    n_samples : int
-        How many there have to be.
-    purpose : str
-        The parameter that needs them, for the message.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), dtype intp
-        Numbers from 0, each of which is there.
-
-    Raises
-    ------
-    ValueError
-        If `y` is not one label of a class a sample.
+    The numbers start at 0 and have no gaps. `purpose` is the parameter that needs them, for
+    the message. Raises ValueError if `y` is not one class label for each of `n_samples`.
     """
     labels = None if y is None or isinstance(y, Mapping) else _as_labels(y)
     if labels is None or labels.ndim != 1 or _is_continuous(labels):
@@ -186,7 +134,7 @@ def _named_targets(
 def _encoded(
     labels: NDArray[Any], label_mode: str | None, classes: ArrayLike | None
 ) -> Targets:
-    """Number one label a sample."""
+    """Number one label per sample."""
     if labels.ndim != 1:
         raise ValueError(
             f"y is of shape {labels.shape}, and label_mode={show_value(label_mode)} numbers "
