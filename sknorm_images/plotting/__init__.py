@@ -1,7 +1,7 @@
 """Pictures of what a scaler learned, and of what an estimator makes of images.
 
-They follow scikit-learn's displays: `from_estimator` makes and draws one, and `plot` draws
-it once more.
+They follow scikit-learn's displays: `from_estimator` makes one and draws it, and `plot` draws
+it again.
 """
 
 try:

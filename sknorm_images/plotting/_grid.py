@@ -192,7 +192,7 @@ class ImageGridDisplay(PanelDisplay):
 
 
 def _first(X: Any, n: int) -> Any:
-    """Take the first rows of any container that has rows; others are not ours to refuse."""
+    """Take the first rows of any container that has rows; leave others as they are."""
     check_number("n_images", n, low=1, integral=True)
     if hasattr(X, "iloc"):
         return X.iloc[:n]
@@ -232,7 +232,7 @@ def _check_images(images: Sequence[NDArray[Any]], captions: Sequence[str]) -> No
 
 
 def _grey_levels(image: Any, scaler: ChannelScaler) -> NDArray[np.uint8]:
-    """Bring one scaled image back."""
+    """Turn one scaled image back into grey levels."""
     image = np.asarray(image)
     if image.dtype.kind != "f":
         raise ValueError(
@@ -267,7 +267,7 @@ def _draw_image(panel: Axes, image: NDArray[np.uint8], caption: str) -> None:
 
 
 def _shortened(text: str, n: int) -> str:
-    # What no font draws, such as bytes of a name in another encoding.
+    # What no font can draw, such as bytes of a name in another encoding.
     text = "".join(c if c.isprintable() else "?" for c in text)
     if len(text) <= n:
         return text

@@ -19,13 +19,13 @@ from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images.plotting._panels import PanelDisplay, check_invertible
 
-_MAX_PANELS = 16  # one below the other; more fit on no screen
+_MAX_PANELS = 16  # one below the other; more do not fit on a screen
 
 
 class ChannelHistogramDisplay(PanelDisplay):
     """Histogram of each channel, and how a scaler maps its grey levels.
 
-    There is one panel a channel. Its bars count the pixels of each grey level. A line is at
+    There is one panel per channel. Its bars count the pixels of each grey level. A line is at
     the mean, and a band reaches one standard deviation to either side; for a
     `ChannelMinMaxScaler` the band is the range that is scaled, and there is no line. The
     axis below is in grey levels, before scaling; the axis above is what the scaler makes of
@@ -136,7 +136,7 @@ class ChannelHistogramDisplay(PanelDisplay):
         ends: Any = [None] * n_channels
         if scaler is not None:
             check_invertible(scaler)
-            # Where 0 and 1 come from tells all about a map that is affine.
+            # An affine map is determined by what becomes 0 and 1.
             zeros_and_ones = np.repeat([[0.0], [1.0]], n_channels, axis=1)
             ends = scaler.inverse_transform(zeros_and_ones).T
         marks = _marks(histogram, scaler)
@@ -187,7 +187,7 @@ def _check_histogram(histogram: Any) -> None:
 
 def _marks(histogram: ChannelHistogram, scaler: Any) -> list[_Marks]:
     if scaler is not None and not get_tags(scaler).requires_fit:
-        # A fit to anything brings constants to one a channel.
+        # Any fit turns constants into one per channel.
         scaler = clone(scaler).fit(np.zeros((1, len(histogram.counts))))
     if isinstance(scaler, ChannelMinMaxScaler):
         low, high = scaler.quantile_range
@@ -198,7 +198,7 @@ def _marks(histogram: ChannelHistogram, scaler: Any) -> list[_Marks]:
         ]
     mean, var, whose = histogram.mean, histogram.var, ""
     if isinstance(scaler, ChannelStandardScaler):
-        # It need not know one of them if it does without that.
+        # It may lack one of them if it does not use it.
         mean = mean if scaler.mean_ is None else scaler.mean_
         var = var if scaler.var_ is None else scaler.var_
         whose = "scaler's "

@@ -1,4 +1,4 @@
-"""What the displays share: the panels that they draw in, and the scaler that they ask."""
+"""What the displays share: their panels, and the check of their scaler."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PanelDisplay(metaclass=ABCMeta):
 
     @abstractmethod
     def _draw(self, ax: Axes | None) -> None:
-        """Check what is to be drawn, then draw it in panels."""
+        """Check what the display holds, then draw it in panels."""
 
     def _make_panels(
         self,
@@ -52,9 +52,9 @@ class PanelDisplay(metaclass=ABCMeta):
         size: tuple[float, float],
         gap: float,
     ) -> list[Axes]:
-        """Put panels in the place of `ax`; a new figure is of that size, in inches."""
+        """Put panels in the place of `ax`, or into a new figure of `size` in inches."""
         if ax is None:
-            import matplotlib.pyplot as plt  # only here: for axes of one's own, not needed
+            import matplotlib.pyplot as plt  # only here: not needed if axes are passed
 
             _, ax = plt.subplots(figsize=size, layout="constrained")
         spec = ax.get_subplotspec()
@@ -79,7 +79,7 @@ class PanelDisplay(metaclass=ABCMeta):
 
 
 def check_invertible(scaler: Any) -> None:
-    """Raise unless `scaler` has one map for all images, and so a way back."""
+    """Raise unless `scaler` has one map for all images, so that it can be inverted."""
     if not isinstance(scaler, ChannelScaler):
         raise TypeError(
             f"scaler is a {type(scaler).__name__}, and nothing tells its way back to grey "
