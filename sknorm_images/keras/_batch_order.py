@@ -39,7 +39,7 @@ class BatchOrder:
         return ceil(n_drawn / self.batch_size)
 
     def draw(self, epoch: int) -> NDArray[np.intp]:
-        """Draw the samples of one epoch, from 0: their positions in order, read-only."""
+        """Draw the samples of one epoch, counted from 0: positions, in order, read-only."""
         samples = np.arange(self.n_samples)
         if self.shuffle:
             generator = self.generator(epoch)

@@ -95,9 +95,9 @@ class PipelineDataset(keras.utils.PyDataset):
     epoch : int
         Number of passes that Keras took in full. Set it to resume an interrupted run.
         Before the first pass, Keras takes a batch or two to see what they look like; where
-        there are no more, that counts as a pass, also for warnings. TensorFlow
-        takes batches before it trains on them, so it may end a pass that
-        `steps_per_epoch` or an interrupt cut short.
+        there are no more, that counts as a pass, also for warnings. TensorFlow takes batches
+        before it trains on them, so it may end a pass that `steps_per_epoch` or an interrupt
+        cut short.
 
     Raises
     ------
