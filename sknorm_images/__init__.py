@@ -8,13 +8,16 @@ from sknorm_images._common.exceptions import (
 )
 from sknorm_images._common.versions import NewerVersionWarning
 from sknorm_images._common.versions import __version__ as __version__
+from sknorm_images._files.access import Access as Access
 from sknorm_images._files.folders import load_image_folder
+from sknorm_images._files.reading import Missing as Missing
 from sknorm_images._images.checking import check_images
 from sknorm_images._images.decoding import Decoding as Decoding
 from sknorm_images._images.flattening import ImageFlattener
 from sknorm_images._images.geometry import Resizing as Resizing
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.loading import JpegLoader
+from sknorm_images._images.recipes import Made as Made
 from sknorm_images._images.recipes import Recipe as Recipe
 from sknorm_images._images.resizing import Resizer
 from sknorm_images._pipeline import make_image_pipeline
@@ -45,8 +48,3 @@ __all__ = [
     "merge_scalers",
     "save_images",
 ]
-
-# Pickles name this module, so they survive a move inside the package. The last four are what
-# LazyImages hold, and what older pickles of scalers do.
-for _name in (*__all__, "Decoding", "Recipe", "Resizing", "ChannelSums"):
-    globals()[_name].__module__ = __name__

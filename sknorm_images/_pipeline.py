@@ -6,6 +6,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._images.loading import JpegLoader
 from sknorm_images._images.resizing import Resizer
@@ -15,6 +16,7 @@ from sknorm_images._scaling.standard import ChannelStandardScaler
 SCALERS = {"standard": ChannelStandardScaler, "minmax": ChannelMinMaxScaler}
 
 
+@published("sknorm_images")
 def make_image_pipeline(
     size: int | tuple[int, int] = (224, 224),
     scaler: Any = "standard",

@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import pickle
+import pickletools
 import re
 import sys
 import warnings
@@ -27,6 +28,7 @@ from sknorm_images import (
     ChannelMinMaxScaler,
     ChannelMoments,
     ChannelStandardScaler,
+    ImageDecodeWarning,
     ImageFlattener,
     JpegLoader,
     NewerVersionWarning,
@@ -35,6 +37,7 @@ from sknorm_images import (
 )
 from sknorm_images._common import versions
 from tests import new_process
+from tests.conftest import encode
 from tests.data.persistence import make
 from tests.exact_results import exact_moments
 from tests.lazy_photos import pipeline_of
@@ -661,3 +664,22 @@ def test_a_version_that_is_no_text_says_nothing():
     state = {**scaler.__getstate__(), "_sknorm_images_version": 5}
     scaler.__setstate__(state)  # warnings are errors here
     assert vars(scaler) == vars(ChannelStandardScaler())
+
+
+def test_pickles_name_the_package_and_none_of_its_modules(files, photo):
+    """So they load once a module was moved or renamed."""
+    pipeline = make_image_pipeline((8, 8), on_error="blank")
+    X = [files[0], encode(photo), photo, np.asarray(photo), None, "missing.jpg", b"no image"]
+    images = pipeline[:-1].transform(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageDecodeWarning)
+        pipeline.fit(X)
+        failures = images.failures
+    arrays = Resizer(4).transform(np.zeros((2, 8, 8, 3), np.uint8))
+    for saved in (pipeline, images, images[:2], arrays, failures):
+        named = {
+            argument
+            for _, argument, _ in pickletools.genops(pickle.dumps(saved))
+            if isinstance(argument, str) and argument.startswith("sknorm_images")
+        }
+        assert named == {"sknorm_images"}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import shorten, show_name, show_some
 
 
+@published("sknorm_images")
 class ImageDecodeError(ValueError):
     """Raised when a source cannot be turned into an image.
 
@@ -59,6 +61,7 @@ def brief(error: Exception) -> str:
     return shorten(error)
 
 
+@published("sknorm_images")
 class ImageDecodeWarning(UserWarning):
     """Warns of the images that ``on_error="blank"`` left out of one call.
 
@@ -104,6 +107,7 @@ class ImageDecodeWarning(UserWarning):
         return type(self), (self.failures, self.n_images)
 
 
+@published("sknorm_images")
 class ImageTransparencyWarning(UserWarning):
     """Warns that transparency was dropped from images in which it hid something.
 
@@ -166,6 +170,7 @@ black. Pass background=255 to JpegLoader for white behind them, or another grey 
         )
 
 
+@published("sknorm_images")
 class ImageUnitsWarning(UserWarning):
     """Warns that images probably have another unit or layout than a step expects.
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from inspect import signature
 from typing import Any
 
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import shorten
 
 __version__ = version("sknorm-images")
@@ -15,6 +16,7 @@ __version__ = version("sknorm-images")
 _ENTRY = "_sknorm_images_version"  # a key of the saved state, never an attribute
 
 
+@published("sknorm_images")
 class NewerVersionWarning(UserWarning):
     """Warns that an estimator was saved by a newer version, which may be incompatible.
 

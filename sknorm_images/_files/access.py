@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sknorm_images._common.published import published
 from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._files.signatures import JPEG
 
@@ -16,6 +17,7 @@ _BYTES_BESIDE_PIXELS = 2**26
 FIRST_BYTES = 2**24
 
 
+@published("sknorm_images")
 @dataclass(frozen=True)
 class Access:
     """What paths and URLs may lead to, and how many pixels an image may have.

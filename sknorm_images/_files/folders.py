@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import Bunch
 
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import shorten, show_name, show_some, show_value
 from sknorm_images._files.listing import EXTENSIONS, Folder, composed, list_folder
 
@@ -45,6 +46,7 @@ def load_image_folder(
     extensions: Sequence[str] = EXTENSIONS,
     return_X_y: bool,
 ) -> Any: ...
+@published("sknorm_images")
 def load_image_folder(
     directory: str | os.PathLike[str],
     *,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sknorm_images._common.exceptions import ImageDecodeError
+from sknorm_images._common.published import published
 from sknorm_images._files.access import FIRST_BYTES, Access
 from sknorm_images._files.protocols import as_passed, check_allowed, is_url, local_path
 from sknorm_images._files.remote import (
@@ -21,6 +22,7 @@ from sknorm_images._files.remote import (
 )
 
 
+@published("sknorm_images")
 @dataclass(frozen=True)
 class Missing:
     """A cell of X that holds no path: it stands for a file that cannot be read."""

@@ -16,6 +16,7 @@ from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.failures import READ_ERRORS
 from sknorm_images._common.parallel import map_chunks
 from sknorm_images._common.parameters import check_choice, check_n_jobs, check_verbose
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._files.reading import Source, name_of, read, read_ahead
@@ -45,6 +46,7 @@ class _Finding(NamedTuple):
     profile: str = ""
 
 
+@published("sknorm_images")
 def check_images(
     X: Any,
     *,

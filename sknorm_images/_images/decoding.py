@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._common.exceptions import ImageDecodeError
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._files.access import Access
 from sknorm_images._files.jpeg_markers import JpegStructure, read_structure
@@ -52,6 +53,7 @@ class DecodedImage(NamedTuple):
     lost_transparency: bool = False  # what it hides shows
 
 
+@published("sknorm_images")
 @dataclass(frozen=True)
 class Decoding:
     """How sources are turned into images; the parameters are those of `JpegLoader`."""

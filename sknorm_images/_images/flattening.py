@@ -13,12 +13,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknorm_images._common.callbacks import follow_fit
 from sknorm_images._common.failures import report
+from sknorm_images._common.published import published
 from sknorm_images._images.bulk_reading import common_shape
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.sources import refuse_files
 from sknorm_images._images.transformer import Transformer, committed, snapshot
 
 
+@published("sknorm_images")
 class ImageFlattener(Transformer, BaseEstimator):
     """Turn each image into one row of features, for estimators that take tables.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sknorm_images._common.published import published
 from sknorm_images._images.decoding import Box, DecodedImage, Size
 
 INTERPOLATIONS = {
@@ -39,6 +40,7 @@ _UPRIGHT = {
 }
 
 
+@published("sknorm_images")
 @dataclass(frozen=True)
 class Resizing:
     """How images are brought to one size; the parameters are those of `Resizer`."""

@@ -14,6 +14,7 @@ from PIL import Image
 from sknorm_images._common.exceptions import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._common.failures import Failures, report
 from sknorm_images._common.parameters import check_n_jobs
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_name
 from sknorm_images._files.reading import Source
 from sknorm_images._images.bulk_reading import (
@@ -38,6 +39,7 @@ _PROTOCOL_OF_JOBLIB_HASH = 3
 _STAMP = "_stamp"  # in what is hashed, never an attribute
 
 
+@published("sknorm_images")
 class LazyImages:
     """Sequence of images that are decoded when they are read.
 

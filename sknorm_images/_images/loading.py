@@ -16,6 +16,7 @@ from sknorm_images._common.parameters import (
     check_number,
     check_verbose,
 )
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._files.access import Access
 from sknorm_images._files.protocols import check_protocol_names
@@ -26,6 +27,7 @@ from sknorm_images._images.sources import column_of, refuse_missing, sources_of
 from sknorm_images._images.transformer import StatelessImageTransformer
 
 
+@published("sknorm_images")
 class JpegLoader(StatelessImageTransformer, BaseEstimator):
     """Turn paths of JPEG files into a sequence of images that are decoded when read.
 

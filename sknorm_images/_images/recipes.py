@@ -15,6 +15,7 @@ import numpy as np
 
 from sknorm_images._common.exceptions import ImageDecodeError, brief
 from sknorm_images._common.failures import Failures, ReadError
+from sknorm_images._common.published import published
 from sknorm_images._common.versions import __version__
 from sknorm_images._files.protocols import is_url, local_path
 from sknorm_images._files.reading import Source, name_of, read_ahead
@@ -26,6 +27,7 @@ from sknorm_images._images.geometry import Resizing, upright
 _LARGE, _STRIP = 2**22, 2**16
 
 
+@published("sknorm_images")
 @dataclass(frozen=True)
 class Made:
     """An image that has been made already, in the place of its source."""
@@ -33,6 +35,7 @@ class Made:
     pixels: Pixels
 
 
+@published("sknorm_images")
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """What `LazyImages` hold, except the failures found by their last read.

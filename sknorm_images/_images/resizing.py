@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 
 from sknorm_images._common.exceptions import ImageUnitsWarning
 from sknorm_images._common.parameters import check_choice, check_number
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._images.geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resizing
 from sknorm_images._images.layout import doubt_of_axes
@@ -19,6 +20,7 @@ from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.transformer import StatelessImageTransformer
 
 
+@published("sknorm_images")
 class Resizer(StatelessImageTransformer, BaseEstimator):
     """Bring images to one size.
 

@@ -18,6 +18,7 @@ from sknorm_images._common.failures import Failures, report
 from sknorm_images._common.npy import write_header
 from sknorm_images._common.parallel import map_rows
 from sknorm_images._common.parameters import check_choice, check_number
+from sknorm_images._common.published import published
 from sknorm_images._common.whole_files import whole_file
 from sknorm_images._common.wording import show_name
 from sknorm_images._files.protocols import is_url, was_url
@@ -28,6 +29,7 @@ from sknorm_images._images.stored import Array, StoredImages, is_stored_in_chunk
 from sknorm_images._saving.zarr_stores import PartialStore, open_store, whole_store
 
 
+@published("sknorm_images")
 def save_images(
     images: Any,
     path: str | os.PathLike[str],

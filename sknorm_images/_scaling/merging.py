@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
 from sknorm_images._common.exceptions import ImageUnitsWarning
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._scaling.statistics import Statistics
@@ -22,6 +23,7 @@ from sknorm_images._scaling.units import white_of_statistics
 S = TypeVar("S", bound=ChannelScaler)
 
 
+@published("sknorm_images")
 def merge_scalers(scalers: Sequence[S]) -> S:
     """Make one scaler of several that were fitted apart, as if fitted to all their images.
 

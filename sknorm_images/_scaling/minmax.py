@@ -14,6 +14,7 @@ from sknorm_images._common.parameters import (
     finite_numbers,
     per_channel,
 )
+from sknorm_images._common.published import published
 from sknorm_images._common.sample_weights import Weights
 from sknorm_images._common.wording import show_value
 from sknorm_images._images.lazy import LazyImages
@@ -31,6 +32,7 @@ from sknorm_images._scaling.statistics import (
 _WHOLE_RANGE = (0.0, 100.0)
 
 
+@published("sknorm_images")
 class ChannelMinMaxScaler(ChannelScaler):
     """Scale each channel to a range: ``(x - data_min) / (data_max - data_min)``.
 

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sknorm_images._common.parameters import check_choice, finite_numbers, per_channel
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._scaling.affine import Affine
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._scaling.statistics import Statistics
 
 
+@published("sknorm_images")
 class ChannelStandardScaler(ChannelScaler):
     """Standardise each channel: ``(x - mean) / std``.
 

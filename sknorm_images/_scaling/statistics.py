@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sknorm_images._common.parameters import FloatArray
+from sknorm_images._common.published import published
 
 MAX_HISTOGRAM_CHANNELS = 4096  # 256 counts each: 8 MiB; tables of more columns keep moments
 _LEAST_WEIGHT = 1e-200  # of float images: products with their squares keep all digits
@@ -72,6 +73,7 @@ class _ChannelStatistics(metaclass=ABCMeta):
             )
 
 
+@published("sknorm_images")
 @dataclass(frozen=True, eq=False, repr=False)
 class ChannelHistogram(_ChannelStatistics):
     """Counts of the 256 grey levels of uint8 images, channel by channel.
@@ -217,6 +219,7 @@ class ChannelHistogram(_ChannelStatistics):
         return np.array([_interpolate(channel, q / 100) for channel in cumulative])
 
 
+@published("sknorm_images")
 @dataclass(frozen=True, eq=False, repr=False)
 class ChannelMoments(_ChannelStatistics):
     """Float64 moments of images of any dtype.
@@ -353,6 +356,7 @@ class ChannelMoments(_ChannelStatistics):
         return np.less_equal(self.var, bound)
 
 
+@published("sknorm_images")
 class ChannelSums:
     """What scalers of more than 64 channels held before the release; unpickles as moments.
 

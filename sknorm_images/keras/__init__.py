@@ -13,7 +13,3 @@ from sknorm_images.keras._dataset import PipelineDataset
 from sknorm_images.keras._normalization import normalization_layer
 
 __all__ = ["PipelineDataset", "normalization_layer"]
-
-# Pickles name this module, so they survive a move inside the package.
-for _name in __all__:
-    globals()[_name].__module__ = __name__

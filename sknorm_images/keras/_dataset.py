@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sknorm_images import LazyImages
 from sknorm_images._common.failures import Failures, ReadError, report
 from sknorm_images._common.parameters import check_choice, check_n_jobs, check_number
+from sknorm_images._common.published import published
 from sknorm_images.keras._augmentation import Augment, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
 from sknorm_images.keras._batches import Batch, Batches, describe_samples
@@ -26,6 +27,7 @@ _BYTES_AHEAD = 2**30  # limit on batches made ahead, however many cores there ar
 _BATCHES_AHEAD = 2  # per thread: the one it makes, and one that waits
 
 
+@published("sknorm_images.keras")
 class PipelineDataset(keras.utils.PyDataset):
     """Batches of transformed images and their labels, for ``fit``, ``evaluate``, ``predict``.
 

@@ -7,10 +7,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sknorm_images import ChannelStandardScaler
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._scaling.base import ChannelScaler
 
 
+@published("sknorm_images.keras")
 def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
     """Make a Keras layer that does what a fitted scaler does.
 

@@ -16,7 +16,3 @@ from sknorm_images.plotting._grid import ImageGridDisplay
 from sknorm_images.plotting._histograms import ChannelHistogramDisplay
 
 __all__ = ["ChannelHistogramDisplay", "ImageGridDisplay"]
-
-# Pickles name this module, so they survive a move inside the package.
-for _name in __all__:
-    globals()[_name].__module__ = __name__

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from sknorm_images import LazyImages
 from sknorm_images._common.parameters import check_number
+from sknorm_images._common.published import published
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images.plotting._panels import PanelDisplay, check_invertible
 
 
+@published("sknorm_images.plotting")
 class ImageGridDisplay(PanelDisplay):
     """Grid of images as a person sees them, with the names of their files.
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import ChannelHistogram, ChannelMinMaxScaler, ChannelStandardScaler
 from sknorm_images._common.channels import channel_colors, channel_names
+from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
@@ -22,6 +23,7 @@ from sknorm_images.plotting._panels import PanelDisplay, check_invertible
 _MAX_PANELS = 16  # one below the other; more do not fit on a screen
 
 
+@published("sknorm_images.plotting")
 class ChannelHistogramDisplay(PanelDisplay):
     """Histogram of each channel, and how a scaler maps its grey levels.
 
