@@ -24,6 +24,7 @@ _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+:[/\\](?![/\\])")  # what path
 _LOCAL_URL = re.compile(r"(?:file|local)://(?:localhost(?=/))?", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9+._-]*")
 
+_IPV6 = re.compile(r"://[^/]*\[[^\]/]*::")
 # It reads whatever addresses are in the file that it is given.
 _NEVER_IMPLIED = "reference"
 
@@ -122,6 +123,11 @@ def check_allowed(sources: Iterable[object], allowed: Sequence[str]) -> None:
     known = {*allowed, *(LOCAL if not {*LOCAL}.isdisjoint(allowed) else ())}
     for i, source in enumerate(sources):
         if isinstance(source, str | os.PathLike):
+            if is_url(source) and _IPV6.search(source):
+                raise ValueError(
+                    f"Image {i} of X is {show_name(source)}, whose IPv6 address holds '::', "
+                    "and fsspec takes that for a chain of URLs. Pass the name of the host."
+                )
             links = map(str.lower, links_of(source)) if is_url(source) else ["file"]
             if missing := [link for link in dict.fromkeys(links) if link not in known]:
                 raise ValueError(_refusal(i, source, missing, tuple(allowed)))

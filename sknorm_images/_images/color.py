@@ -97,8 +97,6 @@ def to_srgb(image: Image.Image) -> Image.Image:
     transform = _transform(profile, image.mode) if profile else None
     if transform is None:
         return image
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # otherwise, Pillow would warn
     mode = transform.input_mode
     converted = ImageCms.applyTransform(
         image if image.mode == mode else image.convert(mode), transform

@@ -122,6 +122,9 @@ class Decoding:
                 "8 bits a channel, and nothing tells which of them is white. Convert it first"
             )
         opacity = opacity_of(image)
+        if isinstance(image.info.get("transparency"), bytes):
+            image = image.copy()
+            del image.info["transparency"]  # found out above; Pillow warns where it is lost
         if self.color_profile == "srgb":
             image = to_srgb(image)
         if opacity is not None and self.background is not None:

@@ -88,13 +88,16 @@ Extensions = Annotated[
 ]
 Formats = Annotated[
     str | None,
-    _option("A,B", "What files may be, such as JPEG,PNG; else as `fit` had it, or JPEG."),
+    _option("A,B", "What files may be, such as JPEG,PNG; else as in the pipeline, or JPEG."),
 ]
 MaxPixels = Annotated[int | None, _option("N", "Larger images are refused unseen.")]
 MaxScans = Annotated[int | None, _option("N", "JPEG files of more scans are refused.")]
 ColorProfile = Annotated[
     str | None,
-    _choice(COLOR_PROFILES, "Of files: take no notice, or convert; else as `fit`, or ignore."),
+    _choice(
+        COLOR_PROFILES,
+        "Whether to convert profiles of files; else as in the pipeline, or ignore.",
+    ),
 ]
 Background = Annotated[
     str | None,

@@ -29,6 +29,8 @@ from sknorm_images._files.folders import (
 from sknorm_images._files.listing import EXTENSIONS, list_folder
 from sknorm_images._files.protocols import is_url
 from sknorm_images._steps import flat_steps
+from sknorm_images.cli._options import READING
+from sknorm_images.cli._terminal import complain
 
 
 class Photos(NamedTuple):
@@ -148,9 +150,28 @@ def load_pipeline(path: Path, loading: Mapping[str, Any] | None = None) -> Pipel
         )
     for step in flat_steps(pipeline)[:1]:
         if isinstance(step, JpegLoader):
+            _tell_other_colors(step, loading or {})
             step.set_params(**(loading or {}))
             allow_pixels(step)
     return pipeline
+
+
+def _tell_other_colors(loader: JpegLoader, loading: Mapping[str, Any]) -> None:
+    """Warn where images get other colours than those that a pipeline was fitted to."""
+    for name in ("color_profile", "background"):
+        fitted = getattr(loader, name)
+        if loading.get(name, fitted) != fitted:
+            complain(
+                f"warning: {READING[name]} {_as_option(loading[name])}, and the pipeline was "
+                f"fitted with {_as_option(fitted)}, so images get other colours than its "
+                f"statistics are of. Leave {READING[name]} out, or fit with it."
+            )
+
+
+def _as_option(value: Any) -> str:
+    if value is None:
+        return "none"
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def write_npz(

@@ -14,7 +14,11 @@ READING = {
     "color_profile": "--color-profile",
     "background": "--background",
 }
-_PHRASES = {"JpegLoader has ": "this command reads ", "Check X;": "Check the folder;"}
+_PHRASES = {
+    "JpegLoader has ": "this command reads ",
+    "Check X;": "Check the folder;",
+    "(red, green, blue)": "R,G,B",
+}
 _BETWEEN = {"size": "x", "quantile_range": " ", "feature_range": " "}  # else a comma
 # Names of files, and the like; an apostrophe has a letter before it.
 _QUOTED = r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)"""

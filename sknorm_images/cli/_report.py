@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import Any
@@ -19,6 +20,7 @@ from sklearn.utils import Bunch
 
 from sknorm_images import (
     ChannelHistogram,
+    ImageTransparencyWarning,
     JpegLoader,
     LazyImages,
     Resizer,
@@ -97,36 +99,42 @@ def make_report(
         trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("report.html")
-    return template.render(
-        folder=printable(directory),
-        version=__version__,
-        n_files=len(files),
-        n_broken=len(broken),
-        n_damaged=len(damaged),
-        n_twice=int((found.duplicate_of >= 0).sum()),
-        n_conflicts=int(found.in_another_class.sum()),
-        n_fitted=getattr(scaler, "n_samples_seen_", None),
-        steps=[(step, " ".join(repr(part).split())) for step, part in pipeline.steps],
-        statistics=list(_statistics(getattr(scaler, "statistics_", None), histogram)),
-        histograms=list(_histograms(scaler, histogram)),
-        scaled=None if scaler.per_image else _scaled_histogram(scaler, histogram),
-        samples=[
-            (name(paths[i]), _views(images[[i]].read()[0], scaler))
-            for i in _evenly(len(images), _SAMPLES)
-        ],
-        outliers=[
-            (
-                title,
-                number,
-                [(name(paths[i]), f"{numbers[number][i]:.3g}", thumbnail(i)) for i in rows],
-            )
-            for title, number, rows in _outliers(numbers)
-        ],
-        broken=[
-            (name(files[i]), in_options(printable(found.reason[i]))) for i in broken[:_BROKEN]
-        ],
-        damaged=[(name(files[i]), printable(found.damage[i])) for i in damaged[:_BROKEN]],
-    )
+    with warnings.catch_warnings():  # measuring all images has told of it
+        warnings.simplefilter("ignore", ImageTransparencyWarning)
+        return template.render(
+            folder=printable(directory),
+            version=__version__,
+            n_files=len(files),
+            n_broken=len(broken),
+            n_damaged=len(damaged),
+            n_twice=int((found.duplicate_of >= 0).sum()),
+            n_conflicts=int(found.in_another_class.sum()),
+            n_fitted=getattr(scaler, "n_samples_seen_", None),
+            steps=[(step, " ".join(repr(part).split())) for step, part in pipeline.steps],
+            statistics=list(_statistics(getattr(scaler, "statistics_", None), histogram)),
+            histograms=list(_histograms(scaler, histogram)),
+            scaled=None if scaler.per_image else _scaled_histogram(scaler, histogram),
+            samples=[
+                (name(paths[i]), _views(images[[i]].read()[0], scaler))
+                for i in _evenly(len(images), _SAMPLES)
+            ],
+            outliers=[
+                (
+                    title,
+                    number,
+                    [
+                        (name(paths[i]), f"{numbers[number][i]:.3g}", thumbnail(i))
+                        for i in rows
+                    ],
+                )
+                for title, number, rows in _outliers(numbers)
+            ],
+            broken=[
+                (name(files[i]), in_options(printable(found.reason[i])))
+                for i in broken[:_BROKEN]
+            ],
+            damaged=[(name(files[i]), printable(found.damage[i])) for i in damaged[:_BROKEN]],
+        )
 
 
 def _measure(images: LazyImages) -> tuple[ChannelHistogram, dict[str, NDArray[np.float64]]]:

@@ -64,7 +64,8 @@ def show_findings(found: Bunch) -> None:
         rows.append((names[i], told + ", in another class" * bool(found.in_another_class[i])))
     if rows:
         _show_table("Problems", ("file", "what is wrong"), rows)
-    summary = f"{len(names)} files: {len(broken)} broken, {len(damaged)} damaged"
+    plural = "" if len(names) == 1 else "s"
+    summary = f"{len(names)} file{plural}: {len(broken)} broken, {len(damaged)} damaged"
     summary += f", {len(twice)} there twice"
     if n_conflicts := int(found.in_another_class.sum()):
         summary += f", {n_conflicts} in another class"

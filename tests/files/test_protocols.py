@@ -137,6 +137,15 @@ def test_a_refusal_names_every_link_that_is_missing_and_shortens_the_string():
     assert len(message) < 400
 
 
+@pytest.mark.parametrize("protocols", [("file",), ("http",), ("http", "file")])
+def test_an_ipv6_address_is_refused_as_what_it_is(protocols):
+    """fsspec would take the part behind "::" for a local file."""
+    with pytest.raises(
+        ValueError, match=r"IPv6 address holds '::'.* Pass the name of the host"
+    ):
+        JpegLoader(protocols=protocols).transform(["http://[::1]:8000/1.jpg"])
+
+
 def test_a_template_in_a_reference_file_is_never_rendered(tmp_path, site):
     code = "{{ cycler.__init__.__globals__.os.system('touch " + str(tmp_path / "ran") + "') }}"
     Path(site.folder, "r.json").write_text(

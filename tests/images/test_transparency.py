@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -185,7 +184,7 @@ def told(call: Callable[[], Any]) -> list[warnings.WarningMessage]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
-    return [w for w in caught if not re.search("Palette images", str(w.message))]
+    return caught
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -293,6 +292,21 @@ def test_transparency_that_makes_no_sense_fails_no_image(transparency, photo):
         np.testing.assert_array_equal(loaded(image, background=background), photo)
 
 
+def test_a_palette_of_many_opacities_makes_pillow_warn_of_nothing(clear):
+    palette = clear.convert("RGB").quantize(16)
+    opacities = bytes(range(0, 256, 16))
+    file = encode(palette, "PNG", transparency=opacities)
+    for mode in ("rgb", "grayscale"):
+        for background in (None, 255):
+            loader = JpegLoader(color_mode=mode, formats=("PNG",), background=background)
+            [*warned] = told(lambda loader=loader: loader.transform([file])[0])
+            assert [w.category for w in warned] == [ImageTransparencyWarning] * (
+                not background
+            )
+    pixels = JpegLoader(formats=("PNG",), background=255).transform([file])[0]
+    np.testing.assert_array_equal(pixels, by_hand(Image.open(io.BytesIO(file)), 255))
+
+
 # The command line
 
 
@@ -321,6 +335,7 @@ def test_the_command_line_tells_once_and_names_its_option(folder, tmp_path, call
         assert finished.err.count("not opaque") == 1
         assert "3.png" in finished.err
         assert "--background 255" in finished.err
+        assert "another grey level or R,G,B." in finished.err
         assert "JpegLoader" not in finished.err
     silent = call(*fit, "--force", "--background", "255,255,0")
     assert (silent.status, silent.err) == (0, "")
@@ -335,4 +350,41 @@ def test_a_background_that_is_no_colour_is_refused(background, folder, tmp_path,
     finished = call(*fit, f"--background={background}")
     assert finished.status == 2
     assert f"--background {background} " in finished.err
+    assert "(red, green, blue)" not in finished.err
     assert "background=" not in finished.err
+
+
+@pytest.mark.filterwarnings("always::sknorm_images.ImageTransparencyWarning")
+def test_a_report_tells_of_transparency_once(folder, tmp_path, call):
+    fit = ("fit", folder, "-o", tmp_path / "p.joblib", "--size", "8", *READ)
+    assert call(*fit, "--background", "0").status == 0
+
+    pipeline = joblib.load(tmp_path / "p.joblib").set_params(load__background=None)
+    joblib.dump(pipeline, tmp_path / "p.joblib")
+    page = tmp_path / "page.html"
+    finished = call("report", folder, "-p", tmp_path / "p.joblib", "-o", page, *READ)
+
+    assert finished.status == 0, finished.err
+    assert finished.err.count("not opaque") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "fitted"),
+    [("--background", "0", "255"), ("--color-profile", "srgb", "ignore")],
+)
+def test_other_colours_than_those_of_the_fit_are_told(
+    option, value, fitted, folder, tmp_path, call
+):
+    saved, output = tmp_path / "p.joblib", tmp_path / "x.npz"
+    fit = ("fit", folder, "-o", saved, "--size", "8", "--background", "255", *READ)
+    assert call(*fit).status == 0
+    transform = ("transform", folder, "-p", saved, "-o", output, "--force", *READ)
+
+    same = call(*transform, option, fitted)
+    other = call(*transform, option, value)
+
+    assert (same.status, same.err) == (0, "")
+    assert other.status == 0
+    assert other.err.startswith(
+        f"sknorm-images: warning: {option} {value}, and the pipeline was fitted with {fitted}"
+    )
