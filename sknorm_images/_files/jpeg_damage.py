@@ -22,6 +22,7 @@ _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _RESTARTS = bytes(range(0xD0, 0xD8))  # which take turns
 _RESTARTS_ALONE = [bytes([restart]) for restart in _RESTARTS]
 
+_MOST_COMPONENTS, _LAST = 4, 63  # of a scan, and the last coefficient of a block
 _NOTHING, _ALL = bytes([14]) * 64, bytes(64)  # which bits the coefficients lack
 
 # Where the code that is all zeros stands for a coefficient, 32 zeros make a block whose 63
@@ -86,7 +87,8 @@ class _Walk:
     height: int = 0
     sampling: dict[int, tuple[int, int]] = field(default_factory=dict)  # by component
     interval: int = 0  # units between two restarts
-    tables: list[bytes] = field(default_factory=list)  # contents of segments
+    # By AC table, the symbol that its first code, all zeros, stands for.
+    symbols_of_zeros: dict[int, int] = field(default_factory=dict)
     # By component, the lowest bit that each coefficient lacks: 0 if it is complete.
     lacking: dict[int, bytes] = field(default_factory=dict)
     n_scans: int = 0
@@ -109,7 +111,15 @@ class _Walk:
         elif marker == _DRI:
             self.interval = int.from_bytes(content[:2])
         elif marker == _DHT:
-            self.tables.append(content)
+            self._take_tables(content)
+
+    def _take_tables(self, content: bytes) -> None:
+        """Note what is asked of Huffman tables at once: a scan may follow millions of them."""
+        position = 0
+        while position + 17 < len(content):
+            if content[position] >> 4 == 1:
+                self.symbols_of_zeros[content[position] & 15] = content[position + 17]
+            position += 17 + sum(content[position + 1 : position + 17])
 
     def scan(self, header: bytes, start: int) -> int:
         """Take in a scan, and return where it ends."""
@@ -122,11 +132,15 @@ class _Walk:
         self.found.is_huffman = self.frame not in _ARITHMETIC
         if not header or len(header) < 4 + 2 * header[0] or not self.sampling:
             return end  # which no decoder takes
+        if header[0] > _MOST_COMPONENTS:
+            return end  # nor this, whose names would each be work
         names, tables = header[1 : 1 + 2 * header[0] : 2], header[2 : 2 + 2 * header[0] : 2]
         first, last, bits = header[1 + 2 * header[0] :][:3]
         if self.frame in _SEQUENTIAL:
-            first, last, bits = 0, 63, 0
+            first, last, bits = 0, _LAST, 0
             self.is_whole = self.n_scans == 1 and len(names) == len(self.sampling)
+        if not first <= last <= _LAST:
+            return end  # nor this, which would make `lacking` grow
         for name in b"" if self.is_whole else names:
             if coefficients := self.lacking.get(name):
                 here = bytes([bits & 15]) * (last + 1 - first)
@@ -171,20 +185,9 @@ class _Walk:
         position = self.data.find(_ZEROS, start, end)
         if position < 0:
             return ""
-        symbols = self._symbols_of_zeros()
-        if not any(symbols.get(table, 0) & 15 for table in tables):
+        if not any(self.symbols_of_zeros.get(table, 0) & 15 for table in tables):
             return ""  # zeros can be a flat area
         return f"zeros within its image data, {position} bytes into the file"
-
-    def _symbols_of_zeros(self) -> dict[int, int]:
-        """Return the symbol that a run of zeros codes for in each AC table: its first."""
-        symbols = {}
-        for content in self.tables:
-            while len(content) > 17:
-                if content[0] >> 4 == 1:
-                    symbols[content[0] & 15] = content[17]
-                content = content[17 + sum(content[1:17]) :]
-        return symbols
 
     def _line_ends(self, start: int, end: int) -> str:
         beginning = self.data[start : min(end, start + _BEGINNING)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,21 +47,25 @@ def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -
         decoding.decode(data)
         return ""
     found = read_image_data(data)
+    is_dear = _is_dear(data, decoding)
     warning = None
-    if warning_of and not found.damage and not _is_dear(data, decoding):
+    if warning_of and not found.damage and not is_dear:
         warning = warning_of(data)
         if warning == "" and decoding.color_profile == "ignore":
             return ""  # libjpeg went through all of it, so Pillow's decoder would not fail
     image = decoding.decode(data).image
     if found.damage:
         return found.damage
+    if warning == "" or is_dear or not found.is_huffman:
+        return warning or ""
+    stored = replace(decoding, color_profile="ignore", background=None)
+    if decoding.color_profile != "ignore" and image.info.get("icc_profile"):
+        del image  # free it before the next one is decoded
+        image = stored.decode(data).image  # a profile moves the grey that is looked for
     level = _MISSING_CMYK if found.n_components == 4 else _MISSING
-    ends_in_grey = found.is_huffman and _ends_in(level, image)
-    height = image.height
-    del image  # free it before others are decoded
-    if ends_in_grey and not _is_dear(data, decoding):
-        return _end_of(data, found, height, decoding) or warning or ""
-    return warning or ""
+    ends_in_grey, height = _ends_in(level, image), image.height
+    del image
+    return (_end_of(data, found, height, stored) if ends_in_grey else "") or warning or ""
 
 
 def _is_dear(data: bytes, decoding: Decoding) -> bool:
