@@ -17,6 +17,7 @@ import simplejpeg
 from PIL import Image
 
 from sknorm_images import JpegLoader, check_images
+from tests import color_profiles as cp
 from tests.conftest import encode, encode_turned, pillow
 from tests.jpeg_bytes import (
     COM,
@@ -374,6 +375,78 @@ def test_grey_scale_and_the_other_limits_of_the_loader_do_not_matter(photos, ins
     found = check_images([data, cut(data)], loader=loader)
 
     assert found.damage.tolist() == damage(data, cut(data))
+
+
+PROFILES = {
+    "ProPhoto": ("RGB", cp.rgb_profile("ProPhoto", cp.PROPHOTO, cp.gamma(1.8))),
+    "Display P3": ("RGB", cp.rgb_profile("P3", cp.DISPLAY_P3, cp.curve_of_srgb())),
+    "grey": ("L", cp.grey_profile("Grey", cp.gamma(1.8))),
+    "inks": ("CMYK", cp.cmyk_profile("Inks")),
+    "none": ("RGB", None),
+}
+
+
+@pytest.mark.parametrize("color_mode", ["rgb", "grayscale"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_colour_profile_hides_no_grey_of_missing_data(
+    profile, color_mode, photos, installed
+):
+    """It moves the grey that blocks without data have in the file."""
+    mode, content = PROFILES[profile]
+    photo = photos[0].crop(PEAK).convert(mode)
+    data = encode(photo, quality=90, icc_profile=content)
+    ruined = data[: len(data) * 2 // 3] + END
+    loader = JpegLoader(color_mode=color_mode, color_profile="srgb", background=255)
+
+    found = check_images([data, ruined], loader=loader)
+
+    differ = (pillow(data) != pillow(ruined)).any(axis=(1, 2))
+    n_rows = 150 - int(np.flatnonzero(differ)[0])
+    assert found.readable.all()
+    assert found.damage[0] == ""
+    words = found.damage[1].split()
+    assert found.damage[1] == f"its data ends early: the last {words[6]} of 150 rows are grey"
+    assert abs(int(words[6]) - n_rows) <= 1
+
+
+@pytest.mark.parametrize(
+    ("profile", "color_profile", "n"),
+    [("none", "srgb", 1), ("ProPhoto", "ignore", 1), ("ProPhoto", "srgb", 2)],
+)
+def test_a_file_is_only_decoded_again_if_a_profile_moved_its_grey(
+    profile, color_profile, n, photos, without_simplejpeg, prepared
+):
+    mode, content = PROFILES[profile]
+    data = encode(photos[0].crop(PEAK).convert(mode), icc_profile=content)
+
+    found = check_images([data], loader=JpegLoader(color_profile=color_profile))
+
+    assert found.damage.tolist() == [""]
+    assert len(prepared) == n
+
+
+def test_a_file_in_which_libjpeg_finds_nothing_is_decoded_once_for_its_profile(
+    photos, prepared
+):
+    mode, content = PROFILES["ProPhoto"]
+    data = encode(photos[0].crop(PEAK).convert(mode), icc_profile=content)
+
+    check_images([data], loader=JpegLoader(color_profile="srgb"))
+
+    assert len(prepared) == 1
+
+
+def test_a_damaged_profile_is_still_the_reason_of_a_file_that_cannot_be_read(
+    photos, installed
+):
+    _, content = PROFILES["ProPhoto"]
+    data = cut(encode(photos[0].crop(PEAK), icc_profile=content[:200]))
+
+    found = check_images([data], loader=JpegLoader(color_profile="srgb"))
+
+    assert not found.readable[0]
+    assert "colour profile" in found.reason[0]
+    assert found.damage.tolist() == [""]
 
 
 def test_other_formats_and_the_header_alone_tell_of_no_damage(photos, installed):

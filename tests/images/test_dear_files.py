@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import sys
+import tracemalloc
+from collections import Counter
 from math import ceil
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image, features
 
 from sknorm_images import ImageDecodeError, JpegLoader
+from sknorm_images._files.jpeg_damage import read_image_data
 from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._images.recipes import as_pixels
 from tests.conftest import encode, pillow
@@ -31,10 +34,12 @@ from tests.fuzzing.dear_files import (
     dearest_files,
     file,
     files_of_metadata,
+    files_to_look_through,
     issue_examples,
     measure,
+    tables,
 )
-from tests.jpeg_bytes import APP1, APP2, COM, DQT, claim_size, segment, with_first
+from tests.jpeg_bytes import APP1, APP2, COM, DHT, DQT, SOS, claim_size, segment, with_first
 
 TWELVE_MEGAPIXELS, LARGEST = (4_000, 3_000), (9_459, 9_459)
 GREY, FULL, HALVED, FOUR = ((1, 1),), ((1, 1),) * 3, ((2, 2), (1, 1), (1, 1)), ((1, 1),) * 4
@@ -296,6 +301,66 @@ def test_the_dearest_files_are_let_in_and_larger_ones_are_not(setting):
         assert 4 * sides[0] * sides[1] > setting.max_pixels or excess(larger, setting)
 
 
+@pytest.mark.parametrize("setting", [DEFAULT, SERVER], ids=["default", "server"])
+def test_files_that_are_looked_through_for_damage_are_let_in(setting):
+    files = files_to_look_through(setting, 200_000)
+
+    assert len(files) == 9
+    for dear in files:
+        assert len(dear.data) <= 200_000
+        assert excess(dear.data, setting) is None
+
+
+def calls_to_look_through(n_tables: int, n_scans: int) -> int:
+    """Count the calls of built-in functions, which do the work of looking for damage."""
+    table = bytes([0x10, 1]).ljust(17, b"\0") + bytes(1)
+    front = tables() + segment(DHT, table * n_tables)
+    scans = [Scan((0,), 1, 63, 0, 0, bytes(256))] * n_scans
+    data = file(PROGRESSIVE, (8, 8), GREY, scans, front=front)
+    events: Counter[str] = Counter()
+    sys.setprofile(lambda frame, event, argument: events.update([event]))
+    try:
+        read_image_data(data)
+    finally:
+        sys.setprofile(None)
+    return events["c_call"]
+
+
+def test_many_huffman_tables_are_not_gone_through_again_for_each_scan():
+    """4.9 MB of them, and 99 scans, took 27 s."""
+    few = calls_to_look_through(n_tables=10, n_scans=40)
+    more_tables = calls_to_look_through(n_tables=1_000, n_scans=40)
+    both = calls_to_look_through(n_tables=1_000, n_scans=80)
+
+    assert few > 0
+    assert more_tables - few < 10 * 1_000
+    assert both - more_tables < 40 * 100
+
+
+@pytest.mark.parametrize(
+    ("n_components", "first", "last", "n_scans"),
+    [(255, 255, 0, 20), (4, 255, 0, 1_000), (1, 63, 1, 4_000)],
+)
+def test_scans_that_no_decoder_takes_leave_nothing_in_memory(
+    n_components, first, last, n_scans
+):
+    """31 kB of them took 13 s: each name of a component made a copy longer than the last."""
+    header = bytes([n_components, *[1, 0] * n_components, first, last, 0])
+    scan = Scan((0,), 0, 0, 0, 0, bytes(8))
+    front = file(PROGRESSIVE, (8, 8), GREY, [scan])[:-2]
+    data = front + segment(SOS, header) * n_scans + b"\xff\xd9"
+    tracemalloc.start()
+    try:
+        read_image_data(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 100_000
+    with pytest.raises(ImageDecodeError, match="broken data stream"):
+        JpegLoader(max_scans=5_000).transform([data])[0]
+
+
 def test_seed_and_number_say_which_dear_file():
     for number in range(50):
         assert dear_file(3, number) == dear_file(3, number)
@@ -346,7 +411,7 @@ def too_dear(
     numbers: range, setting: Setting, n_bytes: int, seconds: float, mebibytes: float
 ) -> list[str]:
     drawn = [dear_file(0, number, setting, n_bytes) for number in numbers]
-    metadata = files_of_metadata(n_bytes)
+    metadata = files_of_metadata(n_bytes) + files_to_look_through(setting, n_bytes)
     cases = [*dearest_files(setting, n_bytes), *metadata, *drawn]
     begin = pace()
     costs = [measure(case, setting) for case in cases]
