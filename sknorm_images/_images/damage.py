@@ -35,6 +35,9 @@ _TOLERANCE = 2  # grey levels; conversions round
 _LUMA = (0.299, 0.587, 0.114)
 _FILLER = 2**12  # bytes
 
+# libjpeg steps over 0xFF before a marker, and begins again with each block that Pillow reads.
+_LONG_PADDING = b"\xff" * 2**20
+
 
 def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -> str:
     """Decode an image, and say what is damaged in it; empty if nothing is found.
@@ -56,7 +59,7 @@ def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -
     image = decoding.decode(data).image
     if found.damage:
         return found.damage
-    if warning == "" or is_dear or not found.is_huffman:
+    if warning == "" or is_dear or not found.is_huffman or _LONG_PADDING in data:
         return warning or ""
     stored = replace(decoding, color_profile="ignore", background=None)
     if decoding.color_profile != "ignore" and image.info.get("icc_profile"):

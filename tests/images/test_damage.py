@@ -425,6 +425,19 @@ def test_a_file_is_only_decoded_again_if_a_profile_moved_its_grey(
     assert len(prepared) == n
 
 
+@pytest.mark.parametrize(("n_bytes", "n"), [(2**17, 3), (2**21, 1)])
+def test_a_file_with_endless_padding_is_decoded_once(
+    n_bytes, n, photos, without_simplejpeg, prepared
+):
+    """Pillow takes four times as long for twice as many bytes of it."""
+    ruined = cut(encode(photos[0].crop(PEAK)))[:-2] + b"\xff" * n_bytes + END
+
+    [told] = damage(ruined)
+
+    assert len(prepared) == n
+    assert told.startswith("its data ends early") == (n == 3)
+
+
 def test_a_file_in_which_libjpeg_finds_nothing_is_decoded_once_for_its_profile(
     photos, prepared
 ):
