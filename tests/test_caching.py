@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -22,6 +23,8 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageDecodeWarning,
     ImageFlattener,
+    ImageTransparencyWarning,
+    ImageUnitsWarning,
     JpegLoader,
     LazyImages,
     Resizer,
@@ -259,6 +262,158 @@ def test_a_fit_from_the_cache_warns_of_blank_photos_as_the_first_one_did(
 def test_a_fit_from_the_cache_warns_of_nothing_where_nothing_is_blank(project, memory):
     for _ in range(2):
         assert warnings_of(cached(memory, on_error="blank"), project) == []
+
+
+@pytest.fixture
+def see_through(project) -> list[Path]:
+    """The six photos, of which the second and the fifth are not opaque."""
+    for path in (project[1], project[4]):
+        with Image.open(path) as photo:
+            photo.putalpha(Image.linear_gradient("L").resize(photo.size))
+        path.write_bytes(encode(photo, "PNG"))
+    return project
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_fit_from_the_cache_warns_of_lost_transparency_as_the_first_one_did(
+    see_through, memory, prepared, chain, missing
+):
+    X = [*see_through, *[None] * missing]
+
+    def warn() -> dict[str, type]:
+        pipeline = cached(memory, *CHAINS[chain], on_error="blank")
+        found = warnings_of(pipeline.set_params(load__formats=("JPEG", "PNG")), X)
+        assert len(found) == 1 + missing
+        return {str(warning): type(warning) for warning in found}
+
+    first = warn()
+    kinds = [ImageDecodeWarning] * missing + [ImageTransparencyWarning]
+    assert sorted(first.values(), key=str) == kinds
+    n_decoded = len(prepared)
+    for _ in range(2):
+        assert warn() == first
+    assert len(prepared) == n_decoded == 6
+
+
+IMAGENET: dict[str, Any] = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+DOUBTED = {
+    "constants": (ChannelStandardScaler(**IMAGENET), "constants of this"),
+    "one constant": (ChannelStandardScaler(mean=IMAGENET["mean"]), "constants of this"),
+    "range": (ChannelMinMaxScaler(data_range=(0.25, 0.5)), "constants of this"),
+}
+
+
+@pytest.mark.parametrize("kind", ["files", "array"])
+@pytest.mark.parametrize("name", DOUBTED)
+def test_a_fit_from_the_cache_doubts_the_unit_as_the_first_one_did(
+    project, memory, pixels, name, kind
+):
+    scaler, message = DOUBTED[name]
+
+    def warn() -> list[Warning]:
+        if kind == "files":
+            return warnings_of(cached(memory, scaler), project)
+        steps = [("scale", scaler), ("last", "passthrough")]
+        return warnings_of(Pipeline(steps, memory=str(memory)), pixels)
+
+    [first] = warn()
+    assert isinstance(first, ImageUnitsWarning)
+    assert message in str(first)
+    for _ in range(2):
+        [again] = warn()
+        assert (type(again), str(again)) == (type(first), str(first))
+
+
+@pytest.mark.parametrize("step", [ChannelStandardScaler(per_image="channel"), Resizer(8)])
+def test_a_fit_from_the_cache_doubts_the_axes_of_arrays_as_the_first_one_did(
+    memory, pixels, step
+):
+    def warn() -> list[str]:
+        steps = [("step", step), ("last", "passthrough")]
+        X = np.moveaxis(pixels, -1, 1)
+        return list(map(str, warnings_of(Pipeline(steps, memory=str(memory)), X)))
+
+    first = warn()
+    assert len(first) == 1
+    assert warn() == warn() == first
+
+
+def test_a_scaler_that_was_fitted_again_holds_no_warning_of_the_earlier_fit(pixels):
+    scaler = ChannelStandardScaler(**IMAGENET)
+    joblib.hash(scaler)
+    with pytest.warns(ImageUnitsWarning):
+        scaler.fit_transform(pixels)
+    scaler.fit(pixels / 255)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pickle.loads(pickle.dumps(scaler))
+
+
+def test_a_scaler_is_hashed_as_it_was_after_a_hash(pixels):
+    scaler = ChannelStandardScaler(**IMAGENET)
+    before = joblib.hash(scaler)
+    assert joblib.hash(scaler) == before
+    with pytest.warns(ImageUnitsWarning):
+        scaler.fit_transform(pixels)
+
+    pickled = [pickle.dumps(scaler) for _ in range(2)]
+
+    with pytest.warns(ImageUnitsWarning):
+        loaded = pickle.loads(pickled[0])
+    assert vars(loaded).keys() == vars(scaler).keys()
+    assert pickle.dumps(loaded) == pickled[1] == pickle.dumps(scaler)
+
+
+# How images are read
+
+
+class Keeper(TransformerMixin, BaseEstimator):
+    """Keep what comes in."""
+
+    def fit(self, X: Any, y: Any = None) -> Keeper:
+        self.images_ = X
+        return self
+
+    def transform(self, X: Any) -> Any:
+        return X
+
+
+@pytest.mark.parametrize(
+    "options", [{"n_jobs": 2}, {"verbose": 1}, {"n_jobs": 2, "verbose": 1}], ids=str
+)
+def test_how_images_are_read_decides_nothing_about_the_cache(
+    project, memory, prepared, options
+):
+    mean = fitted_mean(cached(memory), project)
+    pipeline = cached(memory)
+    pipeline["load"].set_params(**options)
+
+    again = fitted_mean(pipeline, project)
+
+    assert len(prepared) == 6
+    np.testing.assert_array_equal(again, mean)
+
+
+def test_images_that_come_from_a_cache_are_read_as_their_loader_says(project, memory):
+    for n_jobs in (None, 2, 1, None):
+        pipeline = cached(memory, "passthrough").set_params(load__n_jobs=n_jobs)
+        pipeline.set_params(last=Keeper()).fit(project)
+        assert pipeline["last"].images_.n_jobs == n_jobs
+
+
+def test_a_pickle_of_protocol_3_of_sized_images_reads_the_same(project):
+    images = Resizer(8).transform(JpegLoader(n_jobs=2).transform(project))
+
+    loaded = pickle.loads(pickle.dumps(images, 3))
+
+    assert images.n_jobs == 2
+    assert joblib.hash(loaded) == joblib.hash(images)
+    np.testing.assert_array_equal(loaded, images)
+
+
+# Warnings that are errors, and what is saved
 
 
 def test_a_fit_from_the_cache_raises_where_the_warning_is_an_error(project, memory):

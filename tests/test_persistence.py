@@ -34,6 +34,7 @@ from sknorm_images import (
     NewerVersionWarning,
     Resizer,
     make_image_pipeline,
+    merge_scalers,
 )
 from sknorm_images._common import versions
 from tests import new_process
@@ -152,10 +153,11 @@ def test_a_loaded_pipeline_gives_the_same_bits_in_a_new_process(
 @each_scaler
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_every_pickle_protocol_keeps_the_statistics(name, protocol, pipelines):
-    scaler = pipelines[name][-1]
+    scaler = copy.deepcopy(pipelines[name][-1])
+    saved = dict(vars(scaler))
     loaded = pickle.loads(pickle.dumps(scaler, protocol))
-    assert vars(loaded).keys() == vars(scaler).keys()
-    for attribute, value in vars(scaler).items():
+    assert vars(loaded).keys() == saved.keys()
+    for attribute, value in saved.items():
         if attribute == "statistics_":
             np.testing.assert_array_equal(loaded.statistics_.counts, value.counts)
         else:
@@ -341,8 +343,14 @@ def test_sums_of_many_channels_are_moments_now_and_do_not_mix_with_counts(path, 
     mean, var = np.array(exact_moments(X.reshape(len(X), -1, X.shape[-1]), weights), float)
     np.testing.assert_allclose(statistics.mean, mean, rtol=1e-15)
     np.testing.assert_allclose(statistics.var, var, rtol=1e-12)
-    with pytest.raises(ValueError, match="cannot be added"):
+    with pytest.raises(ValueError, match="cannot be added") as refused:
         scaler.partial_fit(X)
+    assert "another dtype or saved by an older version: then fit that anew" in str(
+        refused.value
+    )
+    new = clone(scaler).fit(X, sample_weight=weights if expected["weighted"] else None)
+    with pytest.raises(ValueError, match="or saved by an older version: then fit that anew"):
+        merge_scalers([new, scaler])
 
 
 @each_stored(lambda expected: learns_on(expected) and not holds_sums(expected))

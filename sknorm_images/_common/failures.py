@@ -48,6 +48,11 @@ class Failures(dict[int, ReadError]):
             position, name = others.first_see_through
             self.note_transparency(start + position, name, others.n_see_through)
 
+    def warnings(self, n_images: int) -> list[UserWarning]:
+        """Return all warnings about `n_images` images: of blank ones, and `doubts`."""
+        blank = [ImageDecodeWarning(self, n_images)] if self else []
+        return [*blank, *self.doubts()]
+
     def doubts(self) -> list[ImageTransparencyWarning]:
         """Return a warning about images that lost their transparency, if there are any."""
         if not self.n_see_through:

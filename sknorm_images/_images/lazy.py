@@ -34,8 +34,9 @@ _N_THUMBNAILS = 8
 
 # joblib.hash pickles by protocol 3, so that hashes outlive minor versions of Python. Nothing
 # else has since Python 3.8: there and in joblib.dump, loky and Dask it is a later one. A user
-# who asks for 3 gets a pickle that loads as any other.
-_PROTOCOL_OF_JOBLIB_HASH = 3
+# who asks for 3 gets a pickle that loads as any other, but n_jobs and verbose may be those of
+# a new LazyImages.
+PROTOCOL_OF_JOBLIB_HASH = 3
 _STAMP = "_stamp"  # in what is hashed, never an attribute
 
 
@@ -74,7 +75,8 @@ class LazyImages:
     -----
     What joblib hashes of them, for ``Pipeline(memory=...)``, covers the absolute path, size,
     time of modification and permissions of every local file, or that it is absent. URLs are
-    hashed by their names alone. Pickles hold the paths as they were passed.
+    hashed by their names alone, and `n_jobs` and `verbose` not at all once there is a size.
+    Pickles hold the paths as they were passed.
 
     Examples
     --------
@@ -217,11 +219,16 @@ class LazyImages:
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """Pickle; for joblib's hash, add a stamp that shows whether a file has changed."""
         reduced: Any = super().__reduce_ex__(protocol)
-        if protocol != _PROTOCOL_OF_JOBLIB_HASH:
+        if protocol != PROTOCOL_OF_JOBLIB_HASH:
             return reduced
         self._was_hashed = True
         make, arguments, state, *others = reduced
-        return make, arguments, state | {_STAMP: self._recipe.stamp()}, *others
+        state = state | {_STAMP: self._recipe.stamp()}
+        if self._recipe.resizings:
+            # They change no pixel. Before the Resizer they count, since what a cache returns
+            # for it is read as they say.
+            state["_recipe"] = replace(self._recipe, n_jobs=None, verbose=0)
+        return make, arguments, state, *others
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({key: state[key] for key in state if key != _STAMP})
@@ -315,15 +322,9 @@ class LazyImages:
         first, last = (show_name(self._recipe.name(i)) for i in (0, -1))
         return f"{text}, from {first}" + (f" to {last}" if len(self) > 1 else "")
 
-    def _warning_for_cache(self) -> ImageDecodeWarning | None:
-        """Make the warning for a result of a full read that a cache may return later.
-
-        None if no image is blank, or if joblib has not hashed these images, so that no cache
-        will hold the result.
-        """
-        if not self._was_hashed or not self._failures:
-            return None
-        return ImageDecodeWarning(self._failures, len(self))
+    def _warnings_of_last_read(self) -> list[UserWarning]:
+        """Make the warnings that the last full read gave; none if there was none."""
+        return [] if self._failures is None else self._failures.warnings(len(self))
 
     def _try_thumbnail(self, i: int) -> Image.Image | str:
         recipe = self._recipe

@@ -114,7 +114,9 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         resizing = self._resizing()
         images = _as_images(X)
         if images is not X and (doubt := doubt_of_axes(_shape_of(X))) is not None:
-            warnings.warn(ImageUnitsWarning(doubt), stacklevel=2)
+            warning = ImageUnitsWarning(doubt)
+            self._tell_cache(X, [warning])
+            warnings.warn(warning, stacklevel=2)
         return images.resized(resizing)
 
     def _check(self, X: Any) -> None:

@@ -35,6 +35,8 @@ def snapshot(estimator: E) -> E:
 def committed(estimator: E) -> Iterator[E]:
     """Yield a copy to fit; the estimator takes over its state unless something is raised."""
     copied = snapshot(estimator)
+    if isinstance(copied, WarnsFromCache):
+        copied._forget_untold()  # of an earlier fit
     yield copied
     estimator.__dict__ = copied.__dict__
 

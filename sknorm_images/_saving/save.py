@@ -188,8 +188,8 @@ class _NpyFile:
             raise OSError(errno.ENOSPC, reason + "make room", str(path))
         file.truncate(self._start + total)
 
-    def __contains__(self, rows: slice) -> bool:
-        return False
+    def found_in(self, rows: slice) -> None:
+        """Return None: no rows are complete before they are written."""
 
     def write(self, rows: slice, block: NDArray[Any]) -> None:
         """Write rows; not through a memmap, which ends the process if the disk is full."""
@@ -197,7 +197,7 @@ class _NpyFile:
             self._file.seek(self._start + rows.start * self._row_bytes)
             self._file.write(np.ascontiguousarray(block).data)
 
-    def mark(self, rows: slice) -> None:
+    def mark(self, rows: slice, n_see_through: int, first: int) -> None:
         """Do nothing: an interrupted file is not resumed."""
 
 
@@ -216,13 +216,17 @@ def _write(
         return Failures()
 
     def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
-        if rows in target:
-            return Failures(), None
+        if (found := target.found_in(rows)) is not None:
+            failures, (n_see_through, first) = Failures(), found
+            if n_see_through:
+                first = min(first, len(chunk) - 1)  # it is from a file, which may be damaged
+                failures.note_transparency(first, chunk.name(first), n_see_through)
+            return failures, None
         block = np.zeros((len(chunk), *shape[1:]), np.uint8)
         failures = read_alike(chunk, rows.start, shape[1:], block.__setitem__)
         target.write(rows, block)
         if not failures:  # another run tries these files again
-            target.mark(rows)
+            target.mark(rows, failures.n_see_through, failures.first_see_through[0])
         return failures, None
 
     return images._reduce(save, local=True, chunk_size=chunk_size, description="save")[1]

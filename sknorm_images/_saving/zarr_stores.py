@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from sknorm_images._common.whole_files import free_target, lock, part_of, parts_of, tell_target
 from sknorm_images._common.wording import show_name
 
-# Names in the hidden folder. Without the list, the rest is of no use.
+# Names in the hidden folder. Without the list, the rest is of no use. It has a line for each
+# complete chunk: its number, and where images lost transparency, how many did and the position
+# of the first among those that were written with it.
 _ARRAY, _LIST, _REPLACED, _LOCK = "images.zarr", "complete", "replaced", "lock"
 
 
@@ -51,24 +54,31 @@ class PartialStore:
                 overwrite=True,
             )
         # Rewritten, since a line that was cut off would run into the next one.
-        self._list.write_text("".join(f"{chunk}\n" for chunk in self._complete))
+        self._list.write_text("".join(_line(*item) for item in self._complete.items()))
 
-    def __contains__(self, rows: slice) -> bool:
-        return self._complete.issuperset(self._chunks(rows))
+    def found_in(self, rows: slice) -> tuple[int, int] | None:
+        """Return what `mark` was told of a chunk; None if it is incomplete."""
+        return self._complete.get(self._chunk(rows))
 
     def write(self, rows: slice, block: NDArray[Any]) -> None:
         """Write images of whole chunks."""
         self._array[rows] = block
 
-    def mark(self, rows: slice) -> None:
-        """Note that images are complete, so that another run skips them."""
-        chunks = self._chunks(rows)
-        with self._list.open("a", encoding="ascii") as file:
-            file.write("".join(f"{chunk}\n" for chunk in chunks))
-        self._complete.update(chunks)
+    def mark(self, rows: slice, n_see_through: int, first: int) -> None:
+        """Note that the images of a chunk are complete, so that another run skips them.
 
-    def _chunks(self, rows: slice) -> range:
-        return range(rows.start // self._chunk_size, -(-rows.stop // self._chunk_size))
+        `n_see_through` of them lost transparency, and the first of those is at position
+        `first` in the chunk.
+        """
+        chunk = self._chunk(rows)
+        found = n_see_through, first
+        with self._list.open("a", encoding="ascii") as file:
+            file.write(_line(chunk, found))
+        self._complete[chunk] = found
+
+    def _chunk(self, rows: slice) -> int:
+        chunk: int = rows.start // self._chunk_size
+        return chunk
 
 
 @contextmanager
@@ -217,14 +227,27 @@ def _locked(folder: Path, path: Path) -> Iterator[None]:
             return
 
 
-def _complete_lines(folder: Path) -> set[int]:
-    """Read which chunks an earlier run completed; none if it was killed as it ended."""
+def _line(chunk: int, found: tuple[int, int]) -> str:
+    numbers = (chunk, *found) if found[0] else (chunk,)
+    return " ".join(map(str, numbers)) + "\n"
+
+
+def _complete_lines(folder: Path) -> dict[int, tuple[int, int]]:
+    """Read which chunks an earlier run completed; none if it was killed as it ended.
+
+    With each stand how many of its images lost transparency, and which one is the first.
+    """
     path = folder / _LIST
     if not (path.exists() and (folder / _ARRAY / "zarr.json").exists()):
-        return set()
+        return {}
     # The last line may be cut, and a power cut leaves anything.
     lines = path.read_text(encoding="ascii", errors="replace").split("\n")[:-1]
-    return {int(line) for line in lines if line.isdigit()}
+    complete = {}
+    for line in lines:
+        if re.fullmatch(r"\d+( \d+ \d+)?", line, re.ASCII):
+            chunk, n_see_through, first = (*map(int, line.split(" ")), 0, 0)[:3]
+            complete[chunk] = n_see_through, first
+    return complete
 
 
 def _zarr() -> Any:

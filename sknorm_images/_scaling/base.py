@@ -180,14 +180,14 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             counted = fitted._fit(X, y, sample_weight, keep_pixels=True)
         if counted is None or counted.pixels is None:
             out, doubts = fitted._transform_with_doubts(X)
-            self._tell_cache(X)
         else:
             n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
-            X = counted.pixels
-            watch = fitted._watch(X)
-            out = fitted._transform_array(X, watch, n_jobs)
+            pixels = counted.pixels
+            watch = fitted._watch(pixels)
+            out = fitted._transform_array(pixels, watch, n_jobs)
             out[list(counted.failures)] = 0
-            doubts = fitted._doubts_of_transform(X, watch)
+            doubts = fitted._doubts_of_transform(pixels, watch)
+        self._tell_cache(X, doubts)
         for doubt in doubts:
             warnings.warn(doubt, stacklevel=2)
         return out
@@ -408,7 +408,6 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
         counted = follow_fit(self, learn, X, y, weights, n_items=len(X))
         report(counted.failures, len(X), stacklevel=4)
-        self._tell_cache(X)
         assert counted.statistics is not None
         doubts, white = self._doubts(X), white_of_statistics(counted.statistics)
         if white == 255 and self._white_of_constants() == 1 and not keep_pixels:
@@ -420,6 +419,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
                 "statistics mix units. Fit to all images in grey levels, 0 to 255: "
                 "np.rint(X * 255).astype(np.uint8)."
             )
+        self._tell_cache(X, [ImageUnitsWarning(doubt) for doubt in doubts])
         for doubt in doubts:
             warnings.warn(ImageUnitsWarning(doubt), stacklevel=3)
         return counted

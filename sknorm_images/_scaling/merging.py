@@ -17,7 +17,7 @@ from sknorm_images._common.exceptions import ImageUnitsWarning
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._scaling.base import ChannelScaler
-from sknorm_images._scaling.statistics import Statistics
+from sknorm_images._scaling.statistics import Statistics, why_kinds_differ
 from sknorm_images._scaling.units import white_of_statistics
 
 S = TypeVar("S", bound=ChannelScaler)
@@ -153,8 +153,7 @@ def _check_alike(first: ChannelScaler, other: ChannelScaler, i: int) -> None:
     if kinds[0] is not kinds[1]:
         raise ValueError(
             f"scalers[0] learned {kinds[0].__name__} and scalers[{i}] {kinds[1].__name__}: "
-            "one comes from uint8 images, the other from another dtype. Fit all to images of "
-            "one dtype."
+            f"{why_kinds_differ(first.n_features_in_)}. Fit all to images of one dtype."
         )
 
 

@@ -21,6 +21,7 @@ from sknorm_images._common.parameters import FloatArray
 from sknorm_images._common.published import published
 
 MAX_HISTOGRAM_CHANNELS = 4096  # 256 counts each: 8 MiB; tables of more columns keep moments
+_MOST_COUNTED_BEFORE = 64  # channels: of more, older versions saved what are moments now
 _LEAST_WEIGHT = 1e-200  # of float images: products with their squares keep all digits
 
 Statistics: TypeAlias = "ChannelHistogram | ChannelMoments"
@@ -61,9 +62,9 @@ class _ChannelStatistics(metaclass=ABCMeta):
     def _check_addable(self, other: Any) -> None:
         if type(self) is not type(other):
             raise ValueError(
-                f"{type(self).__name__} cannot be added to {type(other).__name__}, since each "
-                "kind of statistics is of images of another dtype. Hand images of one dtype "
-                "to all calls of partial_fit."
+                f"{type(self).__name__} cannot be added to {type(other).__name__}: "
+                f"{why_kinds_differ(self.n_channels)}. Hand images of one dtype to all calls "
+                "of partial_fit."
             )
         if self.n_channels != other.n_channels:
             raise ValueError(
@@ -417,6 +418,14 @@ def plus(a: Statistics | None, b: Statistics | None) -> Statistics | None:
     if a is None or b is None:
         return a or b
     return a + b  # type: ignore[operator] # __add__ refuses to mix kinds
+
+
+def why_kinds_differ(n_channels: int) -> str:
+    """Say how statistics of one kind and of the other have come about."""
+    reason = "one is of uint8 images, the other of another dtype"
+    if n_channels > _MOST_COUNTED_BEFORE:
+        reason += " or saved by an older version: then fit that anew"
+    return reason
 
 
 def check_percentiles(dtype: np.dtype[Any]) -> None:

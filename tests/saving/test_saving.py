@@ -23,6 +23,7 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageDecodeError,
     ImageDecodeWarning,
+    ImageTransparencyWarning,
     JpegLoader,
     make_image_pipeline,
     save_images,
@@ -413,6 +414,37 @@ def test_images_that_were_left_blank_are_tried_again(copies, pixels, tmp_path):
     expected[2] = 0
     np.testing.assert_array_equal(saved, expected)
     assert list(images.failures) == [2]
+
+
+@pytest.mark.parametrize("n_runs", [1, 2])
+def test_what_lost_transparency_in_an_earlier_run_is_told_again(
+    n_runs, photos, prepared, tmp_path
+):
+    paths = [tmp_path / f"{i}.png" for i in range(7)]
+    for i, path in enumerate(paths):
+        photo = photos[i % 2].resize((48, 32))
+        if i in (1, 2, 3):
+            photo.putalpha(Image.linear_gradient("L").resize(photo.size))
+        path.write_bytes(encode(photo, "PNG"))
+    whole = paths[6].read_bytes()
+    paths[6].write_bytes(b"no photo")
+    pipeline = make_image_pipeline((32, 48)).set_params(load__formats=("PNG",))
+    images = pipeline[:-1].transform(paths)
+    for _ in range(n_runs):
+        with pytest.raises(ImageDecodeError, match="image 6"):
+            save_images(images, tmp_path / "photos.zarr", chunk_size=2)
+    paths[6].write_bytes(whole)
+    prepared.clear()
+
+    with pytest.warns(ImageTransparencyWarning) as caught:
+        saved = save_images(images, tmp_path / "photos.zarr", chunk_size=2)
+
+    assert len(prepared) == 1  # what was complete stays so
+    [warning] = (one.message for one in caught)
+    assert (warning.source, warning.position, warning.n_images) == (str(paths[1]), 1, 3)
+    with pytest.warns(ImageTransparencyWarning) as anew:
+        np.testing.assert_array_equal(saved, np.asarray(images))
+    assert str(anew[0].message) == str(warning)
 
 
 def test_a_file_of_another_size_is_no_part_of_what_was_begun(photos, tmp_path):

@@ -314,8 +314,8 @@ def test_scalers_of_other_columns_are_refused():
 def test_statistics_of_uint8_images_and_of_others_are_refused(pixels):
     scalers = [STANDARD().fit(pixels), STANDARD().fit(pixels / 255)]
     assert refused(ValueError, scalers) == (
-        "scalers[0] learned ChannelHistogram and scalers[1] ChannelMoments: one comes from "
-        "uint8 images, the other from another dtype. Fit all to images of one dtype."
+        "scalers[0] learned ChannelHistogram and scalers[1] ChannelMoments: one is of "
+        "uint8 images, the other of another dtype. Fit all to images of one dtype."
     )
 
 
