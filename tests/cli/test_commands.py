@@ -31,7 +31,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-import sknorm_images
 from sknorm_images import (
     ChannelMinMaxScaler,
     ChannelStandardScaler,
@@ -336,7 +335,7 @@ def test_without_a_command_it_says_which_there_are(call):
 def test_a_missing_library_is_named(folder, tmp_path, call, monkeypatch):
     monkeypatch.setitem(sys.modules, "cykooz_resizer", None)
     monkeypatch.delitem(sys.modules, "sknorm_images._images.simd", raising=False)
-    monkeypatch.delattr(sknorm_images, "_simd", raising=False)
+    monkeypatch.delattr("sknorm_images._images.simd", raising=False)
     finished = call("fit", folder, "-o", tmp_path / "p.joblib", "--engine", "simd")
     assert_refused(finished, 'pip install "sknorm-images[simd]"')
 

@@ -41,7 +41,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 from PIL.ImageFile import ImageFile
-from sknorm_images import _whole_files, save_images
+from sknorm_images import save_images
+from sknorm_images._common import whole_files
 from tests.lazy_photos import lazy
 
 prepare = ImageFile.load_prepare
@@ -167,7 +168,7 @@ def be_killed():
 
     moment = inputs["moment"]
     if moment == "locked":
-        _whole_files.fcntl.flock = die
+        whole_files.fcntl.flock = die
     elif moment == "renamed":
         Path.replace = Path.rename = die
     else:
