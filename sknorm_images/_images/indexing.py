@@ -31,6 +31,7 @@ def select(key: Any, n_images: int) -> int | slice | list[int]:
     if isinstance(rows, slice):
         return rows
     is_position = isinstance(rows, int | np.integer) and not isinstance(rows, bool)
+    rows = int(rows) if is_position else rows
     everything = range(n_images) if is_position else np.arange(n_images)  # a range is quick
     try:
         selected: NDArray[Any] = np.asarray(everything[rows])
