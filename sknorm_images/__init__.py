@@ -1,4 +1,4 @@
-"""Folders of JPEG photos to normalised arrays, as scikit-learn estimators."""
+"""Turn folders of JPEG photos into normalised arrays, as scikit-learn estimators."""
 
 from sknorm_images._common.exceptions import (
     ImageDecodeError,

@@ -224,7 +224,7 @@ async def _get(session: Any, url: Any, n_bytes: int, options: dict[str, Any]) ->
     async with session.get(url, **options) as response:
         if response.status == UNSATISFIABLE:
             return None
-        if response.status >= 400:
+        if response.status >= 300:  # aiohttp follows a redirect unless it leads nowhere
             said = f"the server says {response.status} {response.reason or ''}".rstrip()
             number = ERRNO_BY_STATUS.get(response.status, errno.EIO)
             raise OSError(number, os.strerror(number) if number == errno.ENOENT else said)

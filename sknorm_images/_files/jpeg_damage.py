@@ -207,7 +207,7 @@ class _Walk:
         """Say if an image at least as large follows that the file does not announce."""
         if not self.data.startswith(_START_OF_FILE, end):
             return ""
-        if any(name in self.data[: self.found.end] for name in _DIRECTORIES_OF_IMAGES):
+        if any(self.data.find(n, 0, self.found.end) >= 0 for n in _DIRECTORIES_OF_IMAGES):
             return ""
         other = read_structure(self.data[end:], max_scans=0)
         if other.width * other.height < self.width * self.height:

@@ -24,6 +24,7 @@ _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+:[/\\](?![/\\])")  # what path
 _LOCAL_URL = re.compile(r"(?:file|local)://(?:localhost(?=/))?", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9+._-]*")
 
+# Two colons within an address, which fsspec takes for the end of a link.
 _IPV6 = re.compile(r"://[^/]*\[[^\]/]*::")
 # It reads whatever addresses are in the file that it is given.
 _NEVER_IMPLIED = "reference"

@@ -22,12 +22,12 @@ class WarnsFromCache:
     _was_hashed = False  # by joblib, to look for what was fitted before
 
     def __getstate__(self) -> dict[str, Any]:
-        state: Any = super().__getstate__()
-        state = dict(state)  # a copy, since it may be this estimator's own
+        given: Any = super().__getstate__()
+        state: dict[str, Any] = dict(given)  # a copy, since it may be this estimator's own
         state.pop("_was_hashed", None)
         self.__dict__.pop("_was_hashed", None)
         self._forget_untold()
-        return state  # type: ignore[no-any-return]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[misc] # BaseEstimator's, mixed in behind
@@ -47,12 +47,12 @@ class WarnsFromCache:
         These are `doubts`, and what was found where X was read in full. Of the same warnings,
         one is stored, so this may be called several times.
         """
-        was_hashed, found = self._was_hashed, []
-        if isinstance(X, LazyImages):
-            was_hashed = was_hashed or X._was_hashed
-            found = X._warnings_of_last_read()
+        images = X if isinstance(X, LazyImages) else None
+        if not (self._was_hashed or (images is not None and images._was_hashed)):
+            return
+        found = [] if images is None else images._warnings_of_last_read()
         told = {str(warning): warning for warning in (*self._untold, *found, *doubts)}
-        if was_hashed and told:
+        if told:
             self._untold = list(told.values())
 
     def _forget_untold(self) -> None:

@@ -6,7 +6,7 @@ import io
 import struct
 from functools import lru_cache
 from numbers import Integral
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageCms, features
@@ -39,13 +39,18 @@ def check_color_profile(color_profile: object) -> None:
         )
 
 
-def checked_background(background: object) -> Rgb | None:
+def checked_background(background: Any) -> Rgb | None:
     """Return a grey level, or (red, green, blue), as the latter; None stays None."""
     if background is None:
         return None
     if not isinstance(background, tuple | list):
+        if np.ndim(background):
+            raise TypeError(
+                f"background={show_value(background)} is of type {type(background).__name__}, "
+                "expected a grey level or a tuple. Pass (red, green, blue)."
+            )
         check_number("background", background, low=0, high=255, integral=True)
-        return (int(background),) * 3  # type: ignore[call-overload]
+        return (int(background),) * 3
     if len(background) != 3 or not all(map(_is_grey_level, background)):
         raise ValueError(
             f"background={show_value(background)} is not a colour of three whole numbers from "
@@ -55,9 +60,9 @@ def checked_background(background: object) -> Rgb | None:
     return red, green, blue
 
 
-def _is_grey_level(value: object) -> bool:
+def _is_grey_level(value: Any) -> bool:
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    return is_whole and int(value) in range(256)  # type: ignore[call-overload]
+    return is_whole and int(value) in range(256)
 
 
 def opacity_of(image: Image.Image) -> Image.Image | None:
@@ -65,7 +70,9 @@ def opacity_of(image: Image.Image) -> Image.Image | None:
     if not image.has_transparency_data:
         return None
     try:
-        alpha = image.convert("RGBA").getchannel("A")
+        if "A" not in image.getbands():  # a palette, or one colour, says what is clear
+            image = image.convert("RGBA")
+        alpha = image.getchannel("A")
     except (MemoryError, Warning):
         raise
     except Exception:  # noqa: BLE001 (damaged metadata must not fail a good image)

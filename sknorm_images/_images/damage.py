@@ -50,25 +50,27 @@ def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -
         decoding.decode(data)
         return ""
     found = read_image_data(data)
-    is_dear = _is_dear(data, decoding)
     warning = None
-    if warning_of and not found.damage and not is_dear:
+    if warning_of and not found.damage and not _is_dear(data, decoding):
         warning = warning_of(data)
         if warning == "" and decoding.color_profile == "ignore":
             return ""  # libjpeg went through all of it, so Pillow's decoder would not fail
     image = decoding.decode(data).image
     if found.damage:
         return found.damage
-    if warning == "" or is_dear or not found.is_huffman or _LONG_PADDING in data:
+    if warning == "" or not found.is_huffman:
+        return warning or ""
+    level = _MISSING_CMYK if found.n_components == 4 else _MISSING
+    # A profile moves the grey that is looked for.
+    is_moved = decoding.color_profile != "ignore" and "icc_profile" in image.info
+    ends_in_grey, height = is_moved or _ends_in(level, image), image.height
+    del image  # free it before another one is decoded
+    if not ends_in_grey or _is_dear(data, decoding) or _LONG_PADDING in data:
         return warning or ""
     stored = replace(decoding, color_profile="ignore", background=None)
-    if decoding.color_profile != "ignore" and image.info.get("icc_profile"):
-        del image  # free it before the next one is decoded
-        image = stored.decode(data).image  # a profile moves the grey that is looked for
-    level = _MISSING_CMYK if found.n_components == 4 else _MISSING
-    ends_in_grey, height = _ends_in(level, image), image.height
-    del image
-    return (_end_of(data, found, height, stored) if ends_in_grey else "") or warning or ""
+    if is_moved and not _ends_in(level, stored.decode(data).image):
+        return warning or ""
+    return _end_of(data, found, height, stored) or warning or ""
 
 
 def _is_dear(data: bytes, decoding: Decoding) -> bool:

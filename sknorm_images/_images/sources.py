@@ -98,7 +98,8 @@ def column_of(X: Any) -> list[Any]:
         return X.to_pylist() if _is_arrow(X) else _from_iterable(X)
     if len(shape) == 2 and shape[1] == 1:
         if _is_arrow(X):  # as NumPy, gaps in a dictionary column become one of its entries
-            return next(iter(X.itercolumns())).to_pylist()  # type: ignore[no-any-return]
+            cells: list[Any] = next(iter(X.itercolumns())).to_pylist()
+            return cells
         return list(_without_mask(np.asanyarray(X, dtype=object))[:, 0])
     if len(shape) == 1:
         return list(_without_mask(X))

@@ -378,7 +378,7 @@ class ChannelSums:
             "n_samples": state["n_samples"],
             "n_values": round(float(weight)),
         }
-        self.__class__ = ChannelMoments  # type: ignore[assignment]
+        self.__class__ = ChannelMoments  # type: ignore[assignment] # no subclass, on purpose
         self.__dict__.update(moments)
 
 

@@ -120,7 +120,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Folders of JPEG photos to normalised arrays."""
+    """Turn folders of JPEG photos into normalised arrays."""
 
 
 @app.command(epilog="Example: sknorm-images fit photos -o pipeline.joblib --size 224x224")

@@ -28,6 +28,7 @@ from sknorm_images._files.folders import (
 )
 from sknorm_images._files.listing import EXTENSIONS, list_folder
 from sknorm_images._files.protocols import is_url
+from sknorm_images._images.color import checked_background
 from sknorm_images._steps import flat_steps
 from sknorm_images.cli._options import READING
 from sknorm_images.cli._terminal import complain
@@ -158,9 +159,9 @@ def load_pipeline(path: Path, loading: Mapping[str, Any] | None = None) -> Pipel
 
 def _tell_other_colors(loader: JpegLoader, loading: Mapping[str, Any]) -> None:
     """Warn where images get other colours than those that a pipeline was fitted to."""
-    for name in ("color_profile", "background"):
+    for name, read in (("color_profile", str), ("background", checked_background)):
         fitted = getattr(loader, name)
-        if loading.get(name, fitted) != fitted:
+        if read(loading.get(name, fitted)) != read(fitted):
             complain(
                 f"warning: {READING[name]} {_as_option(loading[name])}, and the pipeline was "
                 f"fitted with {_as_option(fitted)}, so images get other colours than its "

@@ -129,10 +129,12 @@ def _send_again(
     Python ignores exceptions in ``__del__`` and in callbacks of forks and of the garbage
     collector, so it also ignores an exit if the signal happens to arrive there.
     """
-    if isinstance(ignored.exc_value, KeyboardInterrupt):
+    lost = ignored.exc_value
+    exits = {128 + n: n for n in signal.valid_signals()}
+    if isinstance(lost, KeyboardInterrupt):
         number = int(signal.SIGINT)
-    elif isinstance(ignored.exc_value, SystemExit):
-        number = int(ignored.exc_value.code or 0) - 128
+    elif isinstance(lost, SystemExit) and lost.code in exits:
+        number = int(exits[lost.code])
     else:
         report(ignored)
         return

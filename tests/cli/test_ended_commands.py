@@ -219,6 +219,26 @@ def n_in_group(group: int) -> int:
     return found.stdout.split().count(str(group))
 
 
+@pytest.mark.parametrize("code", [0, 1, "text", None, 1000])
+def test_an_exit_of_anything_else_that_python_ignores_is_reported(
+    code, demo_folder, monkeypatch, capsys
+):
+    class Ending:
+        def __del__(self) -> None:
+            raise SystemExit(code)
+
+    def work(*_: Any) -> None:
+        Ending()
+        raise ValueError("it goes on")
+
+    reported = []
+    monkeypatch.setattr("sknorm_images.demo.make_photo_folder", work)
+    monkeypatch.setattr(sys, "unraisablehook", reported.append)
+    assert call("demo") == 2
+    assert [unraisable.exc_value.code for unraisable in reported] == [code]
+    assert "it goes on" in capsys.readouterr().err
+
+
 @pytest.fixture
 def demo_folder(monkeypatch, tmp_path):
     """Where the demo works, whose first step a test can replace."""

@@ -560,6 +560,14 @@ def test_a_circle_of_redirects_ends(chain, n_urls, site):
     assert len(site.requests) < 60
 
 
+@pytest.mark.parametrize("status", [300, 302, 304])
+def test_a_redirect_that_leads_nowhere_is_not_read_as_the_file(status, site, photo):
+    site.answer = lambda request: not request.send(encode(photo), status)
+
+    with pytest.raises(OSError, match=f"the server says {status}"):
+        JpegLoader(protocols=("http",)).transform([f"{site.url}/away.jpg"])[0]
+
+
 @pytest.mark.parametrize("chain", ["", "simplecache::", "zip://1.jpg::"])
 @pytest.mark.parametrize("status", [401, 403, 407, 410, 418, 500, 503])
 def test_no_error_of_a_server_shows_what_was_sent_to_it(chain, status, site):

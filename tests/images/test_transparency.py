@@ -307,6 +307,11 @@ def test_a_palette_of_many_opacities_makes_pillow_warn_of_nothing(clear):
     np.testing.assert_array_equal(pixels, by_hand(Image.open(io.BytesIO(file)), 255))
 
 
+def test_a_background_in_an_array_is_told_to_be_a_tuple():
+    with pytest.raises(TypeError, match=r"is of type ndarray.* Pass \(red, green, blue\)"):
+        JpegLoader(background=np.array([1, 2, 3])).transform([b""])
+
+
 # The command line
 
 
@@ -381,9 +386,10 @@ def test_other_colours_than_those_of_the_fit_are_told(
     transform = ("transform", folder, "-p", saved, "-o", output, "--force", *READ)
 
     same = call(*transform, option, fitted)
+    alike = call(*transform, "--background", "255,255,255")
     other = call(*transform, option, value)
 
-    assert (same.status, same.err) == (0, "")
+    assert (same.status, same.err, alike.err) == (0, "", "")
     assert other.status == 0
     assert other.err.startswith(
         f"sknorm-images: warning: {option} {value}, and the pipeline was fitted with {fitted}"
