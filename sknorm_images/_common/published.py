@@ -9,7 +9,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 def published(package: str) -> Callable[[T], T]:
-    """Name the package in which a class or a function is found, in place of its module.
+    """Set `__module__` of a class or a function to the package that users import it from.
 
     Pickles name that package, so they survive a move of the module. The package has to import
     the name.

@@ -74,7 +74,7 @@ def check_images(
         ``JpegLoader()``.
     verify : {"decode", "header"}, default="decode"
         "decode" decodes every image, and so finds files that end too early, and what is
-        ruined in others. "header" looks only at what a decoder would be told first, which
+        damaged in others. "header" looks only at what a decoder would be told first, which
         takes a fraction of the time.
     n_jobs : int or None, default=None
         Number of files that are looked at at once; -1 means all cores, None means 1 unless
@@ -98,7 +98,7 @@ def check_images(
             What is ruined in a JPEG file that is readable, such as where its data ends early
             and the rest is grey; empty where nothing is found, and with ``verify="header"``.
             With simplejpeg installed (``pip install "sknorm-images[simd]"``), libjpeg's
-            warnings are heeded, too, which tell of nearly all damage; see Notes.
+            warnings are used, too, which reveal nearly all damage; see Notes.
         format, mode : object (str)
             Pillow's names, such as "JPEG" and "CMYK", as stored. `format` is what the first
             bytes are known for where no decoder may see the file; empty if unknown.
@@ -146,7 +146,7 @@ def check_images(
     Notes
     -----
     A decoder makes a picture of whatever follows a good header, so a damaged file is readable
-    as a rule. Without simplejpeg, `damage` tells of data that ends early (grey at the bottom
+    as a rule. Without simplejpeg, `damage` reports data that ends early (grey at the bottom
     of the picture), another file within the image data or behind the image, zeros in it as a
     lost sector leaves them, converted line ends, restart markers that are missing or out of
     order, and missing scans. What shifts the rest of the picture but neither ends early nor

@@ -73,7 +73,7 @@ class Recipe:
         return name_of(self.sources[i])
 
     def read_ahead(self) -> Iterator[bytes | Exception | None]:
-        """Fetch sources at URLs a few at a time, when the first of them is asked for.
+        """Fetch sources at URLs a few at a time, when the first of them is needed.
 
         Yields, for each image, its `content` for `make` or the error that reading it raised;
         None if its source is not a URL.

@@ -55,7 +55,7 @@ def save_images(
         Whether to replace what is there, when the new array is complete.
     chunk_size : int, default=32
         Number of images that are written at once, and in a chunk of a Zarr store, which is
-        read as one: that of a batch where batches are read in order, and 1 where images are
+        read as one. Use the batch size if batches are read in order, and 1 if images are
         read at random.
 
     Returns
