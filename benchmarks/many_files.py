@@ -19,6 +19,7 @@ from benchmarks.corpora import photos, repeated
 from benchmarks.new_process import in_new_process
 from benchmarks.worker import peak_mebibytes
 from sknorm_images import make_image_pipeline
+from sknorm_images._common.failures import Failures
 
 _AT_LEAST = 5.0  # seconds of fits, so that few files are timed as well as many
 
@@ -45,8 +46,8 @@ def measure(files: list[str], n_paths: int, size: int, n_jobs: int) -> dict[str,
     }
 
 
-def _nothing(chunk: Any, rows: slice) -> tuple[dict[int, Any], None]:
-    return {}, None
+def _nothing(chunk: Any, rows: slice) -> tuple[Failures, None]:
+    return Failures(), None
 
 
 def main() -> None:
