@@ -321,6 +321,25 @@ def test_a_stored_estimator_gives_the_same_bits(path, name, stored, stored_outpu
         assert output.tobytes() == before.tobytes()
 
 
+@pytest.mark.parametrize("path", sorted(Path(make.__file__).parent.glob("*/images.pickle")))
+def test_stored_lazy_images_give_the_same_bits(path):
+    loaded, photos = pickle.loads(path.read_bytes()), make.photos()
+    halves = photos[:, 1::2, 1::2]  # nearest takes the second of every two
+    np.testing.assert_array_equal(np.asarray(loaded["arrays"]), halves, strict=True)
+    np.testing.assert_array_equal(np.asarray(loaded["any size"]), photos[:2], strict=True)
+
+    files = loaded["files"]
+    expected = np.concatenate([halves, np.zeros((1, 2, 3, 3), np.uint8)])
+    expected[2] = 0
+    with pytest.warns(ImageDecodeWarning, match="2 of 8 images cannot be read"):
+        np.testing.assert_array_equal(np.asarray(files), expected, strict=True)
+    assert (files.n_jobs, files.on_error, files.n_channels) == (2, "blank", 3)
+    assert files.filenames[-1] == "of-no-file.png"
+    assert list(files.failures) == [2, 7]
+    again = pickle.loads(pickle.dumps(files[3:5]))
+    np.testing.assert_array_equal(np.asarray(again), halves[3:5], strict=True)
+
+
 def learns_on(expected: dict[str, Any]) -> bool:
     quantiles = expected["parameters"].get("quantile_range", {"tuple": [0.0, 100.0]})
     one_array = expected["input"] == "float64" and quantiles["tuple"] != [0.0, 100.0]

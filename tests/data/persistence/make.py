@@ -6,6 +6,7 @@ Run once for each release, in the root of the repository, and commit what it mak
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import sys
@@ -17,6 +18,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import skops.io
+from PIL import Image
 from sklearn.base import BaseEstimator
 
 import sknorm_images
@@ -25,6 +27,7 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageFlattener,
     JpegLoader,
+    LazyImages,
     Resizer,
 )
 
@@ -130,6 +133,26 @@ CASES = {
 }
 
 
+def images() -> dict[str, LazyImages]:
+    """LazyImages of arrays and of files without loss, resized so that no decoder matters.
+
+    The third of the files is no image, and the last has no content at all.
+    """
+    pngs = []
+    for photo in photos():
+        file = io.BytesIO()
+        Image.fromarray(photo).save(file, "PNG")
+        pngs.append(file.getvalue())
+    resizer = Resizer((2, 3), interpolation="nearest")
+    loader = JpegLoader(formats=("PNG",), on_error="blank", n_jobs=2, verbose=0)
+    pngs[2] = b"no image"
+    return {
+        "arrays": resizer.transform(photos()),
+        "files": resizer.transform(loader.transform([*pngs, "of-no-file.png"])),
+        "any size": JpegLoader(formats=("PNG",)).transform(pngs[:2]),
+    }
+
+
 def fitted(case: Case) -> BaseEstimator:
     """The estimator, fitted on the first images."""
     if case.input is None:
@@ -190,6 +213,8 @@ def make(folder: Path) -> None:
     estimators = {name: fitted(case) for name, case in CASES.items()}
     with (folder / "estimators.pickle").open("wb") as file:
         pickle.dump(estimators, file, PROTOCOL)
+    with (folder / "images.pickle").open("wb") as file:
+        pickle.dump(images(), file, PROTOCOL)
     joblib.dump(estimators, folder / "estimators.joblib")
     skops.io.dump(estimators, folder / "estimators.skops")
 
