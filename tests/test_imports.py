@@ -95,6 +95,14 @@ def test_no_modules_import_each_other_in_a_circle():
     order.prepare()  # or CycleError, which names the circle
 
 
+def test_decoding_knows_neither_names_nor_where_contents_come_from():
+    reached, new = set(), {"_images.decoding"}
+    while new:
+        reached |= new
+        new = {name for module in new for name in own_modules(module)} - reached
+    assert reached.isdisjoint({"_files.reading", "_files.remote", "_files.protocols"})
+
+
 @pytest.mark.parametrize(
     ("library", "importers"),
     [

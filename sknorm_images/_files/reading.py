@@ -1,4 +1,4 @@
-"""Read one source into bytes, if it is a file that can hold an image."""
+"""Read sources into bytes, if they are files that can hold an image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.published import published
@@ -32,6 +32,8 @@ class Missing:
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Missing
 
+T = TypeVar("T")
+
 # Errors on opening a file that are about its path.
 _NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG)
 _FETCHED_AT_ONCE = 16  # URLs, in one round trip, and 256 MiB at the very most
@@ -48,20 +50,43 @@ def name_of(source: object) -> str:
     )
 
 
-def read(source: Source, access: Access) -> bytes:
-    """Read a source whole: a path, a URL, or bytes, which are returned as they are.
+def contents_of(sources: Sequence[Any], access: Access) -> Iterator[Any]:
+    """Yield the content of each source, in order, or the exception that reading it raised.
+
+    Local files are read one by one, each when it is requested; URLs are fetched a few at a
+    time, when the first of these is. What is in memory already is passed on as it is.
+    """
+    archives: dict[str, Any] = {}
+    for start in range(0, len(sources), _FETCHED_AT_ONCE):
+        few = sources[start : start + _FETCHED_AT_ONCE]
+        urls = [source for source in few if is_url(source)]
+        fetched = iter(fetch_urls(urls, access, archives) if urls else [])
+        for source in few:
+            content = next(fetched) if urls and is_url(source) else None
+            yield _content_or_error(source, access) if content is None else content
+
+
+def _content_or_error(source: Source | T, access: Access) -> bytes | T | Exception:
+    try:
+        return read(source, access)
+    except Exception as error:  # noqa: BLE001 (the consumer raises what it does not expect)
+        return error
+
+
+def read(source: Source | T, access: Access) -> bytes | T:
+    """Read a path or a URL whole; what is in memory already is returned as it is.
 
     Raises OSError if the file cannot be read; ImageDecodeError if the source is missing, or
     the file cannot exist, is too large (which is found before it is read), or is a device, a
     pipe or a socket, which may never end; ValueError if `access` does not allow it; and for a
     URL what `read_url` raises.
     """
-    if isinstance(source, bytes):
-        return source
     if isinstance(source, Missing):
         raise ImageDecodeError(
             name_of(source), f"its cell of X holds {source.cell}, not a path"
         )
+    if not isinstance(source, str | os.PathLike):
+        return source
     if is_url(source):
         return read_url(source, access)
     check_allowed([source], access.protocols)
@@ -81,23 +106,6 @@ def read(source: Source, access: Access) -> bytes:
         if (named := as_passed(error, passed, path)) is not error:
             raise named from error
         raise
-
-
-def read_ahead(
-    sources: Sequence[object], access: Access
-) -> Iterator[bytes | Exception | None]:
-    """Fetch URLs a few at a time, each few when the first of them is requested.
-
-    Yields for each source, of any kind, what `read` would return or raise, or None if `read`
-    has to be called.
-    """
-    archives: dict[str, Any] = {}
-    for start in range(0, len(sources), _FETCHED_AT_ONCE):
-        few = sources[start : start + _FETCHED_AT_ONCE]
-        urls = [source for source in few if is_url(source)]
-        fetched = iter(fetch_urls(urls, access, archives) if urls else [])
-        for source in few:
-            yield next(fetched) if is_url(source) else None
 
 
 def _read_local(path: str, name: str, access: Access) -> bytes:

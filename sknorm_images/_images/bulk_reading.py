@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sknorm_images._common.cancellation import check_cancelled
+from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.failures import READ_ERRORS, Failures, forget_frames
 from sknorm_images._common.parallel import map_chunks
 from sknorm_images._common.wording import show_name
-from sknorm_images._images.decoding import Picture, Pixels
+from sknorm_images._images.decoding import ContentError, Picture, Pixels
 from sknorm_images._images.recipes import Made, Recipe, as_pixels
 
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
@@ -153,14 +154,11 @@ def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failur
     `map_chunks` that is cancelled, it stops between two images.
     """
     failures = Failures()
-    contents = recipe.read_ahead()
+    contents = recipe.contents()
     for i in range(len(recipe)):
         check_cancelled()
-        content = next(contents)
         try:
-            if isinstance(content, Exception):
-                raise content
-            picture = recipe.make(i, content, failures)
+            picture = _make(recipe, i, next(contents), failures)
         except READ_ERRORS as error:
             failures[i] = error
             if recipe.on_error == "raise":
@@ -174,10 +172,29 @@ def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failur
 def read_one(recipe: Recipe, i: int, failures: Failures) -> Pixels:
     """Decode one image; with ``on_error="blank"``, note a bad one and return it black."""
     try:
-        pixels = as_pixels(recipe.make(i, found=failures))
+        pixels = as_pixels(_make(recipe, i, recipe.content(i), failures))
         return pixels if pixels.flags.writeable else pixels.copy()
     except READ_ERRORS as error:
+        if isinstance(error, ImageDecodeError):
+            error.position = i
         if recipe.on_error == "raise":
             raise
         failures[i] = forget_frames(error)
         return recipe.make_blank(error)
+
+
+def _make(recipe: Recipe, i: int, content: Any, failures: Failures) -> Picture:
+    """Make one image, or raise the error that came in place of its content.
+
+    An error about the content gets the name of the image; its position is added with the
+    failures. Lost transparency is noted in `failures`.
+    """
+    if isinstance(content, Exception):
+        raise content
+    try:
+        picture, lost_transparency = recipe.make(content)
+    except ContentError as error:
+        raise ImageDecodeError(recipe.name(i), str(error)) from error.__cause__
+    if lost_transparency:
+        failures.note_transparency(i, recipe.name(i))
+    return picture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from hashlib import sha256
 from typing import Any, NamedTuple, get_type_hints
@@ -19,10 +19,14 @@ from sknorm_images._common.parameters import check_choice, check_n_jobs, check_v
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._files.jpeg_markers import read_structure
-from sknorm_images._files.reading import Source, name_of, read, read_ahead
+from sknorm_images._files.reading import Source, contents_of, name_of
 from sknorm_images._files.signatures import identify
 from sknorm_images._images.damage import WarningOf, find_damage, libjpeg_warnings
-from sknorm_images._images.decoding import Decoding, warn_if_truncated_files_pass
+from sknorm_images._images.decoding import (
+    ContentError,
+    Decoding,
+    warn_if_truncated_files_pass,
+)
 from sknorm_images._images.loading import JpegLoader
 from sknorm_images._images.sources import files_of, is_missing
 
@@ -216,42 +220,47 @@ def check_images(
 
 
 def _check_each(sources: Sequence[Source], decoding: Decoding, verify: str) -> list[_Finding]:
-    contents = read_ahead(sources, decoding.access)
+    contents = contents_of(sources, decoding.access)
     warning_of = libjpeg_warnings()
-    return [_check_one(source, contents, decoding, verify, warning_of) for source in sources]
+    findings = []
+    for source in sources:
+        check_cancelled()
+        name, content = name_of(source), next(contents)
+        findings.append(_check_one(name, content, decoding, verify, warning_of))
+    return findings
 
 
 def _check_one(
-    source: Source,
-    contents: Iterator[bytes | Exception | None],
+    name: str,
+    content: bytes | Exception,
     decoding: Decoding,
     verify: str,
     warning_of: WarningOf | None,
 ) -> _Finding:
-    check_cancelled()
-    found = _Finding(name_of(source))
-    try:
-        content = next(contents)
-        if isinstance(content, Exception):
-            raise content
-        data = read(source, decoding.access) if content is None else content
-        kind = identify(data)
-        found = found._replace(
-            n_bytes=len(data), sha256=sha256(data).hexdigest(), format=kind or ""
-        )
-        try:
-            found = found._replace(**decoding.read_header(data)._asdict())
-        except ImageDecodeError:
-            if kind == "JPEG":  # it states its size even if it is refused for that
-                structure = read_structure(data, max_scans=0)
-                found = found._replace(width=structure.width, height=structure.height)
-            raise
-        if verify == "decode":
-            found = found._replace(damage=find_damage(data, decoding, warning_of))
-    except READ_ERRORS as error:
+    found = _Finding(name)
+    if isinstance(content, READ_ERRORS):
+        error = content
         reason = error.reason if isinstance(error, ImageDecodeError) else error.strerror
         return found._replace(readable=False, reason=str(reason))
-    return found
+    if isinstance(content, Exception):
+        raise content
+    kind = identify(content)
+    found = found._replace(
+        n_bytes=len(content), sha256=sha256(content).hexdigest(), format=kind or ""
+    )
+    try:
+        found = found._replace(**decoding.read_header(content)._asdict())
+    except ContentError as refusal:
+        if kind == "JPEG":  # it states its size even if it is refused for that
+            structure = read_structure(content, max_scans=0)
+            found = found._replace(width=structure.width, height=structure.height)
+        return found._replace(readable=False, reason=str(refusal))
+    if verify == "header":
+        return found
+    try:
+        return found._replace(damage=find_damage(content, decoding, warning_of))
+    except ContentError as refusal:
+        return found._replace(readable=False, reason=str(refusal))
 
 
 def _first_of_the_same(hashes: NDArray[Any]) -> NDArray[np.int64]:

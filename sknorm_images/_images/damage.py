@@ -15,11 +15,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageChops
 
-from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._files.jpeg_damage import ImageData, read_image_data
 from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._files.signatures import JPEG
-from sknorm_images._images.decoding import Decoding
+from sknorm_images._images.decoding import ContentError, Decoding
 
 # From the content of a file to libjpeg's warning: empty if there was none, None if unknown.
 WarningOf: TypeAlias = Callable[[bytes], str | None]
@@ -44,7 +43,7 @@ def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -
 
     `data` must be accepted by `Decoding.read_header`, and `warning_of` is what
     `libjpeg_warnings` returns. Damage is only looked for in JPEG files. Raises
-    ImageDecodeError if the image cannot be decoded.
+    ContentError if the image cannot be decoded.
     """
     if not data.startswith(JPEG):
         decoding.decode(data)
@@ -118,7 +117,7 @@ def _end_of(data: bytes, found: ImageData, height: int, decoding: Decoding) -> s
             decoding.decode(content, lambda size, orientation: (1, 1))
             for content in (data, begin + filler + data[found.end :])
         )
-    except ImageDecodeError:
+    except ContentError:
         return ""
     changed = ImageChops.difference(whole.image, other.image).getbbox()
     if changed is None:

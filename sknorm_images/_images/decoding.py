@@ -1,11 +1,11 @@
-"""One source to one image: read, guard, decode, convert."""
+"""The content of a file, or an image in memory, to one image: guard, decode, convert."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._files.access import Access
 from sknorm_images._files.jpeg_markers import JpegStructure, read_structure
-from sknorm_images._files.reading import Source, name_of, read
 from sknorm_images._files.signatures import JPEG, NOT_OPENED, identify
 from sknorm_images._images.color import Rgb, composited, name_of_profile, opacity_of, to_srgb
 
@@ -30,6 +28,17 @@ Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, wid
 MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
 
 _DRAFTED = ("JPEG", "MPO")  # formats that Pillow can decode at a smaller scale
+
+
+class ContentError(Exception):
+    """Raised where no image can be made of a content; its text is the reason.
+
+    Code that knows the source turns it into an ImageDecodeError, with name and position.
+    """
+
+
+# Raised as they are. The last is about code, and raised only where a user asked for that.
+_PASSED = (ContentError, MemoryError, DeprecationWarning)
 
 
 class Header(NamedTuple):
@@ -56,7 +65,7 @@ class DecodedImage(NamedTuple):
 @published("sknorm_images")
 @dataclass(frozen=True)
 class Decoding:
-    """How sources are turned into images; the parameters are those of `JpegLoader`."""
+    """How contents are turned into images; the parameters are those of `JpegLoader`."""
 
     color_mode: str
     exif_orientation: bool
@@ -78,30 +87,29 @@ class Decoding:
 
     def decode(
         self,
-        source: Source | Picture,
+        content: bytes | Picture,
         draft_size: Callable[[Size, int], Size | None] | None = None,
-        content: bytes | None = None,
     ) -> DecodedImage:
-        """Decode one source to an image in mode RGB or L.
+        """Decode one image, to mode RGB or L.
 
-        The source is a path, a URL, the content of a file, an image that Pillow opened, or a
-        uint8 array of shape (height, width) or (height, width, 1, 3 or 4). `draft_size` is
-        called with the (width, height) in the file and the EXIF orientation, and returns the
-        smallest (width, height) that the decoder may use, or None for full size. `content` is
-        what `read` would return, if that is already known. Raises OSError if the file cannot
-        be read, and ImageDecodeError if it is read but cannot be decoded.
+        The content is that of a file, an image that Pillow opened, or a uint8 array of shape
+        (height, width) or (height, width, 1, 3 or 4). `draft_size` is called with the (width,
+        height) in the file and the EXIF orientation, and returns the smallest (width, height)
+        that the decoder may use, or None for full size. Raises ContentError.
         """
-        if isinstance(source, np.ndarray):
-            flat = source.ndim == 3 and source.shape[-1] == 1
-            source = Image.fromarray(source[..., 0] if flat else source)
-        if isinstance(source, Image.Image):
-            self._guard_size(source, *source.size)
-            with self._blaming(source, b""):
-                return self._converted(source)
-        data = read(source, self.access) if content is None else content
-        with self._blaming(source, data):
-            image, can_draft = self._open(source, data)
+        if isinstance(content, np.ndarray):
+            flat = content.ndim == 3 and content.shape[-1] == 1
+            content = Image.fromarray(content[..., 0] if flat else content)
+        try:
+            if isinstance(content, Image.Image):
+                self._guard_size(*content.size)
+                return self._converted(content)
+            image, can_draft = self._open(content)
             return self._converted(image, draft_size if can_draft else None)
+        except _PASSED:
+            raise
+        except Exception as error:
+            raise ContentError(self._reason(error, content)) from error
 
     def _converted(
         self,
@@ -139,63 +147,63 @@ class Decoding:
         """Load an image that Pillow opened, unless it has more than `max_pixels`.
 
         Threads that read it later would load it at the same time. The image keeps its pixels
-        from then on. Raises ImageDecodeError if Pillow warns about its EXIF and warnings are
+        from then on. Raises ContentError if Pillow warns about its EXIF and warnings are
         errors, because Pillow warns only once.
         """
         if image.width * image.height <= self.max_pixels:
             with suppress(Exception):  # what fails now fails again, and is told, when read
                 image.load()
-            with self._blaming(image, b""):
+            try:
                 _orientation(image)
+            except _PASSED:
+                raise
+            except Exception as error:
+                raise ContentError(self._reason(error, image)) from error
 
     def read_header(self, data: bytes) -> Header:
         """Read what the header of a file says, after the same guards as in `decode`.
 
-        Raises ImageDecodeError if the file is refused without being decoded.
+        Raises ContentError if the file is refused without being decoded.
         """
-        with self._blaming(data, data):
-            image, _ = self._open(data, data)
+        try:
+            image, _ = self._open(data)
             profile = name_of_profile(image)
             return Header(
                 str(image.format), image.mode, *image.size, _orientation(image), profile
             )
+        except _PASSED:
+            raise
+        except Exception as error:
+            raise ContentError(self._reason(error, data)) from error
 
-    def _open(self, source: Source, data: bytes) -> tuple[Image.Image, bool]:
+    def _open(self, data: bytes) -> tuple[Image.Image, bool]:
         """Open an image that passes the guards; tell whether it can be decoded smaller."""
-        structure = self._guard_structure(source, data)
+        structure = self._guard_structure(data)
         image = Image.open(io.BytesIO(data), formats=self.formats)
-        self._guard_size(source, *image.size)
+        self._guard_size(*image.size)
         # libjpeg scales no lossless files, and Pillow before 13 crashes when asked to.
         return image, structure is not None and not structure.is_lossless
 
-    @contextmanager
-    def _blaming(self, source: object, data: bytes) -> Iterator[None]:
-        """Raise ImageDecodeError for whatever Pillow raises on a damaged file."""
-        try:
-            yield
-        except (ImageDecodeError, MemoryError, DeprecationWarning):
-            raise  # the last is about code, and raised only where a user asked for that
-        except UnidentifiedImageError as error:
-            raise ImageDecodeError(name_of(source), self._unidentified(data)) from error
-        except Exception as error:
-            reason = " ".join(str(error).split()).rstrip(" .") or type(error).__name__
-            raise ImageDecodeError(name_of(source), reason) from error
+    def _reason(self, error: Exception, content: object) -> str:
+        """Word whatever Pillow raised on a content that it cannot decode."""
+        if isinstance(error, UnidentifiedImageError):
+            return self._unidentified(content if isinstance(content, bytes) else b"")
+        return " ".join(str(error).split()).rstrip(" .") or type(error).__name__
 
-    def _guard_structure(self, source: Source, data: bytes) -> JpegStructure | None:
+    def _guard_structure(self, data: bytes) -> JpegStructure | None:
         """Refuse a JPEG file whose markers already show that a decoder must not see it."""
         if "JPEG" not in self.formats or not data.startswith(JPEG):
             return None
         structure = read_structure(data, self.max_scans)
-        self._guard_size(source, structure.width, structure.height)
+        self._guard_size(structure.width, structure.height)
         if reason := structure.excess(self.max_pixels, self.max_scans):
-            raise ImageDecodeError(name_of(source), reason)
+            raise ContentError(reason)
         return structure
 
-    def _guard_size(self, source: object, width: int, height: int) -> None:
+    def _guard_size(self, width: int, height: int) -> None:
         if width * height > self.max_pixels:
-            raise ImageDecodeError(
-                name_of(source),
-                f"{width} x {height} pixels are more than max_pixels={self.max_pixels}",
+            raise ContentError(
+                f"{width} x {height} pixels are more than max_pixels={self.max_pixels}"
             )
 
     def _unidentified(self, data: bytes) -> str:

@@ -24,7 +24,7 @@ from sknorm_images._images.bulk_reading import (
     read_one,
     reduce_images,
 )
-from sknorm_images._images.decoding import Decoding, Picture, Pixels
+from sknorm_images._images.decoding import ContentError, Decoding, Picture, Pixels
 from sknorm_images._images.geometry import Resizing, upright
 from sknorm_images._images.indexing import select
 from sknorm_images._images.recipes import Recipe, as_pixels
@@ -332,11 +332,12 @@ class LazyImages:
             return f"{self.n_channels} channels cannot be shown"
         try:
             if recipe.decoding is not None and not recipe.resizings:  # fast, since scaled
-                source = recipe.sources[i]
-                decoded = recipe.decoding.decode(source, lambda *_: LARGEST_THUMBNAIL)
+                content = recipe.content(i)
+                decoded = recipe.decoding.decode(content, lambda *_: LARGEST_THUMBNAIL)
                 return upright(decoded.image, decoded.orientation)
-            pixels = as_pixels(recipe.make(i))
-        except (ImageDecodeError, OSError) as error:
+            picture, _ = recipe.make(recipe.content(i))
+            pixels = as_pixels(picture)
+        except (ImageDecodeError, ContentError, OSError) as error:
             return error.reason if isinstance(error, ImageDecodeError) else str(error)
         return Image.fromarray(pixels if pixels.shape[-1] > 1 else pixels[..., 0])
 

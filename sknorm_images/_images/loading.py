@@ -20,8 +20,14 @@ from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._files.access import Access
 from sknorm_images._files.protocols import check_protocol_names
+from sknorm_images._files.reading import name_of
 from sknorm_images._images.color import check_color_profile, checked_background
-from sknorm_images._images.decoding import MODES, Decoding, warn_if_truncated_files_pass
+from sknorm_images._images.decoding import (
+    MODES,
+    ContentError,
+    Decoding,
+    warn_if_truncated_files_pass,
+)
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.sources import column_of, refuse_missing, sources_of
 from sknorm_images._images.transformer import StatelessImageTransformer
@@ -184,9 +190,9 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
             if isinstance(source, Image.Image):
                 try:
                     decoding.load(source)
-                except ImageDecodeError as error:
-                    error.position = i
-                    raise
+                except ContentError as error:
+                    reason = str(error)
+                    raise ImageDecodeError(name_of(source), reason, i) from error.__cause__
         return LazyImages(
             sources,
             decoding.n_channels,

@@ -6,19 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
 
-from sknorm_images._common.exceptions import ImageDecodeError, brief
-from sknorm_images._common.failures import Failures, ReadError
+from sknorm_images._common.exceptions import brief
+from sknorm_images._common.failures import ReadError
 from sknorm_images._common.published import published
 from sknorm_images._common.versions import __version__
 from sknorm_images._files.protocols import is_url, local_path
-from sknorm_images._files.reading import Source, name_of, read_ahead
+from sknorm_images._files.reading import Source, contents_of, name_of, read
 from sknorm_images._images.decoding import Decoding, Picture, Pixels
 from sknorm_images._images.geometry import Resizing, upright
 
@@ -72,49 +71,40 @@ class Recipe:
         """Name an image: its path, or a description of what has none."""
         return name_of(self.sources[i])
 
-    def read_ahead(self) -> Iterator[bytes | Exception | None]:
-        """Fetch sources at URLs a few at a time, when the first of them is needed.
-
-        Yields, for each image, its `content` for `make` or the error that reading it raised;
-        None if its source is not a URL.
-        """
+    def contents(self) -> Iterator[Any]:
+        """Yield the content of each image for `make`, or the error that reading it raised."""
         if self.decoding is None:
-            return repeat(None)
-        return read_ahead(self.sources, self.decoding.access)
+            return iter(self.sources)
+        return contents_of(self.sources, self.decoding.access)
 
-    def make(
-        self, i: int, content: bytes | None = None, found: Failures | None = None
-    ) -> Picture:
-        """Decode an image, and bring it to its size.
-
-        `content` is the content of its file, if that is already known. If its transparency is
-        lost, that is noted in `found`. Raises OSError if the file cannot be read, and
-        ImageDecodeError if it is read but cannot be decoded.
-        """
+    def content(self, i: int) -> Any:
+        """Read the content of one image; raises what `read` raises."""
         source = self.sources[i]
-        if isinstance(source, Made):
-            return source.pixels
+        return source if self.decoding is None else read(source, self.decoding.access)
+
+    def make(self, content: bytes | Picture | Made) -> tuple[Picture, bool]:
+        """Make an image of a content, in its size; also tell whether it lost transparency.
+
+        Here it is chosen what decodes and resizes. Raises ContentError.
+        """
+        if isinstance(content, Made):
+            return content.pixels, False
         first, *others = self.resizings or (None,)
+        lost_transparency = False
         picture: Picture
         if self.decoding is None:
-            assert isinstance(source, np.ndarray)
-            picture = source if first is None else first.resize_array(source)
+            assert isinstance(content, np.ndarray)
+            picture = content if first is None else first.resize_array(content)
         else:
-            try:
-                draft_size = first.draft_size if first else None
-                decoded = self.decoding.decode(source, draft_size, content)
-            except ImageDecodeError as error:
-                error.position = i
-                raise
-            if decoded.lost_transparency and found is not None:
-                found.note_transparency(i, self.name(i))
+            decoded = self.decoding.decode(content, first.draft_size if first else None)
+            lost_transparency = decoded.lost_transparency
             if first is None:
                 picture = upright(decoded.image, decoded.orientation)
             else:
                 picture = first.resize(decoded)
         for resizing in others:
             picture = resizing.resize_array(as_pixels(picture))
-        return picture
+        return picture, lost_transparency
 
     def make_blank(self, error: ReadError) -> Pixels:
         """Make the black image that replaces one that cannot be read; needs a Resizer."""
