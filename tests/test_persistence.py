@@ -410,7 +410,7 @@ def test_what_a_version_saved_is_never_made_again(tmp_path):
     folder = tmp_path / "0.0.0"
     make.make(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert len(before) == 5
+    assert len(before) == 6
     with pytest.raises(FileExistsError, match=r"0\.0\.0 exists"):
         make.make(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
