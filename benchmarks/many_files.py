@@ -46,7 +46,7 @@ def measure(files: list[str], n_paths: int, size: int, n_jobs: int) -> dict[str,
     }
 
 
-def _nothing(chunk: Any, rows: slice) -> tuple[Failures, None]:
+def _nothing(*chunk: Any) -> tuple[Failures, None]:
     return Failures(), None
 
 

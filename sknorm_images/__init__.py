@@ -17,7 +17,6 @@ from sknorm_images._images.flattening import ImageFlattener
 from sknorm_images._images.geometry import Resizing as Resizing
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.loading import JpegLoader
-from sknorm_images._images.recipes import Made as Made
 from sknorm_images._images.recipes import Recipe as Recipe
 from sknorm_images._images.resizing import Resizer
 from sknorm_images._pipeline import make_image_pipeline

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +14,7 @@ from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.failures import READ_ERRORS, Failures, forget_frames
 from sknorm_images._common.parallel import map_chunks
 from sknorm_images._common.wording import show_name
+from sknorm_images._files.reading import name_of
 from sknorm_images._images.decoding import ContentError, Picture, Pixels
 from sknorm_images._images.recipes import Made, Recipe, as_pixels
 
@@ -27,9 +27,12 @@ def _ignore_progress(n_images: int) -> None:
 
 def reduce_images(
     recipe: Recipe,
+    sources: Sequence[Any],
     task: Task,
     columns: tuple[NDArray[Any], ...] = (),
     *,
+    n_jobs: int | None = None,
+    verbose: int = 0,
     local: bool = False,
     chunk_size: int | None = None,
     description: str = "",
@@ -37,25 +40,25 @@ def reduce_images(
 ) -> tuple[Any, Failures]:
     """Run `task` on chunks of images in parallel, and add up what it returns.
 
-    `task(chunk, rows, *columns)` is called with some of the images, their slice among all
-    images, and the same slice of each column, an array with one entry per image. It returns
-    the failures in the chunk, as `read_each` does, and a value or None. With `local`, the work
-    stays in threads of this process, whatever joblib backend is configured. None as
-    `chunk_size` picks one that suits many workers. `advance(n)` is called when n more images
-    are done. Returns the sum of the values, in order (None if there were none),
-    and the failures. With ``on_error="raise"``, the ImageDecodeError or OSError of the first
+    `task(recipe, sources, rows, *columns)` is called with some of the sources, their slice
+    among all sources, and the same slice of each column, an array with one entry per image.
+    It returns the failures in the chunk, as `read_each` does, and a value or None. With
+    `local`, the work stays in threads of this process, whatever joblib backend is configured.
+    None as `chunk_size` picks one that suits many workers. `advance(n)` is called when n more
+    images are done. Returns the sum of the values, in order (None if there were none), and
+    the failures. With ``on_error="raise"``, the ImageDecodeError or OSError of the first
     failure is raised.
     """
     total = None
     failures = Failures()
     results = map_chunks(
         task,
-        len(recipe),
-        lambda rows: (recipe.take(rows), rows, *(column[rows] for column in columns)),
+        len(sources),
+        lambda rows: (recipe, sources[rows], rows, *(column[rows] for column in columns)),
         chunk_size=chunk_size,
-        n_jobs=recipe.n_jobs,
+        n_jobs=n_jobs,
         local=local,
-        verbose=recipe.verbose,
+        verbose=verbose,
         description=description,
     )
     with closing(results):
@@ -71,54 +74,58 @@ def reduce_images(
 
 def read_array(
     recipe: Recipe,
+    sources: Sequence[Any],
     dtype: DTypeLike,
     write: Callable[[NDArray[Any], Pixels], None] = np.copyto,
     summarise: Callable[[NDArray[Any], slice, Failures], Any] = lambda *_: None,
-    advance: Callable[[int], None] = _ignore_progress,
+    **options: Any,
 ) -> tuple[NDArray[Any], Any, Failures]:
     """Read all images into one array, in threads of this process.
 
     `write(row, pixels)` is called for every image and fills its row of the array; the rows of
     images that cannot be read are zeros. `summarise(out[rows], rows, failures)` is called when
-    a chunk is complete, and `advance(n)` when n more images are done. Returns the array, of
-    shape (n_samples, height, width, n_channels), the sum of what `summarise` returned, and the
+    a chunk is complete. `options` are those of `reduce_images`. Returns the array, of shape
+    (n_samples, height, width, n_channels), the sum of what `summarise` returned, and the
     failures. Raises ValueError if images differ in size, and what `reduce_images` raises.
     """
     found = Failures()
-    if len(recipe) and not recipe.resizings:  # the first one sets the size, and is kept
-        first = Made(read_one(recipe, 0, found))
-        recipe = replace(recipe, sources=[first, *recipe.sources[1:]])
-    shape = common_shape(recipe)
+    if len(sources) and not recipe.resizings:  # the first one sets the size, and is kept
+        sources = [Made(read_one(recipe, sources, 0, found)), *sources[1:]]
+    shape = common_shape(recipe, sources)
     out = np.empty(shape, dtype)
 
-    def fill_chunk(chunk: Recipe, rows: slice) -> tuple[Failures, Any]:
+    def fill_chunk(
+        recipe: Recipe, sources: Sequence[Any], rows: slice
+    ) -> tuple[Failures, Any]:
         target = out[rows]
 
         def receive(i: int, pixels: Pixels) -> None:
             write(target[i], pixels)
 
-        failures = read_alike(chunk, rows.start, shape[1:], receive)
+        failures = read_alike(recipe, sources, rows.start, shape[1:], receive)
         target[list(failures)] = 0
         return failures, summarise(target, rows, failures)
 
     total, failures = reduce_images(
-        recipe, fill_chunk, local=True, description="decode", advance=advance
+        recipe, sources, fill_chunk, local=True, description="decode", **options
     )
     found.add(failures, 0)
     return out, total, found
 
 
-def common_shape(recipe: Recipe) -> tuple[int, ...]:
+def common_shape(recipe: Recipe, sources: Sequence[Any]) -> tuple[int, ...]:
     """Shape of the array of all images; without a Resizer, the first image sets it."""
     if recipe.resizings:
-        return recipe.shape
-    if not len(recipe):
+        return len(sources), *recipe.shape
+    if not len(sources):
         return 0, 0, 0, recipe.n_channels
-    return len(recipe), *read_one(recipe, 0, Failures()).shape  # raises if it would be blank
+    first = read_one(recipe, sources, 0, Failures())  # raises if it would be blank
+    return len(sources), *first.shape
 
 
 def read_alike(
     recipe: Recipe,
+    sources: Sequence[Any],
     start: int,
     shape: tuple[int, ...],
     receive: Callable[[int, Pixels], None],
@@ -134,19 +141,21 @@ def read_alike(
         pixels = as_pixels(picture)
         if pixels.shape != shape:
             raise ValueError(
-                f"Image {start + i}, {show_name(recipe.name(i))}, is of shape {pixels.shape}, "
-                f"others are of shape {shape}, and one array takes one shape. Add a Resizer "
-                "after the JpegLoader."
+                f"Image {start + i}, {show_name(name_of(sources[i]))}, is of shape "
+                f"{pixels.shape}, others are of shape {shape}, and one array takes one shape. "
+                "Add a Resizer after the JpegLoader."
             )
         receive(i, pixels)
 
-    failures = read_each(recipe, check)
+    failures = read_each(recipe, sources, check)
     if failures and recipe.on_error == "blank":
         recipe.make_blank(next(iter(failures.values())))  # raises where its size is unknown
     return failures
 
 
-def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failures:
+def read_each(
+    recipe: Recipe, sources: Sequence[Any], receive: Callable[[int, Picture], None]
+) -> Failures:
     """Decode images in this thread, and pass each to ``receive(position, picture)``.
 
     Images from files are passed on as Pillow holds them. The failures are returned, not
@@ -154,11 +163,11 @@ def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failur
     `map_chunks` that is cancelled, it stops between two images.
     """
     failures = Failures()
-    contents = recipe.contents()
-    for i in range(len(recipe)):
+    contents = recipe.contents_of(sources)
+    for i, source in enumerate(sources):
         check_cancelled()
         try:
-            picture = _make(recipe, i, next(contents), failures)
+            picture = _make(recipe, source, i, next(contents), failures)
         except READ_ERRORS as error:
             failures[i] = error
             if recipe.on_error == "raise":
@@ -169,10 +178,11 @@ def read_each(recipe: Recipe, receive: Callable[[int, Picture], None]) -> Failur
     return failures
 
 
-def read_one(recipe: Recipe, i: int, failures: Failures) -> Pixels:
+def read_one(recipe: Recipe, sources: Sequence[Any], i: int, failures: Failures) -> Pixels:
     """Decode one image; with ``on_error="blank"``, note a bad one and return it black."""
     try:
-        pixels = as_pixels(_make(recipe, i, recipe.content(i), failures))
+        source = sources[i]
+        pixels = as_pixels(_make(recipe, source, i, recipe.content_of(source), failures))
         return pixels if pixels.flags.writeable else pixels.copy()
     except READ_ERRORS as error:
         if isinstance(error, ImageDecodeError):
@@ -183,10 +193,10 @@ def read_one(recipe: Recipe, i: int, failures: Failures) -> Pixels:
         return recipe.make_blank(error)
 
 
-def _make(recipe: Recipe, i: int, content: Any, failures: Failures) -> Picture:
-    """Make one image, or raise the error that came in place of its content.
+def _make(recipe: Recipe, source: Any, i: int, content: Any, failures: Failures) -> Picture:
+    """Make one image of its content, or raise the error that came in place of that.
 
-    An error about the content gets the name of the image; its position is added with the
+    An error about the content gets the name of the source; its position is added with the
     failures. Lost transparency is noted in `failures`.
     """
     if isinstance(content, Exception):
@@ -194,7 +204,7 @@ def _make(recipe: Recipe, i: int, content: Any, failures: Failures) -> Picture:
     try:
         picture, lost_transparency = recipe.make(content)
     except ContentError as error:
-        raise ImageDecodeError(recipe.name(i), str(error)) from error.__cause__
+        raise ImageDecodeError(name_of(source), str(error)) from error.__cause__
     if lost_transparency:
-        failures.note_transparency(i, recipe.name(i))
+        failures.note_transparency(i, name_of(source))
     return picture

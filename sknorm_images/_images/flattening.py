@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sknorm_images._common.callbacks import follow_fit
 from sknorm_images._common.failures import report
 from sknorm_images._common.published import published
-from sknorm_images._images.bulk_reading import common_shape
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.sources import refuse_files
 from sknorm_images._images.transformer import Transformer, committed, snapshot
@@ -74,7 +73,7 @@ class ImageFlattener(Transformer, BaseEstimator):
             If the first image has to tell the shape, and cannot be read.
         """
         if isinstance(X, LazyImages):
-            shape = common_shape(X._recipe)
+            shape = X._common_shape()
             table = np.broadcast_to(np.uint8(0), (shape[0], prod(shape[1:])))
         else:
             array = X if hasattr(X, "shape") else np.asarray(X)

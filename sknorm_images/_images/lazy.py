@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Self, SupportsIndex, overload
 
+import joblib
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
@@ -15,10 +16,13 @@ from sknorm_images._common.exceptions import ImageDecodeError, ImageDecodeWarnin
 from sknorm_images._common.failures import Failures, report
 from sknorm_images._common.parameters import check_n_jobs
 from sknorm_images._common.published import published
+from sknorm_images._common.versions import __version__
 from sknorm_images._common.wording import show_name
-from sknorm_images._files.reading import Source
+from sknorm_images._files.reading import Source, name_of
+from sknorm_images._files.stamps import absolute, stamp
 from sknorm_images._images.bulk_reading import (
     Task,
+    common_shape,
     read_array,
     read_each,
     read_one,
@@ -108,13 +112,13 @@ class LazyImages:
         n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
-        self._recipe = Recipe(
-            sources, n_channels, decoding, resizings, on_error, n_jobs, verbose
-        )
+        self._sources = sources
+        self._recipe = Recipe(n_channels, decoding, resizings, on_error)
+        self._n_jobs, self._verbose = n_jobs, verbose
         self._failures: Failures | None = None
 
     def __len__(self) -> int:
-        return len(self._recipe)
+        return len(self._sources)
 
     def __repr__(self) -> str:
         return f"<LazyImages: {self._summary()}>"
@@ -133,7 +137,7 @@ class LazyImages:
     @property
     def shape(self) -> tuple[int, ...]:
         """``(n_samples, height, width, n_channels)``; without a Resizer, ``(n_samples,)``."""
-        return self._recipe.shape
+        return len(self), *self._recipe.shape
 
     @property
     def ndim(self) -> int:
@@ -148,8 +152,8 @@ class LazyImages:
         `transform`. Where there was none, all images are read now, whatever `on_error` is.
         """
         if self._failures is None:
-            everything = replace(self._recipe, on_error="blank")
-            _, self._failures = reduce_images(everything, _try_each)
+            everything = self._with(_recipe=replace(self._recipe, on_error="blank"))
+            _, self._failures = everything._reduce(_try_each)
         return dict(self._failures)
 
     @overload
@@ -184,9 +188,11 @@ class LazyImages:
         """
         rows = select(key, len(self))
         if not isinstance(rows, int):
-            return self._with(self._recipe.take(rows))
+            sources = self._sources
+            some = sources[rows] if isinstance(rows, slice) else [sources[row] for row in rows]
+            return self._with(_sources=some)
         failures = Failures()
-        pixels = read_one(self._recipe, rows, failures)
+        pixels = read_one(self._recipe, self._sources, rows, failures)
         if failures:
             warnings.warn(ImageDecodeWarning(failures, 1), stacklevel=2)
         for doubt in failures.doubts():
@@ -196,7 +202,7 @@ class LazyImages:
     def __iter__(self) -> Iterator[Pixels]:
         failures = Failures()
         for i in range(len(self)):
-            yield read_one(self._recipe, i, failures)
+            yield read_one(self._recipe, self._sources, i, failures)
         report(failures, len(self))
 
     def __array__(
@@ -223,15 +229,19 @@ class LazyImages:
             return reduced
         self._was_hashed = True
         make, arguments, state, *others = reduced
-        state = state | {_STAMP: self._recipe.stamp()}
+        state = state | {_STAMP: stamp(self._sources)}
         if self._recipe.resizings:
             # They change no pixel. Before the Resizer they count, since what a cache returns
             # for it is read as they say.
-            state["_recipe"] = replace(self._recipe, n_jobs=None, verbose=0)
+            state |= {"_n_jobs": None, "_verbose": 0}
         return make, arguments, state, *others
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({key: state[key] for key in state if key != _STAMP})
+        own = {key: state[key] for key in state if key != _STAMP}
+        if "_sources" not in own:  # as first versions saved it: a recipe held all of these
+            recipe = vars(own["_recipe"])
+            own |= {f"_{name}": recipe.pop(name) for name in ("sources", "n_jobs", "verbose")}
+        self.__dict__.update(own)
 
     @property
     def filenames(self) -> list[str]:
@@ -239,7 +249,7 @@ class LazyImages:
 
         A missing cell is ``"<missing>"``.
         """
-        return [self._recipe.name(i) for i in range(len(self))]
+        return [name_of(source) for source in self._sources]
 
     @property
     def n_channels(self) -> int:
@@ -254,7 +264,7 @@ class LazyImages:
     @property
     def n_jobs(self) -> int | None:
         """Number of images that are decoded at once; `configured` changes it."""
-        return self._recipe.n_jobs
+        return self._n_jobs
 
     def configured(self, *, n_jobs: int | None = None) -> Self:
         """Set how many images are read at once, and turn the progress bar off.
@@ -275,7 +285,7 @@ class LazyImages:
             If it is of a wrong type, or 0.
         """
         check_n_jobs(n_jobs)
-        return self._with(replace(self._recipe, n_jobs=n_jobs, verbose=0))
+        return self._with(_n_jobs=n_jobs, _verbose=0)
 
     def resized(self, resizing: Resizing) -> Self:
         """Add a size that the images are brought to when they are read.
@@ -291,7 +301,7 @@ class LazyImages:
             New; nothing is decoded.
         """
         resizings = (*self._recipe.resizings, resizing)
-        return self._with(replace(self._recipe, resizings=resizings))
+        return self._with(_recipe=replace(self._recipe, resizings=resizings))
 
     def read(self) -> tuple[Pixels, Failures]:
         """Decode all images into one array.
@@ -319,7 +329,7 @@ class LazyImages:
         text = f"{len(self)} images of {size}, {self.dtype}"
         if not len(self):
             return text
-        first, last = (show_name(self._recipe.name(i)) for i in (0, -1))
+        first, last = (show_name(name_of(self._sources[i])) for i in (0, -1))
         return f"{text}, from {first}" + (f" to {last}" if len(self) > 1 else "")
 
     def _warnings_of_last_read(self) -> list[UserWarning]:
@@ -332,10 +342,10 @@ class LazyImages:
             return f"{self.n_channels} channels cannot be shown"
         try:
             if recipe.decoding is not None and not recipe.resizings:  # fast, since scaled
-                content = recipe.content(i)
+                content = recipe.content_of(self._sources[i])
                 decoded = recipe.decoding.decode(content, lambda *_: LARGEST_THUMBNAIL)
                 return upright(decoded.image, decoded.orientation)
-            picture, _ = recipe.make(recipe.content(i))
+            picture, _ = recipe.make(recipe.content_of(self._sources[i]))
             pixels = as_pixels(picture)
         except (ImageDecodeError, ContentError, OSError) as error:
             return error.reason if isinstance(error, ImageDecodeError) else str(error)
@@ -345,7 +355,9 @@ class LazyImages:
         self, task: Task, *columns: NDArray[Any], **options: Any
     ) -> tuple[Any, Failures]:
         """Call `reduce_images`, and remember which images cannot be read."""
-        total, failures = reduce_images(self._recipe, task, columns, **options)
+        total, failures = reduce_images(
+            self._recipe, self._sources, task, columns, **options, **self._how_to_map
+        )
         self._failures = failures
         return total, failures
 
@@ -353,15 +365,36 @@ class LazyImages:
         self, dtype: DTypeLike, **options: Any
     ) -> tuple[NDArray[Any], Any, Failures]:
         """Call `read_array`, and remember which images cannot be read."""
-        out, total, failures = read_array(self._recipe, dtype, **options)
+        out, total, failures = read_array(
+            self._recipe, self._sources, dtype, **options, **self._how_to_map
+        )
         self._failures = failures
         return out, total, failures
 
-    def _with(self, recipe: Recipe) -> Self:
+    @property
+    def _how_to_map(self) -> dict[str, Any]:
+        return {"n_jobs": self._n_jobs, "verbose": self._verbose}
+
+    def _common_shape(self) -> tuple[int, ...]:
+        """Shape of the array of all images; without a Resizer, the first image sets it."""
+        return common_shape(self._recipe, self._sources)
+
+    def _fingerprint(self, shape: tuple[int, ...]) -> str:
+        """Hash what the images are made of: paths, or what is in memory, and all settings.
+
+        The hash, in hexadecimal digits, is the same in another process. `shape` is that of the
+        array of all images, which without a Resizer depends on the first file. Nothing else in
+        the files is read.
+        """
+        recipe, sources = self._recipe, [absolute(source) for source in self._sources]
+        settings: tuple[Any, ...] = (recipe.n_channels, recipe.decoding, recipe.resizings)
+        return str(joblib.hash((__version__, sources, settings, shape)))
+
+    def _with(self, **changes: Any) -> Self:
         images = object.__new__(type(self))
-        images._recipe, images._failures = recipe, None
+        images.__dict__.update(self.__getstate__() | changes)
         return images
 
 
-def _try_each(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
-    return read_each(chunk, lambda i, picture: None), None
+def _try_each(recipe: Recipe, sources: Sequence[Any], rows: slice) -> tuple[Failures, None]:
+    return read_each(recipe, sources, lambda i, picture: None), None

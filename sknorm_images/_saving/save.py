@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from secrets import token_hex
@@ -22,7 +23,8 @@ from sknorm_images._common.published import published
 from sknorm_images._common.whole_files import whole_file
 from sknorm_images._common.wording import show_name
 from sknorm_images._files.protocols import is_url, was_url
-from sknorm_images._images.bulk_reading import common_shape, read_alike
+from sknorm_images._files.reading import name_of
+from sknorm_images._images.bulk_reading import read_alike
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.recipes import Recipe
 from sknorm_images._images.stored import Array, StoredImages, is_stored_in_chunks
@@ -162,14 +164,14 @@ def _check_saveable(images: LazyImages | Array) -> None:
 
 
 def _shape_of(images: LazyImages | Array) -> tuple[int, ...]:
-    return common_shape(images._recipe) if isinstance(images, LazyImages) else images.shape
+    return images._common_shape() if isinstance(images, LazyImages) else images.shape
 
 
 def _identity(images: LazyImages | Array, shape: tuple[int, ...], chunk_size: int) -> str:
     """Name what is saved, so that another run can resume it; arrays are started over."""
     if not isinstance(images, LazyImages):
         return token_hex(4)
-    return f"{images._recipe.fingerprint(shape)[:16]}-{chunk_size}"
+    return f"{images._fingerprint(shape)[:16]}-{chunk_size}"
 
 
 class _NpyFile:
@@ -215,15 +217,15 @@ def _write(
             pass
         return Failures()
 
-    def save(chunk: Recipe, rows: slice) -> tuple[Failures, None]:
+    def save(recipe: Recipe, sources: Sequence[Any], rows: slice) -> tuple[Failures, None]:
         if (found := target.found_in(rows)) is not None:
             failures, (n_see_through, first) = Failures(), found
             if n_see_through:
-                first = min(first, len(chunk) - 1)  # it is from a file, which may be damaged
-                failures.note_transparency(first, chunk.name(first), n_see_through)
+                first = min(first, len(sources) - 1)  # it is from a file, which may be damaged
+                failures.note_transparency(first, name_of(sources[first]), n_see_through)
             return failures, None
-        block = np.zeros((len(chunk), *shape[1:]), np.uint8)
-        failures = read_alike(chunk, rows.start, shape[1:], block.__setitem__)
+        block = np.zeros((len(sources), *shape[1:]), np.uint8)
+        failures = read_alike(recipe, sources, rows.start, shape[1:], block.__setitem__)
         target.write(rows, block)
         if not failures:  # another run tries these files again
             target.mark(rows, failures.n_see_through, failures.first_see_through[0])

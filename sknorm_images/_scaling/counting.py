@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,7 +67,7 @@ def count(
 
 
 def _count_each(
-    images: Recipe, rows: slice, weights: Weights = None
+    recipe: Recipe, sources: Sequence[Any], rows: slice, weights: Weights = None
 ) -> tuple[Failures, Statistics | None]:
     """Count images as they are decoded, with no more than one in memory."""
     total: Statistics | None = None
@@ -78,5 +78,5 @@ def _count_each(
         if weight != 0:
             total = plus(total, statistics_of_picture(picture, weight))
 
-    failures = read_each(images, add)
+    failures = read_each(recipe, sources, add)
     return failures, total
