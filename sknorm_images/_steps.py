@@ -89,14 +89,12 @@ def transform_images(
             if _is_to_be_read(X, steps[i:]):
                 X, failures = X.read()
                 _warn_once(failures.doubts(), rows, told)
-            are_pixels = isinstance(X, np.ndarray) and X.dtype == np.uint8
             if isinstance(step, ChannelScaler):
-                X, doubts = step._transform_with_doubts(X)
+                are_pixels = isinstance(X, np.ndarray) and X.dtype == np.uint8
+                X, doubts = step._transform_with_doubts(X, failures if are_pixels else None)
                 _warn_once(doubts, rows, told)
             else:
                 X = step.transform(X)
-            if failures and are_pixels and isinstance(step, ChannelScaler):
-                X[list(failures)] = 0  # as a scaler does with LazyImages
         if isinstance(X, LazyImages):
             X, failures = X.read()
             _warn_once(failures.doubts(), rows, told)

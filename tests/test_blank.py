@@ -17,6 +17,7 @@ from sknorm_images import (
     Resizer,
     make_image_pipeline,
 )
+from sknorm_images._common.failures import Failures
 from tests import new_process
 from tests.conftest import crops, encode
 from tests.lazy_photos import OnACrowdedMachine
@@ -233,3 +234,17 @@ def test_files_that_cannot_be_read_are_left_out_of_every_way_to_fit(ten_thousand
         assert scaler.statistics_ == expected[-1].statistics_
     assert not output[is_bad].any()
     np.testing.assert_array_equal(output[~is_bad], expected.transform(good))
+
+
+def test_zeros_take_the_place_of_blank_images_and_of_no_others():
+    failures = Failures({1: ImageDecodeError("1.jpg", "broken")})
+    ones = np.ones((3, 2, 2), np.float32)
+    read_only = ones.copy()
+    read_only.flags.writeable = False
+
+    copied = failures.zeroed(read_only)
+    np.testing.assert_array_equal(copied.any(axis=(1, 2)), [True, False, True])
+    assert read_only.all()
+    assert failures.zeroed(ones) is ones  # in place where that is possible
+    np.testing.assert_array_equal(ones, copied)
+    assert Failures().zeroed(read_only) is read_only

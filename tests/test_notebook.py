@@ -144,7 +144,7 @@ def test_a_fault_of_the_machine_ends_no_representation(files, monkeypatch):
     def fail(*_):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("sknorm_images._images.decoding.read", fail)
+    monkeypatch.setattr("sknorm_images._images.recipes.read", fail)
     page = Page(JpegLoader().transform(files)._repr_html_())
     assert page.text.count("Input/output error") == 8
 

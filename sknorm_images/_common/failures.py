@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sknorm_images._common.exceptions import (
     ImageDecodeError,
@@ -47,6 +50,14 @@ class Failures(dict[int, ReadError]):
         if others.n_see_through:
             position, name = others.first_see_through
             self.note_transparency(start + position, name, others.n_see_through)
+
+    def zeroed(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Make zeros of the images that cannot be read; a read-only array is copied first."""
+        if not self:
+            return images
+        images = np.require(images, requirements="W")
+        images[list(self)] = 0
+        return images
 
     def warnings(self, n_images: int) -> list[UserWarning]:
         """Return all warnings about `n_images` images: of blank ones, and `doubts`."""

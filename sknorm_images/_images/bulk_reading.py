@@ -103,8 +103,7 @@ def read_array(
             write(target[i], pixels)
 
         failures = read_alike(recipe, sources, rows.start, shape[1:], receive)
-        target[list(failures)] = 0
-        return failures, summarise(target, rows, failures)
+        return failures, summarise(failures.zeroed(target), rows, failures)
 
     total, failures = reduce_images(
         recipe, sources, fill_chunk, local=True, description="decode", **options

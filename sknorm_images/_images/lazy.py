@@ -355,9 +355,8 @@ class LazyImages:
         self, task: Task, *columns: NDArray[Any], **options: Any
     ) -> tuple[Any, Failures]:
         """Call `reduce_images`, and remember which images cannot be read."""
-        total, failures = reduce_images(
-            self._recipe, self._sources, task, columns, **options, **self._how_to_map
-        )
+        options |= {"n_jobs": self._n_jobs, "verbose": self._verbose}
+        total, failures = reduce_images(self._recipe, self._sources, task, columns, **options)
         self._failures = failures
         return total, failures
 
@@ -365,15 +364,10 @@ class LazyImages:
         self, dtype: DTypeLike, **options: Any
     ) -> tuple[NDArray[Any], Any, Failures]:
         """Call `read_array`, and remember which images cannot be read."""
-        out, total, failures = read_array(
-            self._recipe, self._sources, dtype, **options, **self._how_to_map
-        )
+        options |= {"n_jobs": self._n_jobs, "verbose": self._verbose}
+        out, total, failures = read_array(self._recipe, self._sources, dtype, **options)
         self._failures = failures
         return out, total, failures
-
-    @property
-    def _how_to_map(self) -> dict[str, Any]:
-        return {"n_jobs": self._n_jobs, "verbose": self._verbose}
 
     def _common_shape(self) -> tuple[int, ...]:
         """Shape of the array of all images; without a Resizer, the first image sets it."""

@@ -224,9 +224,9 @@ def _write(
                 first = min(first, len(sources) - 1)  # it is from a file, which may be damaged
                 failures.note_transparency(first, name_of(sources[first]), n_see_through)
             return failures, None
-        block = np.zeros((len(sources), *shape[1:]), np.uint8)
+        block = np.empty((len(sources), *shape[1:]), np.uint8)
         failures = read_alike(recipe, sources, rows.start, shape[1:], block.__setitem__)
-        target.write(rows, block)
+        target.write(rows, failures.zeroed(block))
         if not failures:  # another run tries these files again
             target.mark(rows, failures.n_see_through, failures.first_see_through[0])
         return failures, None

@@ -184,8 +184,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
             pixels = counted.pixels
             watch = fitted._watch(pixels)
-            out = fitted._transform_array(pixels, watch, n_jobs)
-            out[list(counted.failures)] = 0
+            out = fitted._transform_array(pixels, watch, counted.failures, n_jobs)
             doubts = fitted._doubts_of_transform(pixels, watch)
         self._tell_cache(X, doubts)
         for doubt in doubts:
@@ -335,13 +334,18 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             f"1. Pass np.asarray(X) / {top}, or fit it to grey levels."
         )
 
-    def _transform_with_doubts(self, X: Any) -> tuple[NDArray[Any], list[UserWarning]]:
-        """Do what `transform` does, but return its warnings, except that of blank images."""
+    def _transform_with_doubts(
+        self, X: Any, blank: Failures | None = None
+    ) -> tuple[NDArray[Any], list[UserWarning]]:
+        """Do what `transform` does, but return its warnings, except that of blank images.
+
+        `blank` are the failures where X is pixels that have been read already.
+        """
         fitted = snapshot(self)
         fitted._check_ready()
         X = fitted._validate(X, reset=False)
         watch = fitted._watch(X)
-        out, found = fitted._transform(X, watch)
+        out, found = fitted._transform(X, watch, blank or Failures())
         return out, [*fitted._doubts_of_transform(X, watch), *found.doubts()]
 
     def _check_ready(self) -> None:
@@ -472,10 +476,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         (affine or self._affine_of_image(pixels)).apply(pixels, out)
 
     def _transform(
-        self, X: LazyImages | Array, watch: WhiteWatch | None
+        self, X: LazyImages | Array, watch: WhiteWatch | None, blank: Failures
     ) -> tuple[NDArray[Any], Failures]:
         if not isinstance(X, LazyImages):
-            return self._transform_array(X, watch), Failures()
+            return self._transform_array(X, watch, blank), Failures()
         affine = self._affine(X.n_channels)
         scale = self._scale if watch is None else watch.before(self._scale)
         out, _, failures = X._read_array(
@@ -485,7 +489,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         return out, failures
 
     def _transform_array(
-        self, X: Array, watch: WhiteWatch | None, n_jobs: int | None = None
+        self, X: Array, watch: WhiteWatch | None, blank: Failures, n_jobs: int | None = None
     ) -> NDArray[Any]:
         out = np.empty(X.shape, self._out_dtype(X))
         affine = self._affine(X.shape[-1])
@@ -501,7 +505,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
         for _ in map_rows(X, scale_rows, n_jobs=n_jobs):
             pass
-        return out
+        return blank.zeroed(out)
 
     def _out_dtype(self, X: Array) -> np.dtype[Any]:
         return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)

@@ -61,18 +61,17 @@ class Batches:
         images = self.images
         images = images.iloc[rows] if hasattr(images, "iloc") else images[rows]
         transformed, failures = transform_images(self.steps, images, rows, self.told)
-        blank = list(failures)
-        x = _zeroed(np.asarray(transformed), blank)
+        x = failures.zeroed(np.asarray(transformed))
         y = self.targets.of(rows, x)
         if self.augment is not None:
             y = x.copy() if y is x else y
             x, y = augmented(self.augment, x, y, new_generator)
-            x = _zeroed(x, blank)  # a weight of 0 does not make up for what augment may do
-            y = _zeroed(y, blank) if self.targets.are_images else y
+            x = failures.zeroed(x)  # a weight of 0 does not make up for what augment may do
+            y = failures.zeroed(y) if self.targets.are_images else y
         by_position = {int(rows[i]): error for i, error in failures.items()}
         if not self.targets.are_there:
             return Batch(x, by_position)
-        weights = self._weights_of(rows, blank)
+        weights = self._weights_of(rows, list(failures))
         return Batch((x, y) if weights is None else (x, y, weights), by_position)
 
     def _weights_of(
@@ -127,11 +126,3 @@ def describe_samples(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     if not images.shape[0]:
         raise ValueError("X is empty, so there is nothing to make batches of. Check X.")
     return images, steps
-
-
-def _zeroed(images: NDArray[Any], rows: list[int]) -> NDArray[Any]:
-    if not rows:
-        return images
-    images = np.require(images, requirements="W")
-    images[rows] = 0
-    return images
