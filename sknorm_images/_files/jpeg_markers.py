@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import ceil
 
 _SOS, _EOI, _DQT, _DHP, _APP1 = 0xDA, 0xD9, 0xDB, 0xDE, 0xE1
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # all SOF; DHT, JPG and DAC are not
@@ -23,6 +21,7 @@ _LONGEST_SCAN_HEADER = 1 + 2 * 4 + 3
 # and JPG and JPG0-13, whose content Pillow takes for segments. A zero after 0xFF is stuffed
 # into entropy-coded data; 0xFF also pads.
 MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xef\xfe]")
+_MARKERS = {two for two in (bytes([0xFF, i]) for i in range(256)) if MARKER.match(two)}
 
 _MOST_FILL = 2**16  # bytes between segments, which Pillow steps over one by one
 _SEGMENTS_BESIDE_SCANS = 10_000  # a large ICC profile has a few hundred
@@ -96,19 +95,17 @@ class JpegStructure:
         return None
 
     def _excess_of_work(self, max_pixels: int) -> str | None:
-        plural = "" if self.n_components == 1 else "s"
-        content = (
-            f"{self.width} x {self.height} pixels in {self.n_components} component{plural}"
-        )
         # Pixels take memory even if subsampled components have fewer blocks.
         n_blocks = max(self.n_blocks, self.width * self.height // 64)
         if self.is_arithmetic:
             if n_blocks > _ARITHMETIC_BLOCKS:
-                return f"{content} are more than arithmetic coding is decoded for"
+                return f"{self._content()} are more than arithmetic coding is decoded for"
         else:
             beside = _SAMPLES_BESIDE if self.is_lossless else _BLOCKS_BESIDE
             if n_blocks > beside + _BLOCKS_PER_BYTE * self.n_bytes:
-                return f"its {self.n_bytes} bytes cannot hold {content}"
+                return f"its {self.n_bytes} bytes cannot hold {self._content()}"
+        if self.nanoseconds <= _LEAST_NANOSECONDS:  # what is always allowed
+            return None
         most = _most_nanoseconds(max_pixels)
         if self.nanoseconds > most:
             return (
@@ -117,12 +114,16 @@ class JpegStructure:
             )
         return None
 
+    def _content(self) -> str:
+        plural = "" if self.n_components == 1 else "s"
+        return f"{self.width} x {self.height} pixels in {self.n_components} component{plural}"
+
     def start_frame(self, marker: int, content: bytes) -> None:
         """Take in a frame header, without its length; the last one counts."""
         if len(content) < 6:
             return
-        self.height = int.from_bytes(content[1:3])
-        self.width = int.from_bytes(content[3:5])
+        self.height = content[1] << 8 | content[2]
+        self.width = content[3] << 8 | content[4]
         self.n_components = content[5]
         self.is_progressive = marker in _PROGRESSIVE
         self.is_lossless = marker in _LOSSLESS
@@ -131,39 +132,52 @@ class JpegStructure:
 
     def _count_blocks(self, components: bytes) -> None:
         self.blocks, self.n_blocks = {}, 0
-        factors = components[1::3]
-        across, down = [byte >> 4 for byte in factors], [byte & 15 for byte in factors]
-        if not factors or 0 in across or 0 in down:
-            return  # no decoder takes that
-        # Scans of several components go through units of whole blocks of each of them.
+        most_across = most_down = 0
+        for factors in components[1::3]:
+            across, down = factors >> 4, factors & 15
+            if not across or not down:
+                return  # no decoder takes that
+            most_across = across if across > most_across else most_across
+            most_down = down if down > most_down else most_down
+        if not most_across:
+            return
+        # Scans of several components go through units of whole blocks of each of them. Each
+        # division is rounded up.
         side = 1 if self.is_lossless else 8
-        n_units = ceil(self.width / (side * max(across)))
-        n_units *= ceil(self.height / (side * max(down)))
-        for identifier, h, v in zip(components[::3], across, down, strict=False):
-            n_blocks = n_units * h * v
+        n_units = -(-self.width // (side * most_across)) * -(
+            -self.height // (side * most_down)
+        )
+        for identifier, factors in zip(components[::3], components[1::3], strict=False):
+            n_blocks = n_units * (factors >> 4) * (factors & 15)
             self.n_blocks += n_blocks
-            self.blocks[identifier] = max(n_blocks, self.blocks.get(identifier, 0))
+            if identifier not in self.blocks or n_blocks > self.blocks[identifier]:
+                self.blocks[identifier] = n_blocks
 
     def start_scan(self, content: bytes) -> None:
         """Take in a scan header, without its length."""
         self.n_scans += 1
         behind = 1 + 2 * content[0]
-        dearest = max(self.blocks.values(), default=0)
-        n_blocks = sum(self.blocks.get(i, dearest) for i in content[1:behind:2])
+        n_blocks = 0
+        for identifier in content[1:behind:2]:
+            if identifier in self.blocks:
+                n_blocks += self.blocks[identifier]
+            else:
+                n_blocks += max(self.blocks.values(), default=0)
         first, last, steps = 0, 63, 0
         if self.is_progressive and len(content) >= behind + 3:
             first, last, steps = content[behind : behind + 3]
-        n_coefficients = max(0, min(last, 63) - first + 1)
-        self.nanoseconds += n_blocks * self._cost_of_block(n_coefficients, steps > 15)
+        self.nanoseconds += n_blocks * self._cost_of_block(first, last, steps > 15)
 
-    def _cost_of_block(self, n_coefficients: int, is_refined: bool) -> float:
+    def _cost_of_block(self, first: int, last: int, is_refined: bool) -> float:
         if self.is_lossless:
             return _LOSSLESS_SAMPLE
         if self.is_arithmetic:
             each = _REFINED_ARITHMETIC_COEFFICIENT if is_refined else _ARITHMETIC_COEFFICIENT
+        elif is_refined:
+            each = _REFINED_COEFFICIENT
         else:
-            each = _REFINED_COEFFICIENT if is_refined else 0.0
-        return _BLOCK + n_coefficients * each
+            return _BLOCK
+        return _BLOCK + max(0, min(last, 63) - first + 1) * each
 
 
 def _most_nanoseconds(max_pixels: int) -> float:
@@ -174,43 +188,51 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
     """Read the size in pixels, and what a decoder would have to go through.
 
     `data` is a JPEG file, however damaged. Reading stops once there are more than `max_scans`
-    scans, or too much of what else `excess_of_segments` counts.
+    scans, or too much of what else `excess_of_segments` counts. Every image comes through
+    here, so most segments are passed without a call.
     """
-    found = JpegStructure(len(data))
-    for fill, marker, start in _segments(data):
+    found, position, is_end = JpegStructure(len(data)), 2, False
+    n_bytes = found.n_bytes
+    while not is_end:
+        if data[position : position + 2] in _MARKERS:
+            fill, start = 0, position + 2
+            marker = data[start - 1]
+        elif match := MARKER.search(data, position):
+            fill, start = match.start() - position, match.end()
+            marker = data[start - 1]
+        else:  # the end of the data counts as a last EOI
+            fill, start, marker, is_end = max(0, n_bytes - position), n_bytes, _EOI, True
         # If no scan came before an EOI, decoders look for an image after it.
         if marker == _EOI and found.n_scans:
             break
+        if start + 1 < n_bytes:
+            length = data[start] << 8 | data[start + 1]
+        else:  # it is cut off
+            length = int.from_bytes(data[start:])
         found.n_segments += 1
         if not found.n_scans:
             found.n_fill += fill
             if marker == _APP1 and data.startswith(_EXIF, start + 2):
-                found.n_exif_bytes += int.from_bytes(data[start : start + 2])
+                found.n_exif_bytes += length
             elif marker in _TABLES:
-                found.n_table_bytes += int.from_bytes(data[start : start + 2])
+                found.n_table_bytes += length
                 if marker in _FRAMES:
                     header = data[start + 2 : start + 2 + _LONGEST_FRAME_HEADER]
                     found.start_frame(marker, header)
-        if marker == _SOS and start + 2 < len(data):
+        if marker == _SOS and start + 2 < n_bytes:
             found.start_scan(data[start + 2 : start + 2 + _LONGEST_SCAN_HEADER])
             # Decoders stop after the first scan of a sequential file if it is complete.
             is_whole = data[start + 2] == found.n_components and not found.is_progressive
             if found.n_scans == 1 and is_whole:
                 break
-        if found.excess_of_segments(max_scans):
+        may_exceed = (  # no limit is lower than these
+            found.n_scans > max_scans
+            or found.n_segments > _SEGMENTS_BESIDE_SCANS
+            or found.n_fill + found.n_table_bytes + found.n_exif_bytes > _MOST_FILL
+        )
+        if may_exceed and found.excess_of_segments(max_scans):
             break
-    return found
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield how many bytes come before each marker, the marker, and where its length is.
-
-    The end of the data counts as a last EOI.
-    """
-    position = 2
-    while match := MARKER.search(data, position):
-        fill, marker, position = match.start() - position, data[match.end() - 1], match.end()
-        yield fill, marker, position
+        position = start
         if marker != _EOI:
-            position += max(2, int.from_bytes(data[position : position + 2]))
-    yield max(0, len(data) - position), _EOI, len(data)
+            position += length if length > 2 else 2
+    return found
