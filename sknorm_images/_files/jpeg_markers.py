@@ -11,6 +11,7 @@ _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 _ARITHMETIC = {marker for marker in _FRAMES if marker > 0xC8}
 _TABLES = {*_FRAMES, _DQT, _DHP}  # Pillow reads them number by number
+_NOTED = {*_TABLES, _APP1, _SOS}
 _EXIF = b"Exif\0\0"
 
 # Without their length, of four components: no decoder takes more.
@@ -118,6 +119,26 @@ class JpegStructure:
         plural = "" if self.n_components == 1 else "s"
         return f"{self.width} x {self.height} pixels in {self.n_components} component{plural}"
 
+    def take(self, marker: int, data: bytes, start: int, length: int) -> bool:
+        """Take in one of the segments in `_NOTED`; tell whether decoders stop after it."""
+        content = start + 2
+        if marker == _SOS:
+            if content >= len(data):
+                return False
+            self.start_scan(data[content : content + _LONGEST_SCAN_HEADER])
+            # Decoders stop after the first scan of a sequential file if it is complete.
+            is_whole = data[content] == self.n_components and not self.is_progressive
+            return self.n_scans == 1 and is_whole
+        if self.n_scans:
+            return False
+        if marker != _APP1:
+            self.n_table_bytes += length
+            if marker in _FRAMES:
+                self.start_frame(marker, data[content : content + _LONGEST_FRAME_HEADER])
+        elif data.startswith(_EXIF, content):
+            self.n_exif_bytes += length
+        return False
+
     def start_frame(self, marker: int, content: bytes) -> None:
         """Take in a frame header, without its length; the last one counts."""
         if len(content) < 6:
@@ -144,9 +165,8 @@ class JpegStructure:
         # Scans of several components go through units of whole blocks of each of them. Each
         # division is rounded up.
         side = 1 if self.is_lossless else 8
-        n_units = -(-self.width // (side * most_across)) * -(
-            -self.height // (side * most_down)
-        )
+        n_units = -(-self.width // (side * most_across))
+        n_units *= -(-self.height // (side * most_down))
         for identifier, factors in zip(components[::3], components[1::3], strict=False):
             n_blocks = n_units * (factors >> 4) * (factors & 15)
             self.n_blocks += n_blocks
@@ -191,48 +211,35 @@ def read_structure(data: bytes, max_scans: int) -> JpegStructure:
     scans, or too much of what else `excess_of_segments` counts. Every image comes through
     here, so most segments are passed without a call.
     """
-    found, position, is_end = JpegStructure(len(data)), 2, False
-    n_bytes = found.n_bytes
-    while not is_end:
+    found, position = JpegStructure(len(data)), 2
+    while True:
         if data[position : position + 2] in _MARKERS:
-            fill, start = 0, position + 2
-            marker = data[start - 1]
+            start = position + 2
         elif match := MARKER.search(data, position):
-            fill, start = match.start() - position, match.end()
-            marker = data[start - 1]
-        else:  # the end of the data counts as a last EOI
-            fill, start, marker, is_end = max(0, n_bytes - position), n_bytes, _EOI, True
-        # If no scan came before an EOI, decoders look for an image after it.
-        if marker == _EOI and found.n_scans:
+            start = match.end()
+        else:
             break
-        if start + 1 < n_bytes:
-            length = data[start] << 8 | data[start + 1]
-        else:  # it is cut off
-            length = int.from_bytes(data[start:])
+        marker = data[start - 1]
+        if marker == _EOI and found.n_scans:
+            return found
         found.n_segments += 1
         if not found.n_scans:
-            found.n_fill += fill
-            if marker == _APP1 and data.startswith(_EXIF, start + 2):
-                found.n_exif_bytes += length
-            elif marker in _TABLES:
-                found.n_table_bytes += length
-                if marker in _FRAMES:
-                    header = data[start + 2 : start + 2 + _LONGEST_FRAME_HEADER]
-                    found.start_frame(marker, header)
-        if marker == _SOS and start + 2 < n_bytes:
-            found.start_scan(data[start + 2 : start + 2 + _LONGEST_SCAN_HEADER])
-            # Decoders stop after the first scan of a sequential file if it is complete.
-            is_whole = data[start + 2] == found.n_components and not found.is_progressive
-            if found.n_scans == 1 and is_whole:
-                break
-        may_exceed = (  # no limit is lower than these
-            found.n_scans > max_scans
-            or found.n_segments > _SEGMENTS_BESIDE_SCANS
-            or found.n_fill + found.n_table_bytes + found.n_exif_bytes > _MOST_FILL
-        )
-        if may_exceed and found.excess_of_segments(max_scans):
-            break
+            found.n_fill += start - 2 - position
         position = start
-        if marker != _EOI:
+        if marker != _EOI:  # if no scan came before it, decoders look for an image after it
+            is_cut = start + 2 > found.n_bytes
+            length = (
+                int.from_bytes(data[start:]) if is_cut else data[start] << 8 | data[start + 1]
+            )
+            if marker in _NOTED and found.take(marker, data, start, length):
+                return found
             position += length if length > 2 else 2
+        # No limit is lower than these.
+        n_counted = found.n_fill + found.n_table_bytes + found.n_exif_bytes
+        is_large = found.n_segments > _SEGMENTS_BESIDE_SCANS or n_counted > _MOST_FILL
+        if (found.n_scans > max_scans or is_large) and found.excess_of_segments(max_scans):
+            return found
+    if not found.n_scans:  # the end of the data counts as a last EOI
+        found.n_segments += 1
+        found.n_fill += max(0, len(data) - position)
     return found

@@ -35,7 +35,10 @@ def is_url(source: object) -> TypeGuard[str]:
 
     A ``file://`` URL is not: it is another spelling of a local path.
     """
-    return isinstance(source, str) and bool(_URL.match(source)) and not _is_local(source)
+    # Most sources are paths, and few of those have this in them.
+    if not isinstance(source, str) or "://" not in source:
+        return False
+    return bool(_URL.match(source)) and not _is_local(source)
 
 
 def was_url(path: str) -> bool:
@@ -116,22 +119,36 @@ def check_protocol_names(protocols: object) -> tuple[str, ...]:
     return tuple(protocols)
 
 
-def check_allowed(sources: Iterable[object], allowed: Sequence[str]) -> None:
+def check_allowed(sources: Iterable[object], allowed: Sequence[str]) -> list[str]:
     """Refuse paths and URLs that lead to protocols not in `allowed`, before any is opened.
 
-    Raises ValueError for the first one. Sources of other kinds are skipped.
+    Returns the URLs; sources of other kinds are skipped. Raises ValueError for the first one
+    that is refused.
     """
+    urls = []
     known = {*allowed, *(LOCAL if not {*LOCAL}.isdisjoint(allowed) else ())}
     for i, source in enumerate(sources):
-        if isinstance(source, str | os.PathLike):
-            if is_url(source) and _IPV6.search(source):
+        if is_url(source):
+            if _IPV6.search(source):
                 raise ValueError(
                     f"Image {i} of X is {show_name(source)}, whose IPv6 address holds '::', "
                     "and fsspec takes that for a chain of URLs. Pass the name of the host."
                 )
-            links = map(str.lower, links_of(source)) if is_url(source) else ["file"]
-            if missing := [link for link in dict.fromkeys(links) if link not in known]:
-                raise ValueError(_refusal(i, source, missing, tuple(allowed)))
+            urls.append(source)
+            links = [link.lower() for link in links_of(source)]
+        elif "file" not in known and isinstance(source, str | os.PathLike):
+            links = ["file"]
+        else:
+            continue
+        if missing := [link for link in dict.fromkeys(links) if link not in known]:
+            raise ValueError(_refusal(i, source, missing, tuple(allowed)))
+    return urls
+
+
+def check_local(path: str | os.PathLike[str], allowed: Sequence[str]) -> None:
+    """Raise ValueError as `check_allowed` does, unless local files may be opened."""
+    if "file" not in allowed:
+        check_allowed([path], allowed)
 
 
 def _refusal(position: int, source: Any, missing: list[str], allowed: tuple[str, ...]) -> str:
@@ -154,4 +171,6 @@ def _refusal(position: int, source: Any, missing: list[str], allowed: tuple[str,
 
 
 def _is_local(source: object) -> bool:
-    return isinstance(source, str) and _LOCAL_URL.match(source) is not None
+    if not isinstance(source, str) or "://" not in source:
+        return False
+    return _LOCAL_URL.match(source) is not None

@@ -13,7 +13,12 @@ from typing import Any, TypeAlias, TypeVar
 from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.published import published
 from sknorm_images._files.access import FIRST_BYTES, Access
-from sknorm_images._files.protocols import as_passed, check_allowed, is_url, local_path
+from sknorm_images._files.protocols import (
+    as_passed,
+    check_local,
+    is_url,
+    local_path,
+)
 from sknorm_images._files.remote import (
     NO_REGULAR_FILE,
     fetch_urls,
@@ -36,6 +41,8 @@ T = TypeVar("T")
 
 # Errors on opening a file that are about its path.
 _NO_SUCH_PATH = (errno.ELOOP, errno.ENAMETOOLONG)
+# Opening a named pipe would wait for a writer; Windows has none, nor the flag.
+_WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0)
 _FETCHED_AT_ONCE = 16  # URLs, in one round trip, and 256 MiB at the very most
 
 
@@ -89,7 +96,7 @@ def read(source: Source | T, access: Access) -> bytes | T:
         return source
     if is_url(source):
         return read_url(source, access)
-    check_allowed([source], access.protocols)
+    check_local(source, access.protocols)
     path = local_path(source)  # once, since a PathLike may do anything for it
     passed = source if isinstance(source, str) else os.fsdecode(path)
     try:
@@ -114,7 +121,12 @@ def _read_local(path: str, name: str, access: Access) -> bytes:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ImageDecodeError(name, NO_REGULAR_FILE)
-        limit, size, head = access.max_file_bytes(), status.st_size, b""
+        size, head = status.st_size, b""
+        if size <= FIRST_BYTES:
+            head = file.read(size + 1) or b""  # one more, to see that nothing is left
+            if len(head) == size:
+                return head
+        limit = access.max_file_bytes()
         if FIRST_BYTES < size <= limit:
             head = file.read(FIRST_BYTES) or b""
             limit = access.max_file_bytes(head)
@@ -142,5 +154,4 @@ def _impossible(source: Source, reason: str) -> ImageDecodeError:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    # Opening a named pipe would wait for a writer; Windows has none, nor the flag.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    return os.open(path, flags | _WITHOUT_WAITING)

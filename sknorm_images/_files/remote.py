@@ -18,7 +18,6 @@ from sknorm_images._files.access import FIRST_BYTES, Access
 from sknorm_images._files.protocols import (
     LOCAL,
     check_allowed,
-    is_url,
     links_of,
     protocols_of,
 )
@@ -49,13 +48,10 @@ def check_protocols(sources: Iterable[object], allowed: Sequence[str]) -> None:
     protocol, and ImportError if fsspec, or the library that it needs for one, is not
     installed.
     """
-    sources = list(sources)
-    check_allowed(sources, allowed)
     urls: dict[str, str] = {}  # one for each protocol
-    for source in sources:
-        if is_url(source):
-            for link in links_of(source):
-                urls.setdefault(link, source)
+    for url in check_allowed(sources, allowed):
+        for link in links_of(url):
+            urls.setdefault(link, url)
     fsspec: Any = _fsspec() if urls else None
     for protocol, url in urls.items():
         try:
