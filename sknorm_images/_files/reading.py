@@ -132,7 +132,8 @@ def _read_local(path: str, name: str, access: Access) -> bytes:
             limit = access.max_file_bytes(head)
         if size > limit:
             raise too_large(name, f"{size:,}")
-        content = head + _read_at_most(file, limit + 1 - len(head), size - len(head))
+        expected = max(0, size - len(head))  # more, if the size is unknown or grows
+        content = head + _read_at_most(file, limit + 1 - len(head), expected)
         if len(content) > limit:  # it is growing, or the kernel's, whose size is 0
             raise too_large(name, f"more than {limit:,}")
         return content
