@@ -105,22 +105,32 @@ def _tiles(
 
 
 def _apply(x: NDArray[Any], out: NDArray[Any], tiles: Tiles) -> None:
-    width, dtype = len(tiles[0]), tiles[0].dtype
+    width = tiles[0].size
     source, target = x.reshape(-1), out.reshape(-1)
+    n_left = source.size % width
+    tiled = source.size - n_left
+    if tiled:
+        _apply_rows(
+            source[:tiled].reshape(-1, width), target[:tiled].reshape(-1, width), tiles
+        )
+    if n_left:  # one row, shorter than a tile
+        minuends, factors, summands = tiles
+        short = minuends[:n_left], factors[:n_left], summands[:n_left]
+        _apply_rows(source[np.newaxis, tiled:], target[np.newaxis, tiled:], short)
+
+
+def _apply_rows(x: NDArray[Any], out: NDArray[Any], tiles: Tiles) -> None:
+    """Scale rows, each as long as a tile, in blocks that stay in the processor's cache."""
+    minuends, factors, summands = tiles
+    dtype = minuends.dtype
     in_place = out.dtype == dtype  # so that nothing but the output is written
-    tiled = source.size - source.size % width
-    for part in (slice(0, tiled), slice(tiled, None)):
-        # What is left over is one row, shorter than a tile.
-        row = min(width, source[part].size) or width
-        minuends, factors, summands = (tile[:row] for tile in tiles)
-        x_rows, out_rows = source[part].reshape(-1, row), target[part].reshape(-1, row)
-        n_rows = max(1, _BLOCK // width)
-        for i in range(0, len(x_rows), n_rows):
-            rows = slice(i, i + n_rows)
-            block = out_rows[rows] if in_place else np.empty(x_rows[rows].shape, dtype)
-            np.copyto(block, x_rows[rows])
-            block -= minuends
-            block *= factors
-            block += summands
-            if not in_place:
-                np.copyto(out_rows[rows], block, casting="same_kind")
+    n_rows = _BLOCK // minuends.size or 1
+    for i in range(0, x.shape[0], n_rows):
+        x_rows, out_rows = x[i : i + n_rows], out[i : i + n_rows]
+        block = out_rows if in_place else np.empty(x_rows.shape, dtype)
+        block[...] = x_rows
+        block -= minuends
+        block *= factors
+        block += summands
+        if not in_place:
+            out_rows[...] = block
