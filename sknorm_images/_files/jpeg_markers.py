@@ -97,7 +97,9 @@ class JpegStructure:
 
     def _excess_of_work(self, max_pixels: int) -> str | None:
         # Pixels take memory even if subsampled components have fewer blocks.
-        n_blocks = max(self.n_blocks, self.width * self.height // 64)
+        n_blocks = self.width * self.height // 64
+        if n_blocks < self.n_blocks:
+            n_blocks = self.n_blocks
         if self.is_arithmetic:
             if n_blocks > _ARITHMETIC_BLOCKS:
                 return f"{self._content()} are more than arithmetic coding is decoded for"

@@ -27,6 +27,7 @@ Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, wid
 
 MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
 
+_OPAQUE = ("RGB", "L")  # modes whose transparency, if any, is in the image's info
 _DRAFTED = ("JPEG", "MPO")  # formats that Pillow can decode at a smaller scale
 
 
@@ -124,15 +125,18 @@ class Decoding:
         # A mode is never drafted: grey levels would differ from those of convert.
         draft = image.draft(None, smaller) if smaller else None
         image.load()
-        if image.mode.startswith("I") or image.mode == "F":
+        stored = image.mode
+        if stored.startswith("I") or stored == "F":
             raise ValueError(
-                f"its values (Pillow's mode {image.mode}) are not the grey levels 0 to 255 of "
+                f"its values (Pillow's mode {stored}) are not the grey levels 0 to 255 of "
                 "8 bits a channel, and nothing tells which of them is white. Convert it first"
             )
-        opacity = opacity_of(image)
-        if isinstance(image.info.get("transparency"), bytes):
-            image = image.copy()
-            del image.info["transparency"]  # found out above; Pillow warns where it is lost
+        opacity = None
+        if stored not in _OPAQUE or "transparency" in image.info:
+            opacity = opacity_of(image)
+            if isinstance(image.info.get("transparency"), bytes):
+                image = image.copy()
+                del image.info["transparency"]  # found out above; Pillow warns of its loss
         if self.color_profile == "srgb":
             image = to_srgb(image)
         if opacity is not None and self.background is not None:
@@ -196,12 +200,12 @@ class Decoding:
             return None
         structure = read_structure(data, self.max_scans)
         self._guard_size(structure.width, structure.height)
-        if reason := structure.excess(self.max_pixels, self.max_scans):
+        if reason := structure.excess(self.access.max_pixels, self.max_scans):
             raise ContentError(reason)
         return structure
 
     def _guard_size(self, width: int, height: int) -> None:
-        if width * height > self.max_pixels:
+        if width * height > self.access.max_pixels:
             raise ContentError(
                 f"{width} x {height} pixels are more than max_pixels={self.max_pixels}"
             )

@@ -58,6 +58,8 @@ class Resizing:
         if self.reducing_gap is None or self.interpolation in _UNSMOOTHED:
             return None
         whole = _covered(size, self._target(orientation), self.aspect_ratio)
+        if size[0] < 2 * whole[0] * self.reducing_gap:  # decoders halve a picture at least
+            return None
         return ceil(whole[0] * self.reducing_gap), ceil(whole[1] * self.reducing_gap)
 
     def resize(self, decoded: DecodedImage) -> Image.Image:
@@ -65,8 +67,9 @@ class Resizing:
         image, size, box, orientation, _ = decoded
         if image.size == size:
             # Filters are not quite the same in both directions, so turn it first.
-            image = upright(image, orientation)
-            size, orientation = image.size, 1
+            if orientation != 1:
+                image, orientation = upright(image, orientation), 1
+                size = image.size
             box = (0.0, 0.0, float(size[0]), float(size[1]))
         target = self._target(orientation)
         if self.aspect_ratio == "crop":
@@ -75,7 +78,9 @@ class Resizing:
             target = _contained(size, target)
         image = self._resample(image, target, box)
         # After scaled decoding, the box tells where the picture is until it is cut out.
-        return self._pad(upright(image, orientation))
+        if orientation != 1:
+            image = upright(image, orientation)
+        return self._pad(image) if self.aspect_ratio == "pad" else image
 
     def resize_array(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize an array (height, width, n_channels) of any number of channels."""

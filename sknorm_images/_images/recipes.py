@@ -95,10 +95,12 @@ def as_pixels(picture: Picture) -> Pixels:
 
     Pillow holds the bytes twice during that, so a large image is converted strip by strip.
     """
-    if isinstance(picture, np.ndarray) or picture.width * picture.height <= _LARGE:
+    if isinstance(picture, np.ndarray):
         pixels = np.asarray(picture)
         return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
     width, height = picture.size
+    if width * height <= _LARGE:  # what np.asarray does, but by fewer calls
+        return np.frombuffer(picture.tobytes(), np.uint8).reshape(height, width, -1)
     pixels = np.empty((height, width, len(picture.getbands())), np.uint8)
     n_rows = max(1, _STRIP // width)
     for top in range(0, height, n_rows):
