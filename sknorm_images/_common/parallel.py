@@ -56,11 +56,7 @@ def map_chunks(
     in the first case; in the second, joblib kills the processes. A second interrupt ends the
     waiting.
     """
-    # joblib runs one job where n_jobs is None and threads are only preferred or required,
-    # whatever parallel_config says, so always pass the number.
-    # More workers than cores (of this machine, or of a cluster) only cost memory.
-    n_cores = cpu_count() if local else effective_n_jobs(-1)
-    n_jobs = min(effective_n_jobs(n_jobs), n_cores)
+    n_jobs = _n_workers(n_jobs, local)
     if chunk_size is not None:
         largest_chunk = multiple_of = chunk_size
     elif not local:
@@ -70,20 +66,22 @@ def map_chunks(
     stopped = False
     n_begun = n_yielded = 0
 
-    def tasks(n_ahead: int) -> Iterator[Any]:
+    def begin(n_ahead: int) -> Iterator[tuple[Any, ...]]:
         nonlocal n_begun
         while not stopped and n_begun < min(len(chunks), n_yielded + n_ahead):
             rows = chunks[n_begun]
             n_begun += 1
-            yield delayed(task)(*arguments(rows))
+            yield arguments(rows)
 
     if local:
         n_jobs = min(n_jobs, max(1, len(chunks)))
-    # joblib parses its default of pre_dispatch as Python code, which threads of Python 3.11
-    # cannot do at the same time.
-    options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1, "pre_dispatch": 2 * n_jobs}
-    options |= {"backend": "threading"} if local else {"prefer": "threads"}
-    results = _run(tasks, options)
+    results: Iterator[T]
+    if local and n_jobs == 1:  # joblib would do the same, with hundreds of calls beside
+        results = (task(*given) for given in begin(1))
+    else:
+        results = _run(
+            lambda n_ahead: (delayed(task)(*given) for given in begin(n_ahead)), n_jobs, local
+        )
     with _progress(n_items, verbose, description) as bar:
         try:
             for rows, result in zip(chunks, results, strict=True):
@@ -156,6 +154,19 @@ class _Task(Generic[T]):
             time.sleep(0.001)
 
 
+def _n_workers(n_jobs: int | None, local: bool) -> int:
+    """Turn joblib's `n_jobs` into a number, which joblib has to be given.
+
+    Where n_jobs is None and threads are only preferred or required, it runs one job, whatever
+    parallel_config says.
+    """
+    n_workers: int = effective_n_jobs(n_jobs)
+    if n_workers == 1:
+        return 1
+    # More workers than cores (of this machine, or of a cluster) only cost memory.
+    return min(n_workers, cpu_count() if local else effective_n_jobs(-1))
+
+
 def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Iterator[slice]:
     """Cut ``range(n_items)`` so that all jobs end at about the same time.
 
@@ -170,9 +181,12 @@ def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Ite
         start += size
 
 
-def _run(tasks: Callable[[int], Iterator[Any]], options: dict[str, Any]) -> Iterator[Any]:
+def _run(tasks: Callable[[int], Iterator[Any]], n_jobs: int, local: bool) -> Iterator[Any]:
     """Yield the results of ``tasks(n_ahead)``, repeated until there are no more."""
-    n_jobs = options["n_jobs"]
+    # joblib parses its default of pre_dispatch as Python code, which threads of Python 3.11
+    # cannot do at the same time.
+    options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1, "pre_dispatch": 2 * n_jobs}
+    options |= {"backend": "threading"} if local else {"prefer": "threads"}
     pool: Any
     try:
         pool = nullcontext(Parallel(return_as="generator", **options))

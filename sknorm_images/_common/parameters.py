@@ -18,9 +18,11 @@ FloatArray: TypeAlias = NDArray[np.float64]
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     plain = value.item() if isinstance(value, np.generic) else value  # grids may be arrays
-    if not any(type(plain) is type(choice) and plain == choice for choice in choices):
-        options = ", ".join(map(repr, choices))
-        raise ValueError(f"{name}={show_value(value)} is not known. Pass one of {options}.")
+    for choice in choices:
+        if type(plain) is type(choice) and plain == choice:
+            return
+    options = ", ".join(map(repr, choices))
+    raise ValueError(f"{name}={show_value(value)} is not known. Pass one of {options}.")
 
 
 def check_number(

@@ -98,9 +98,10 @@ def _tiles(
     dtype: type[np.float32 | np.float64],
 ) -> Tiles:
     repeats = max(1, min(_TILE, _BLOCK // len(factor)))
-    first, second, third = (
-        np.tile(values, repeats).astype(dtype) for values in (minuend, factor, summand)
-    )
+    tiles = np.empty((3, repeats, len(factor)), dtype)
+    for tile, values in zip(tiles, (minuend, factor, summand), strict=True):
+        tile[...] = values
+    first, second, third = tiles.reshape(3, -1)
     return first, second, third
 
 

@@ -350,8 +350,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     def _check_ready(self) -> None:
         self._check_parameters()
-        if self._learns:
-            check_is_fitted(self, "statistics_")
+        if self._learns and not hasattr(self, "statistics_"):
+            check_is_fitted(self, "statistics_")  # raises in scikit-learn's words
 
     def _reset(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -360,8 +360,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _validate(self, X: Any, *, reset: bool) -> LazyImages | Array:
         """Let scikit-learn check X as a table of (n_pixels, n_channels)."""
         if isinstance(X, LazyImages):
-            table = np.broadcast_to(np.uint8(0), (len(X), X.n_channels))
-            validate_data(self, table, reset=reset)
+            if reset or not self._is_as_in_fit(X):
+                table = np.broadcast_to(np.uint8(0), (len(X), X.n_channels))
+                validate_data(self, table, reset=reset)
             return X
         if not hasattr(X, "shape"):
             X = np.asarray(X)
@@ -375,6 +376,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         X = np.asarray(X)
         table = validate_data(self, X.reshape(-1, X.shape[-1]), reset=reset)
         return table.reshape(X.shape)  # type: ignore[no-any-return]
+
+    def _is_as_in_fit(self, X: LazyImages) -> bool:
+        """Whether scikit-learn would neither refuse images nor warn of them, nor note them."""
+        names, n_channels = getattr(self, "feature_names_in_", None), X.n_channels
+        return len(X) > 0 and names is None and vars(self).get("n_features_in_") == n_channels
 
     def _fit(
         self,
