@@ -28,12 +28,23 @@ SECONDS_PER_FILE = 60.0  # from the first request to the last byte, redirects in
 LONGEST_PAGE = 2**26  # bytes; a line of an index page takes about 200
 
 UNSATISFIABLE = 416  # the answer to a range of an empty file
-ERRNO_BY_STATUS = {
-    401: errno.EACCES,
+ERRNO_BY_STATUS = {  # faults of one file; others, such as 401, are of all requests
     403: errno.EACCES,
     404: errno.ENOENT,
     410: errno.ENOENT,
 }
+# What stores call the refusal of one file. Every other name is of all requests: credentials
+# that are wrong or have expired, a clock that is wrong, a limit on the rate of requests.
+REFUSES_ONE = {
+    "AccessDenied",  # S3
+    "InvalidObjectState",  # S3, of what is archived
+    "403",  # S3, where an answer has no body
+    "AuthorizationPermissionMismatch",  # Azure
+}
+# How S3, Azure and Google Cloud Storage name a refusal, at the start of a page of XML.
+_CODE = re.compile(rb"<Code>(\w+)</Code>")
+_EXPIRED = b"<Message>Request has expired</Message>"  # S3, whose code for it is AccessDenied
+_LONGEST_REFUSAL = 2**12  # bytes
 
 # Other codings, such as aws-chunked, leave the bytes as they are.
 _COMPRESSED = {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"}
@@ -227,6 +238,8 @@ async def _get(session: Any, url: Any, n_bytes: int, options: dict[str, Any]) ->
         if response.status >= 300:  # aiohttp follows a redirect unless it leads nowhere
             said = f"the server says {response.status} {response.reason or ''}".rstrip()
             number = ERRNO_BY_STATUS.get(response.status, errno.EIO)
+            if number == errno.EACCES and (reason := await _refusal_of_all(response)):
+                number, said = errno.EIO, f"{said} ({reason})"
             raise OSError(number, os.strerror(number) if number == errno.ENOENT else said)
         codings = ",".join(response.headers.getall("Content-Encoding", [])).lower().split(",")
         if found := _COMPRESSED.intersection(map(str.strip, codings)):
@@ -249,3 +262,12 @@ async def _get(session: Any, url: Any, n_bytes: int, options: dict[str, Any]) ->
             if not is_start or n_bytes - n_left < min(n_bytes, size or 0):
                 return None
         return Body(content.getvalue(), size)
+
+
+async def _refusal_of_all(response: Any) -> str:
+    """Find a store's reason for refusing every request with such a signature, or ""."""
+    page = await response.content.read(_LONGEST_REFUSAL)
+    if _EXPIRED in page:
+        return "the request has expired"
+    code = found[1].decode() if (found := _CODE.search(page)) else ""
+    return "" if code in REFUSES_ONE else code

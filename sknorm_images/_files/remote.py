@@ -37,6 +37,8 @@ _NUMBERS: dict[type[OSError], int] = {
     NotADirectoryError: errno.ENOTDIR,
     TimeoutError: errno.ETIMEDOUT,
 }
+_FORBIDDEN = "Forbidden: "  # what gcsfs begins with, in place of a class of its own
+_FORBIDS_ONE = ("denied", "does not have")  # in the words of Google Cloud Storage
 # Passwords and signatures: user:password@ after the protocol, and ?name=value.
 _SECRETS = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?<=\?)[^\s\"'<>()?=]*=[^\s\"'<>()]*")
 
@@ -387,15 +389,44 @@ def _writes_its_text(error: BaseException) -> bool:
 
 
 def _kind_of(error: Exception) -> type[OSError]:
+    """Find the class that a local file would give; OSError if the fault is not of one file."""
+    kind = _class_of(error)
+    return OSError if kind is PermissionError and _concerns_all(error) else kind
+
+
+def _class_of(error: Exception) -> type[OSError]:
     if number := http.ERRNO_BY_STATUS.get(_status_of(error)):
         return type(OSError(number, ""))
     text = str(error)
     if isinstance(error, KeyError) and "no item named" in text:  # zipfile's, in older fsspec
         return FileNotFoundError
-    if isinstance(error, OSError) and text.startswith("Forbidden: "):  # gcsfs has no class
+    if isinstance(error, OSError) and text.startswith(_FORBIDDEN):
         return PermissionError
     known = (c for c in type(error).__mro__ if c.__module__ == "builtins")
     return next((c for c in known if issubclass(c, OSError)), OSError)
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether a store refuses all requests now, not only those for this file."""
+    text = str(error)
+    if isinstance(error, OSError) and text.startswith(_FORBIDDEN):
+        return not any(words in text for words in _FORBIDS_ONE)
+    code = _code_of(error)
+    return _status_of(error) == 401 or (code != "" and code not in http.REFUSES_ONE)
+
+
+def _code_of(error: BaseException | None) -> str:
+    """Find a store's name for a refusal in an exception or its cause; "" without one."""
+    while error is not None:
+        response = getattr(error, "response", None)  # botocore's is a dict
+        details = response.get("Error", {}) if isinstance(response, dict) else {}
+        code = details.get("Code") or getattr(
+            error, "error_code", None
+        )  # the latter is Azure's
+        if code:
+            return str(getattr(code, "value", code))
+        error = error.__cause__
+    return ""
 
 
 def _status_of(error: BaseException | None) -> int:

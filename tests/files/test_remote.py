@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import http.client
 import json
 import os
 import pickle
@@ -10,10 +12,10 @@ import socketserver
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import fsspec
 import joblib
@@ -497,7 +499,7 @@ def test_a_missing_file_is_an_error_with_its_url(kind, s3, site, local, tmp_path
     assert found.reason[-1] == error.strerror
 
 
-def test_refused_credentials_are_a_permission_error_and_blank(s3_server, monkeypatch, local):
+def test_refused_credentials_end_the_call(s3_server, monkeypatch, local):
     from moto import settings
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
@@ -505,23 +507,194 @@ def test_refused_credentials_are_a_permission_error_and_blank(s3_server, monkeyp
     monkeypatch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)  # all are authorised
     fsspec.filesystem("s3").clear_instance_cache()
     url = "s3://bucket/photos/a flower/001 [é].jpg"
+    calls = [
+        lambda: jpeg_loader().transform([url])[0],
+        lambda: load_image_folder("s3://bucket/photos"),
+        lambda: image_pipeline(SIZE, on_error="blank").fit([url, *local.filenames[:3]]),
+    ]
 
-    with pytest.raises(PermissionError) as caught:
-        jpeg_loader().transform([url])[0]
-    with pytest.raises(PermissionError):
-        load_image_folder("s3://bucket/photos")
-    with pytest.warns(ImageDecodeWarning, match="001"):
-        image_pipeline(SIZE, on_error="blank").fit([url, *local.filenames[:3]])
-
-    assert caught.value.filename == url
-    assert "Access Key" in caught.value.strerror
+    for call in calls:
+        with pytest.raises(OSError, match="Access Key") as caught:
+            call()
+        assert not isinstance(caught.value, PermissionError)
+        assert caught.value.filename in {url, "s3://bucket/photos"}
     fsspec.filesystem("s3").clear_instance_cache()
+
+
+def after(n_files: int, refuse: Callable[[Site], object], s3_server: str):
+    """Answer as the S3 server does for so many files, and then refuse to send any."""
+    n_sent = 0
+
+    def answer(request: Site) -> bool:
+        nonlocal n_sent
+        is_file = request.path.partition("?")[0].endswith(".jpg")
+        n_sent += is_file
+        if is_file and n_sent > n_files:
+            refuse(request)
+            return True
+        connection = http.client.HTTPConnection(urlsplit(s3_server).netloc)
+        headers = {k: v for k, v in request.headers.items() if k.lower() != "host"}
+        connection.request(request.command, request.path, headers=headers)
+        got = connection.getresponse()
+        kept = {k: v for k, v in got.getheaders() if k in {"Content-Range", "ETag"}}
+        kind = got.getheader("Content-Type", "")
+        request.send(got.read(), got.status, kind, headers=kept)
+        return True
+
+    return answer
+
+
+def says(status: int, code: str = "", words: str = "no") -> Callable[[Site], object]:
+    page = f"<Error><Code>{code}</Code><Message>{words}</Message></Error>" if code else ""
+    return lambda request: request.send(page.encode(), status, "application/xml")
+
+
+def hang_up(request: Site) -> None:
+    request.close_connection = True
+
+
+REFUSES_ALL = [
+    pytest.param(says(400, "ExpiredToken"), id="400 ExpiredToken"),
+    pytest.param(says(403, "ExpiredToken"), id="403 ExpiredToken"),
+    pytest.param(says(403, "RequestTimeTooSkewed"), id="403 RequestTimeTooSkewed"),
+    pytest.param(says(403, "SignatureDoesNotMatch"), id="403 SignatureDoesNotMatch"),
+    pytest.param(says(401), id="401"),
+    pytest.param(says(429, "TooManyRequests"), id="429"),
+    pytest.param(says(503, "SlowDown"), id="503"),
+    pytest.param(hang_up, id="hangs up"),
+]
+
+
+@pytest.fixture
+def s3_by_proxy(s3, site, monkeypatch) -> Iterator[Server]:
+    """The web server in place of the S3 server; its `answer` may pass a request on."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", site.url)
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
+    s3.clear_instance_cache()
+    yield site
+    s3.clear_instance_cache()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("refuse", REFUSES_ALL)
+def test_a_store_that_refuses_all_midway_ends_the_call(
+    refuse, s3_by_proxy, s3_server, folder, local, tmp_path
+):
+    names = [Path(name).relative_to(folder).as_posix() for name in local.filenames[:12]]
+    urls = [f"s3://bucket/photos/{name}" for name in names]
+    pipeline = image_pipeline(SIZE, on_error="blank").fit(local.filenames[:4])
+    before = pickle.dumps(pipeline)
+    images = pipeline[:-1].transform(urls)
+    n_files = len(urls) // 2
+    target = tmp_path / "photos.zarr"
+
+    for call in (
+        lambda: pipeline.fit(urls),
+        lambda: np.asarray(images),
+        lambda: save_images(images, target, chunk_size=2),
+    ):
+        s3_by_proxy.answer = after(n_files, refuse, s3_server)
+        with pytest.raises(OSError, match="s3://bucket/photos") as caught:
+            call()
+        assert not isinstance(caught.value, PermissionError | FileNotFoundError)
+
+    assert pickle.dumps(pipeline) == before
+    assert not target.exists()
+    s3_by_proxy.answer = after(len(urls), refuse, s3_server)
+    s3_by_proxy.requests.clear()
+    saved = save_images(images, target, chunk_size=2)
+    expected = image_pipeline(SIZE)[:-1].transform(local.filenames[:12])
+    np.testing.assert_array_equal(saved, expected)
+    assert sum(".jpg" in path for _, path in s3_by_proxy.requests) < len(
+        urls
+    )  # it went on where it had stopped
+
+
+def test_a_store_that_refuses_one_file_leaves_it_blank(s3_by_proxy, s3_server, local):
+    refused = after(0, says(403, "AccessDenied"), s3_server)
+    allowed = after(100, hang_up, s3_server)
+    s3_by_proxy.answer = lambda request: (refused if "001" in request.path else allowed)(
+        request
+    )
+    urls = ["s3://bucket/photos/a flower/001 [é].jpg"]
+
+    with pytest.warns(ImageDecodeWarning, match="001"):
+        image_pipeline(SIZE, on_error="blank").fit([*urls, *local.filenames[:3]])
+    with pytest.raises(PermissionError, match="001"):
+        jpeg_loader().transform(urls)[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words", "reason"),
+    [
+        (403, "", "", None),
+        (403, "AccessDenied", "Access Denied", None),
+        (403, "AccessDenied", "Request has expired", "the request has expired"),
+        (403, "ExpiredToken", "", "(ExpiredToken)"),
+        (403, "AuthenticationFailed", "not valid now", "(AuthenticationFailed)"),
+        (403, "AuthorizationPermissionMismatch", "", None),
+        (401, "", "", "says 401"),
+        (407, "", "", "says 407"),
+        (429, "", "", "says 429"),
+        (503, "", "", "says 503"),
+    ],
+)
+def test_a_web_server_refuses_one_file_or_all(status, code, words, reason, site, local):
+    site.answer = says(status, code, words)
+    urls = [f"{site.url}/1.jpg", *local.filenames[:3]]
+    pipeline = image_pipeline(SIZE, on_error="blank")
+
+    if reason is None:
+        with pytest.warns(ImageDecodeWarning, match="1.jpg"):
+            pipeline.fit(urls)
+    else:
+        with pytest.raises(OSError, match="says") as caught:
+            pipeline.fit(urls)
+        assert not isinstance(caught.value, PermissionError)
+        assert caught.value.filename == urls[0]
+        assert reason in str(caught.value)
+
+
+class RefusedError(Exception):
+    """As the libraries of other stores raise them."""
+
+    def __init__(self, message: str = "", **attributes: object) -> None:
+        super().__init__(message)
+        vars(self).update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_of_one"),
+    [
+        (OSError("Forbidden: b/o\nme@x does not have storage.objects.get access"), True),
+        (OSError("Forbidden: b/o\nRate Limit Exceeded"), False),
+        (OSError("Forbidden: b/o\nThe billing account is disabled"), False),
+        (RefusedError("Invalid Credentials, 401", code=401), False),
+        (RefusedError("", status_code=403, error_code="AuthenticationFailed"), False),
+        (
+            RefusedError("", status_code=403, error_code="AuthorizationPermissionMismatch"),
+            True,
+        ),
+        (PermissionError(errno.EACCES, "Permission denied"), True),
+    ],
+)
+def test_other_stores_refuse_one_file_or_all(error, is_of_one, monkeypatch):
+    fs = fsspec.filesystem("memory")
+
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(type(fs), "cat_file", refuse)
+
+    with pytest.raises(OSError, match=r"memory://bucket/1\.jpg") as caught:
+        jpeg_loader().transform(["memory://bucket/1.jpg"])[0]
+
+    assert isinstance(caught.value, PermissionError) == is_of_one
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (401, PermissionError),
         (403, PermissionError),
         (404, FileNotFoundError),
         (410, FileNotFoundError),
@@ -682,7 +855,7 @@ def test_a_truncated_file_is_named_by_its_url_and_position(s3, local):
     s3.pipe_file("bucket/cut.jpg", content[: len(content) // 2])
 
     with pytest.raises(ImageDecodeError, match="truncated") as caught:
-        image_pipeline(SIZE).fit([*local.filenames[:40], "s3://bucket/cut.jpg"])
+        image_pipeline(SIZE).fit([*local.filenames[:12], "s3://bucket/cut.jpg"])
 
     assert (caught.value.position, caught.value.source) == (40, "s3://bucket/cut.jpg")
 
