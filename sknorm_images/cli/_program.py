@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import typer
 from typer.main import get_command
@@ -45,8 +46,10 @@ def run() -> int:
 
 def _status_of(arguments: list[str], program: str) -> int:
     """Run a command and return its exit status; if it fails, say why in one line."""
-    options = _options_of(arguments[0])
+    parameters = _parameters_of(arguments[0])
+    options = options_by_parameter(flag for parameter in parameters for flag in parameter.opts)
     try:
+        _refuse_repeated(parameters, arguments)
         with readable_warnings(options):
             status = app(arguments, prog_name=program, standalone_mode=False)
             sys.stdout.flush()  # here, where a failure is reported
@@ -81,11 +84,26 @@ def _problem_of(error: Exception, program: str) -> tuple[str, int]:
     return "\n".join(map(printable, lines)), 1
 
 
-def _options_of(command: str) -> dict[str, str]:
-    """Map parameters of the package to the options of the command of this name."""
+def _parameters_of(command: str) -> list[Any]:
+    """List the arguments and options of the command of this name, as Typer has them."""
     commands = getattr(get_command(app), "commands", {})
-    parameters = commands[command].params if command in commands else []
-    return options_by_parameter(flag for parameter in parameters for flag in parameter.opts)
+    return commands[command].params if command in commands else []
+
+
+def _refuse_repeated(parameters: Iterable[Any], arguments: list[str]) -> None:
+    """Refuse an option that is given twice, of which Typer would take the last."""
+    ends = arguments.index("--") if "--" in arguments else None
+    given = arguments[:ends]
+    for parameter in parameters:
+        if parameter.param_type_name != "option" or parameter.multiple or parameter.is_flag:
+            continue
+        short = tuple(name for name in parameter.opts if not name.startswith("--"))
+        names = [a for a in given if a.startswith(short) or a.split("=")[0] in parameter.opts]
+        if len(names) > 1:
+            raise ValueError(
+                f"{parameter.opts[0]} was given {len(names)} times, and it has one value. "
+                f"Give it once{', with commas between names' * ('A,B' in parameter.metavar)}."
+            )
 
 
 @contextmanager

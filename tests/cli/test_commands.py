@@ -325,6 +325,27 @@ def test_arguments_that_are_missing_or_unknown_are_refused(arguments, words, cal
     assert_refused(call(*arguments), f"sknorm-images {arguments[0]}: ", words, "--help")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--formats", "JPEG", "--formats", "PNG"], "--formats was given 2 times"),
+        (["--extensions=.jpg", "--extensions", ".png"], "with commas between names"),
+        (["-j", "1", "-j2", "--jobs=1"], "--jobs was given 3 times"),
+    ],
+)
+def test_an_option_that_is_given_twice_is_refused(arguments, words, folder, call):
+    assert_refused(call("check", folder, *arguments), words)
+
+
+def test_a_folder_may_be_named_as_an_argument_is(folder, tmp_path, call, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("directories").symlink_to(folder)
+    Path("--jobs").symlink_to(folder)
+
+    assert call("check", "directories", "directories").status == 0
+    assert call("check", "--", "--jobs", "--jobs").status == 0
+
+
 def test_without_a_command_it_says_which_there_are(call):
     finished = call()
     assert (finished.status, finished.err) == (0, "")
