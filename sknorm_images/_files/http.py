@@ -81,6 +81,9 @@ class SessionFactory:
         tracing = aiohttp.TraceConfig()
         tracing.on_request_redirect.append(self._check_redirect)
         headers = {**(options.pop("headers", None) or {}), "Accept-Encoding": "identity"}
+        timeout = options.get("timeout")
+        if isinstance(timeout, int | float):  # as in a file of fsspec's configuration
+            options["timeout"] = aiohttp.ClientTimeout(total=timeout)
         traces = [*(options.pop("trace_configs", None) or []), tracing]
         return aiohttp.ClientSession(
             **options, headers=headers, auto_decompress=False, trace_configs=traces

@@ -1012,12 +1012,14 @@ def set_deadline(how: str, seconds: float, monkeypatch) -> None:
     elif how == "configured":
         timeout = aiohttp.ClientTimeout(total=seconds)
         fsspec.config.conf["http"] = {"client_kwargs": {"timeout": timeout}}
+    elif how == "configured number":
+        fsspec.config.conf["http"] = {"client_kwargs": {"timeout": seconds}}
     else:  # as a file or a variable of the environment can
         fsspec.config.conf["http"] = {"timeout": seconds}
 
 
 @pytest.mark.parametrize("answer", [drip, say_nothing])
-@pytest.mark.parametrize("how", ["default", "configured", "number"])
+@pytest.mark.parametrize("how", ["default", "configured", "configured number", "number"])
 def test_a_file_has_to_arrive_in_time(answer, how, site, monkeypatch):
     set_deadline(how, 0.5, monkeypatch)
     site.answer = answer
