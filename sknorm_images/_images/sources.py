@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,11 @@ from sknorm_images._images.decoding import Picture
 from sknorm_images._images.lazy import LazyImages
 
 _BYTES = bytes | bytearray | memoryview
+# How the arrays that `save_images` writes are opened.
+_OPENERS = {
+    ".npy": "numpy.load({}, mmap_mode='r')",
+    ".zarr": "zarr.open_array({}, mode='r')",
+}
 _COLUMN_HINT = (
     "Pass a list, an array or a column of paths, of bytes, of binary files, or of images as "
     "Pillow or NumPy hold them."
@@ -32,7 +38,7 @@ def sources_of(X: Any, protocols: Sequence[str]) -> list[Source | Picture]:
     its protocol is unknown or not allowed; ImportError if fsspec, or the library that it reads
     a URL with, is not installed.
     """
-    items = column_of(X)
+    items = [_unpacked(item, i) for i, item in enumerate(column_of(X))]
     check_protocols(items, protocols)  # before a file object is read
     return [_source(item, i) for i, item in enumerate(items)]
 
@@ -94,6 +100,9 @@ def column_of(X: Any) -> list[Any]:
             "a list: [X]; for a folder, pass load_image_folder(X).filenames."
         )
     shape = getattr(X, "shape", None)
+    if hasattr(X, "__dask_graph__") and len(shape or ()) <= 2:
+        X = X.compute()  # its length may be unknown until then
+        shape = X.shape
     if shape is None:
         return X.to_pylist() if _is_arrow(X) else _from_iterable(X)
     if len(shape) == 2 and shape[1] == 1:
@@ -137,6 +146,19 @@ def _from_iterable(X: Any) -> list[Any]:
             )
         items = [item[0] for item in items]
     return items
+
+
+def _unpacked(item: Any, position: int) -> Any:
+    """Return what Hugging Face's Datasets keep of an image: its content, or else its path."""
+    if not isinstance(item, Mapping):
+        return item
+    if not item.keys() or not item.keys() <= {"bytes", "path"}:
+        raise TypeError(
+            f"Image {position} of X is a dict with the keys {show_value([*item])}, and an "
+            f"image in a dict has the keys 'bytes' and 'path'. {_COLUMN_HINT}"
+        )
+    content = item.get("bytes")
+    return item.get("path") if is_missing(content) else content
 
 
 def _source(item: Any, position: int) -> Source | Picture:
@@ -184,6 +206,12 @@ def refuse_files(X: Any, taker: str) -> None:
         return
     first = next(iter(np.ravel(X)), None)
     if isinstance(first, str | bytes | os.PathLike):
+        name = name_of(first)
+        if opener := _OPENERS.get(Path(name).suffix.lower()):
+            raise ValueError(
+                f"X is the path {show_name(name)}, and {taker} takes the array in it. Pass "
+                f"{opener.format(show_name(name))}."
+            )
         raise ValueError(
             f"X holds {show_name(name_of(first))}, and {taker} takes images. Put a "
             "JpegLoader and a Resizer before it, as make_image_pipeline does."

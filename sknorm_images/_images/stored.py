@@ -17,6 +17,11 @@ class StoredImages:
     """
 
     def __init__(self, array: Any, *, finite: bool = True) -> None:
+        if any(length != length for length in array.shape):  # NaN, which Dask has for these
+            raise ValueError(
+                f"X is a Dask array of unknown size, of shape {tuple(array.shape)}. Call "
+                "X.compute_chunk_sizes() first."
+            )
         self._array = array
         self._finite = finite
         self.shape: tuple[int, ...] = tuple(array.shape)

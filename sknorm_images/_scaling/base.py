@@ -367,9 +367,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         if not hasattr(X, "shape"):
             X = np.asarray(X)
         if is_stored_in_chunks(X):
-            table = np.broadcast_to(np.zeros((), X.dtype), (X.shape[0], X.shape[-1]))
+            stored = StoredImages(X)
+            table = np.broadcast_to(np.zeros((), X.dtype), (len(stored), stored.shape[-1]))
             validate_data(self, table, reset=reset)
-            return StoredImages(X)
+            return stored
         refuse_files(X, type(self).__name__)
         if len(X.shape) <= 2:
             return validate_data(self, X, reset=reset)  # type: ignore[no-any-return]

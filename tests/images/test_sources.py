@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import dask.array as da
 import joblib
 import numpy as np
 import pandas as pd
@@ -46,6 +47,16 @@ def contents(paths: list[str]) -> list[bytes]:
     return [Path(path).read_bytes() for path in paths]
 
 
+def of_hugging_face(paths: list[str]) -> list[dict[str, object]]:
+    """Cells as the image columns of Datasets hold them: a content, a path, or both."""
+    first, second, third = paths
+    return [
+        {"bytes": None, "path": first},
+        {"bytes": Path(second).read_bytes(), "path": None},
+        {"bytes": Path(third).read_bytes(), "path": "nowhere/2.jpg"},
+    ]
+
+
 ARROW = pd.ArrowDtype(pa.string())
 COLUMNS: dict[str, Callable[[list[str]], object]] = {
     "str": list,
@@ -75,6 +86,17 @@ COLUMNS: dict[str, Callable[[list[str]], object]] = {
     "Arrow chunked array": lambda paths: pa.chunked_array([paths[:1], paths[1:]]),
     "Arrow table": lambda paths: pa.table({"path": paths}),
     "Arrow record batch": lambda paths: pa.record_batch({"path": paths}),
+    "Arrow structs": lambda paths: pa.array(of_hugging_face(paths)),
+    "Arrow table of structs": lambda paths: pa.table({"image": of_hugging_face(paths)}),
+    "dicts": lambda paths: of_hugging_face(paths),
+    "dicts of contents": lambda paths: [{"bytes": content} for content in contents(paths)],
+    "pandas Series of dicts": lambda paths: pd.Series(of_hugging_face(paths)),
+    "pandas DataFrame of dicts": lambda paths: pd.DataFrame({"x": of_hugging_face(paths)}),
+    "polars Series of structs": lambda paths: pl.Series(of_hugging_face(paths)),
+    "Dask array": lambda paths: da.from_array(np.array(paths, object), chunks=2),
+    "Dask array of unknown length": lambda paths: (
+        column := da.from_array(np.array([*paths, ""], object), chunks=2)
+    )[column != ""],
     "pandas Series in Arrow": lambda paths: pd.Series(paths, dtype=ARROW),
     "pandas DataFrame in Arrow": lambda paths: pd.DataFrame({"path": paths}, dtype=ARROW),
 }
@@ -87,6 +109,35 @@ def test_every_kind_of_column_gives_its_images_in_order(paths, column):
     assert len(images) == 3
     for image, content in zip(images, contents(paths), strict=True):
         np.testing.assert_array_equal(image, pillow(content))
+
+
+@pytest.mark.one_version  # older ones need another package
+def test_columns_of_dask_are_read_as_those_of_pandas(paths):
+    from dask.dataframe import from_pandas
+
+    frame = from_pandas(pd.DataFrame({"path": paths}), npartitions=2)
+
+    for column in frame, frame["path"], frame["path"][frame["path"] != ""]:
+        images = JpegLoader().transform(column)
+        for image, content in zip(images, contents(paths), strict=True):
+            np.testing.assert_array_equal(image, pillow(content))
+
+
+def test_a_path_in_a_dict_leads_where_it_may_alone():
+    with pytest.raises(ValueError, match=r"Image 1 of X is 'http://host/1\.jpg'"):
+        JpegLoader().transform([{"bytes": b""}, {"bytes": None, "path": "http://host/1.jpg"}])
+
+
+@pytest.mark.parametrize("cell", [{}, {"image": b""}, {"bytes": b"", "label": 3}])
+def test_a_dict_of_something_else_is_refused_by_its_keys(cell):
+    with pytest.raises(TypeError, match=r"Image 0 of X .* the keys \[.*'bytes' and 'path'"):
+        JpegLoader().transform([cell])
+
+
+@pytest.mark.parametrize("cell", [{"bytes": None, "path": None}, {"path": np.nan}, None])
+def test_a_dict_without_a_content_or_a_path_is_a_missing_cell(cell, paths):
+    with pytest.raises(ValueError, match=r"1 of the 2 rows of X hold no path: 1"):
+        JpegLoader().transform([{"path": paths[0]}, cell])
 
 
 def test_open_files_are_read_at_once_and_can_be_closed(paths):
@@ -287,7 +338,7 @@ def test_what_has_no_order_or_is_read_only_once_is_refused(paths, make):
         JpegLoader().fit_transform(make(paths))
 
 
-@pytest.mark.parametrize("wrong", [5, True, 1.5, {"path": "a.jpg"}, {1}])
+@pytest.mark.parametrize("wrong", [5, True, 1.5, {"file": "a.jpg"}, {1}])
 def test_a_wrong_item_is_named_by_its_position(paths, wrong):
     with pytest.raises(TypeError, match=r"[Ii]mage 2 .*list"):
         JpegLoader().transform([*paths[:2], wrong])

@@ -12,7 +12,14 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from sknorm_images import ChannelMinMaxScaler, ChannelStandardScaler, JpegLoader, Resizer
+from sknorm_images import (
+    ChannelMinMaxScaler,
+    ChannelStandardScaler,
+    ImageFlattener,
+    JpegLoader,
+    Resizer,
+    save_images,
+)
 from tests.lazy_photos import lazy
 
 SCALERS = [ChannelStandardScaler(), ChannelMinMaxScaler()]
@@ -418,6 +425,34 @@ def test_weights_that_would_overflow_are_refused():
 def test_paths_given_to_a_scaler_are_sent_to_a_loader(files):
     with pytest.raises(ValueError, match=r"00\.jpg.*Put a JpegLoader and a Resizer before it"):
         ChannelStandardScaler().fit(files)
+
+
+@pytest.mark.parametrize("scaler", [ChannelStandardScaler(), ImageFlattener()])
+@pytest.mark.parametrize("name", ["images.npy", "images.zarr"])
+def test_the_path_of_a_saved_array_is_refused_with_the_call_that_opens_it(
+    scaler, name, pixels, tmp_path
+):
+    path = tmp_path / name
+    save_images(pixels, path)
+
+    with pytest.raises(ValueError, match="takes the array in it") as caught:
+        scaler.fit(path)
+
+    advised = str(caught.value).partition("Pass ")[2].rstrip(".")
+    opened = eval(advised, {"numpy": np, "zarr": pytest.importorskip("zarr")})
+    np.testing.assert_array_equal(opened, pixels)
+
+
+def test_a_dask_array_of_unknown_length_is_refused_with_what_finds_it(pixels):
+    da = pytest.importorskip("dask.array")
+    wanted = np.arange(len(pixels)) % 2 > 0
+    images = da.from_array(pixels, chunks=4)[da.from_array(wanted, chunks=4)]
+
+    with pytest.raises(ValueError, match=r"unknown size.*X\.compute_chunk_sizes\(\)"):
+        ChannelStandardScaler().fit(images)
+
+    fitted = ChannelStandardScaler().fit(images.compute_chunk_sizes())
+    assert fitted.statistics_ == ChannelStandardScaler().fit(pixels[wanted]).statistics_
 
 
 def test_contents_of_files_given_to_a_scaler_are_not_in_its_message(files):
