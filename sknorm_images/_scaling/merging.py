@@ -9,6 +9,7 @@ from functools import reduce
 from operator import add
 from typing import Any, TypeVar
 
+import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
@@ -48,7 +49,8 @@ def merge_scalers(scalers: Sequence[S]) -> S:
     TypeError
         If `scalers` is no sequence of channel scalers, or of more than one class.
     ValueError
-        If it is empty; if parameters or channels differ; if some scalers learned from uint8
+        If it is empty; if parameters or channels differ; if two learned exactly the same, as
+        when one shard is passed twice; if some scalers learned from uint8
         images and others from another dtype; or if they learned a `quantile_range` of what
         is not counted by grey level: arrays of other dtypes, or of more than 4096 channels.
     sklearn.exceptions.NotFittedError
@@ -83,6 +85,8 @@ def merge_scalers(scalers: Sequence[S]) -> S:
     first = checked[0]
     for i, other in enumerate(checked[1:], start=1):
         _check_alike(first, other, i)
+    if first._learns:
+        _check_distinct(checked)
     merged: S = clone(first)
     learned = {name: value for name, value in vars(first).items() if name.endswith("_")}
     merged._assign(deepcopy(learned))
@@ -155,6 +159,19 @@ def _check_alike(first: ChannelScaler, other: ChannelScaler, i: int) -> None:
             f"scalers[0] learned {kinds[0].__name__} and scalers[{i}] {kinds[1].__name__}: "
             f"{why_kinds_differ(first.n_features_in_)}. Fit all to images of one dtype."
         )
+
+
+def _check_distinct(scalers: list[Any]) -> None:
+    """Refuse scalers that learned the very same, as those of a shard that is passed twice."""
+    places: dict[str, int] = {}
+    for i, scaler in enumerate(scalers):
+        place = places.setdefault(str(joblib.hash(scaler.statistics_)), i)
+        if place != i:
+            raise ValueError(
+                f"scalers[{place}] and scalers[{i}] learned the same of all channels, so they "
+                "were probably fitted to the same images, which would count twice. Pass each "
+                "shard once."
+            )
 
 
 def _check_same(name: str, first: Any, other: Any, i: int, remedy: str) -> None:
