@@ -164,7 +164,8 @@ def _n_workers(n_jobs: int | None, local: bool) -> int:
     if n_workers == 1:
         return 1
     # More workers than cores (of this machine, or of a cluster) only cost memory.
-    return min(n_workers, cpu_count() if local else effective_n_jobs(-1))
+    n_cores: int = cpu_count() if local else effective_n_jobs(-1)
+    return min(n_workers, n_cores)
 
 
 def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Iterator[slice]:
