@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -75,15 +77,15 @@ def test_what_is_not_allowed_is_yielded_as_an_error_and_not_opened(tmp_path, url
 
 def test_an_error_of_the_machine_is_yielded_for_the_consumer_to_raise(tmp_path, monkeypatch):
     (tmp_path / "local").write_bytes(b"local")
-    read, calls = Access.max_file_bytes, []
+    fstat, calls = os.fstat, []
 
-    def fail_first(self: Access, head: bytes = b"") -> int:
-        calls.append(head)
+    def fail_first(file: int) -> os.stat_result:
+        calls.append(file)
         if len(calls) == 1:
             raise MemoryError("no memory")
-        return read(self, head)
+        return fstat(file)
 
-    monkeypatch.setattr(Access, "max_file_bytes", fail_first)
+    monkeypatch.setattr(os, "fstat", fail_first)
     failed, content = contents_of([tmp_path / "local"] * 2, ACCESS)
     assert isinstance(failed, MemoryError)
     assert content == b"local"
