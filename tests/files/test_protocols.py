@@ -281,6 +281,14 @@ def test_files_of_the_kernel_that_never_end_are_refused():
     assert set(names) <= {"ImageDecodeError", "OSError", "PermissionError"}
 
 
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="of Linux")
+def test_a_file_whose_size_the_kernel_does_not_tell_is_read_to_its_end():
+    path = Path("/proc/version")
+    assert path.stat().st_size == 0
+
+    assert read(str(path), Access(("file",), 1)) == path.read_bytes()
+
+
 @pytest.mark.parametrize(
     "form", ["{}", "file://{}", "zip://1.jpg::{}", "simplecache::file://{}"]
 )
