@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,30 +22,6 @@ from sknorm_images._files.listing import EXTENSIONS, Folder, composed, list_fold
 _PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 
 
-@overload
-def load_image_folder(
-    directory: str | os.PathLike[str],
-    *,
-    class_names: Sequence[str] | None = None,
-    extensions: Sequence[str] = EXTENSIONS,
-    return_X_y: Literal[False] = False,
-) -> Bunch: ...
-@overload
-def load_image_folder(
-    directory: str | os.PathLike[str],
-    *,
-    class_names: Sequence[str] | None = None,
-    extensions: Sequence[str] = EXTENSIONS,
-    return_X_y: Literal[True],
-) -> tuple[NDArray[np.object_], NDArray[np.int64] | None]: ...
-@overload
-def load_image_folder(
-    directory: str | os.PathLike[str],
-    *,
-    class_names: Sequence[str] | None = None,
-    extensions: Sequence[str] = EXTENSIONS,
-    return_X_y: bool,
-) -> Any: ...
 @published("sknorm_images")
 def load_image_folder(
     directory: str | os.PathLike[str],
