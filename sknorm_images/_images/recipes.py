@@ -58,26 +58,29 @@ class Recipe:
     def make(self, content: bytes | Picture | Made) -> tuple[Picture, bool]:
         """Make an image of a content, in its size; also tell whether it lost transparency.
 
-        Here it is chosen what decodes and resizes. Raises ContentError.
+        Raises ContentError.
         """
         if isinstance(content, Made):
             return content.pixels, False
         first, *others = self.resizings or (None,)
-        lost_transparency = False
-        picture: Picture
-        if self.decoding is None:
-            assert isinstance(content, np.ndarray)
-            picture = content if first is None else first.resize_array(content)
-        else:
-            decoded = self.decoding.decode(content, first.draft_size if first else None)
-            lost_transparency = decoded.lost_transparency
-            if first is None:
-                picture = upright(decoded.image, decoded.orientation)
-            else:
-                picture = first.resize(decoded)
+        picture, lost_transparency = self._decode(content, first)
         for resizing in others:
             picture = resizing.resize_array(as_pixels(picture))
         return picture, lost_transparency
+
+    def _decode(
+        self, content: bytes | Picture, resizing: Resizing | None
+    ) -> tuple[Picture, bool]:
+        """Decode a content and bring it to one size: here it is chosen what does that."""
+        if self.decoding is None:
+            assert isinstance(content, np.ndarray)
+            return (content if resizing is None else resizing.resize_array(content)), False
+        decoded = self.decoding.decode(content, resizing.draft_size if resizing else None)
+        if resizing is None:
+            picture = upright(decoded.image, decoded.orientation)
+        else:
+            picture = resizing.resize(decoded)
+        return picture, decoded.lost_transparency
 
     def make_blank(self, error: ReadError) -> Pixels:
         """Make the black image that replaces one that cannot be read; needs a Resizer."""
