@@ -31,6 +31,12 @@ def flat_steps(step: Any) -> list[Any]:
     return [inner for _, part in step.steps for inner in flat_steps(part)]
 
 
+def color_mode_of(pipeline: Any) -> str | None:
+    """Name the colour mode of the images that a pipeline loads; None if it loads none."""
+    loaders = [step for step in flat_steps(pipeline) if isinstance(step, JpegLoader)]
+    return loaders[0].color_mode if loaders else None
+
+
 def describe_images(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     """Run the loaders and resizers at the beginning, which read no file.
 

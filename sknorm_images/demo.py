@@ -21,9 +21,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
 from sknorm_images import load_image_folder, make_image_pipeline
-from sknorm_images._common.channels import channel_names
 from sknorm_images._common.wording import show_name
 from sknorm_images._files.protocols import protocols_of
+from sknorm_images._images.color_modes import channels_of
 
 _FILES_PER_CLASS = 150
 _FEWEST_FILES = 4
@@ -83,7 +83,7 @@ def _train_and_compare(photos: Any, loading: Mapping[str, Any], workspace: Path)
     seconds = time.perf_counter() - start
     scaler = pipeline[-1]
     print(f"fitted on {scaler.n_samples_seen_} training files in {seconds:.2f} s")
-    channels = channel_names(scaler.n_features_in_)
+    channels = channels_of(scaler.n_features_in_, pipeline["load"].color_mode)
     for name, mean, std in zip(channels, scaler.mean_, scaler.scale_, strict=True):
         print(f"  {name:5}  mean {mean:7.3f}  std {std:7.3f}  (grey levels)")
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle, StepPatch
 from PIL import Image
@@ -31,10 +32,12 @@ from sknorm_images import (
     JpegLoader,
     Resizer,
 )
+from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
 from tests import new_process
 from tests.conftest import encode
 from tests.fourth_scaler import ChannelMedianScaler
+from tests.more_color_modes import MORE_COLOR_MODES
 
 SIZE = (32, 48)  # that of the fixture `pixels`
 
@@ -197,6 +200,37 @@ def test_channels_have_names_and_the_axes_units(pixels, n_channels, names):
     assert {panel.get_xlim() for panel in display.axes_} == {(-0.5, 255.5)}
 
 
+@pytest.mark.parametrize("name", MORE_COLOR_MODES)
+def test_a_pipeline_names_its_channels_and_shows_photos_as_they_look(
+    name, files, pixels, monkeypatch
+):
+    mode = MORE_COLOR_MODES[name]
+    monkeypatch.setitem(COLOR_MODES, name, mode)
+    pipeline = pipeline_with(ChannelStandardScaler(), color_mode=name).fit(files)
+
+    histograms = ChannelHistogramDisplay.from_estimator(pipeline)
+    loaded = ImageGridDisplay.from_images(pipeline[:1].transform(files), n_images=4)
+    resized = [
+        ImageGridDisplay.from_images(pipeline[:-1].transform(files)),
+        ImageGridDisplay.from_estimator(pipeline[:-1], files),
+        ImageGridDisplay.from_estimator(pipeline, files),
+        ImageGridDisplay.from_estimator(pipeline[-1], pipeline[:-1].transform(files)),
+    ]
+
+    titles = [panel.get_title(loc="left") for panel in histograms.axes_]
+    assert [title.partition(":")[0] for title in titles] == list(mode.channels)
+    colors = [to_rgb(bars(panel).get_facecolor()) for panel in histograms.axes_]
+    assert colors == [to_rgb(color) for color in mode.channels.values()]
+    decoded = [Image.open(file).convert(mode.pillow) for file in files[:12]]
+    for image, expected in zip(loaded.images, decoded, strict=False):
+        np.testing.assert_array_equal(image, np.asarray(expected.convert("RGB")))
+    small = [image.resize(SIZE[::-1], Image.Resampling.BILINEAR) for image in decoded]
+    for grid in resized:
+        np.testing.assert_array_equal(grid.images, [image.convert("RGB") for image in small])
+    with pytest.raises(ValueError, match="color_mode"):
+        ChannelHistogramDisplay(ChannelHistogram.of(pixels), color_mode="RGB").plot()
+
+
 def test_a_constant_channel_is_drawn():
     images = np.full((1, 4, 4, 1), 77, np.uint8)
     display = ChannelHistogramDisplay.from_estimator(ChannelStandardScaler().fit(images))
@@ -320,7 +354,9 @@ def test_axes_that_cannot_be_replaced_are_refused(pixels, which):
 def test_with_axes_of_one_s_own_pyplot_is_not_loaded():
     code = """
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images.plotting import ImageGridDisplay
 
 display = ImageGridDisplay(np.zeros((2, 8, 8, 3), np.uint8))

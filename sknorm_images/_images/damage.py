@@ -31,7 +31,6 @@ _MOST_PADDING = 16  # bytes; cameras and editors leave a few after a picture tha
 # The grey level of blocks for which there is no data: 128 in all components, also of inks.
 _MISSING, _MISSING_CMYK = 128, 64
 _TOLERANCE = 2  # grey levels; conversions round
-_LUMA = (0.299, 0.587, 0.114)
 _FILLER = 2**12  # bytes
 
 # libjpeg steps over 0xFF before a marker, and begins again with each block that Pillow reads.
@@ -129,9 +128,10 @@ def _end_of(data: bytes, found: ImageData, height: int, decoding: Decoding) -> s
 def _ends_in(level: int, image: Image.Image) -> bool:
     """Whether the last block has one grey level, but for rounding and colours next to it."""
     width, height = image.size
-    last = image.getpixel((width - 1, height - 1))
-    brightness: Any = np.dot(last, _LUMA) if isinstance(last, tuple) else last
-    if abs(brightness - level) > _TOLERANCE:
+    last: Any = (
+        image.crop((width - 1, height - 1, width, height)).convert("L").getpixel((0, 0))
+    )
+    if abs(last - level) > _TOLERANCE:
         return False  # as in most photos
     left, top = (width - 1) // 8 * 8, (height - 1) // 8 * 8
     block = np.asarray(image.crop((left, top, width, height)).convert("L"), np.int16)

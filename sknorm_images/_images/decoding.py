@@ -19,13 +19,12 @@ from sknorm_images._files.access import Access
 from sknorm_images._files.jpeg_markers import JpegStructure, read_structure
 from sknorm_images._files.signatures import JPEG, NOT_OPENED, identify
 from sknorm_images._images.color import Rgb, composited, name_of_profile, opacity_of, to_srgb
+from sknorm_images._images.color_modes import COLOR_MODES
 
 Size: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[float, float, float, float]
 Pixels: TypeAlias = NDArray[np.uint8]
 Picture: TypeAlias = Image.Image | Pixels  # as Pillow holds it, or (height, width, channels)
-
-MODES = {"rgb": "RGB", "grayscale": "L"}  # Pillow's names for Keras' color modes
 
 _OPAQUE = ("RGB", "L")  # modes whose transparency, if any, is in the image's info
 _DRAFTED = ("JPEG", "MPO")  # formats that Pillow can decode at a smaller scale
@@ -84,14 +83,14 @@ class Decoding:
     @property
     def n_channels(self) -> int:
         """Number of channels of every image."""
-        return Image.getmodebands(MODES[self.color_mode])
+        return len(COLOR_MODES[self.color_mode].channels)
 
     def decode(
         self,
         content: bytes | Picture,
         draft_size: Callable[[Size, int], Size | None] | None = None,
     ) -> DecodedImage:
-        """Decode one image, to mode RGB or L.
+        """Decode one image, to the mode that `color_mode` stands for.
 
         The content is that of a file, an image that Pillow opened, or a uint8 array of shape
         (height, width) or (height, width, 1, 3 or 4). `draft_size` is called with the (width,
@@ -141,7 +140,7 @@ class Decoding:
             image = to_srgb(image)
         if opacity is not None and self.background is not None:
             image = composited(image, opacity, self.background)
-        mode = MODES[self.color_mode]
+        mode = COLOR_MODES[self.color_mode].pillow
         converted = image if image.mode == mode else image.convert(mode)
         box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
         lost_transparency = opacity is not None and self.background is None

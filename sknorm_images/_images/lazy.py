@@ -28,10 +28,11 @@ from sknorm_images._images.bulk_reading import (
     read_one,
     reduce_images,
 )
+from sknorm_images._images.color_modes import find_color_mode
 from sknorm_images._images.decoding import ContentError, Decoding, Picture, Pixels
 from sknorm_images._images.geometry import Resizing, upright
 from sknorm_images._images.indexing import select
-from sknorm_images._images.recipes import Recipe, as_pixels
+from sknorm_images._images.recipes import Recipe
 from sknorm_images._images.thumbnails import LARGEST_THUMBNAIL, strip_html
 
 _N_THUMBNAILS = 8
@@ -257,6 +258,11 @@ class LazyImages:
         return self._recipe.n_channels
 
     @property
+    def color_mode(self) -> str | None:
+        """What the channels are, as the loader's `color_mode` says; None of arrays."""
+        return None if self._recipe.decoding is None else self._recipe.decoding.color_mode
+
+    @property
     def on_error(self) -> str:
         """What becomes of images that cannot be read: "raise" or "blank"."""
         return self._recipe.on_error
@@ -338,18 +344,18 @@ class LazyImages:
 
     def _try_thumbnail(self, i: int) -> Image.Image | str:
         recipe = self._recipe
-        if self.n_channels not in (1, 3):
+        mode = find_color_mode(self.n_channels, self.color_mode)
+        if mode is None:
             return f"{self.n_channels} channels cannot be shown"
         try:
             if recipe.decoding is not None and not recipe.resizings:  # fast, since scaled
                 content = recipe.content_of(self._sources[i])
                 decoded = recipe.decoding.decode(content, lambda *_: LARGEST_THUMBNAIL)
-                return upright(decoded.image, decoded.orientation)
+                return mode.as_seen(upright(decoded.image, decoded.orientation))
             picture, _ = recipe.make(recipe.content_of(self._sources[i]))
-            pixels = as_pixels(picture)
+            return mode.as_seen(picture)
         except (ImageDecodeError, ContentError, OSError) as error:
             return error.reason if isinstance(error, ImageDecodeError) else str(error)
-        return Image.fromarray(pixels if pixels.shape[-1] > 1 else pixels[..., 0])
 
     def _reduce(
         self, task: Task, *columns: NDArray[Any], **options: Any

@@ -22,12 +22,8 @@ from sknorm_images._files.access import Access
 from sknorm_images._files.protocols import check_protocol_names
 from sknorm_images._files.reading import name_of
 from sknorm_images._images.color import check_color_profile, checked_background
-from sknorm_images._images.decoding import (
-    MODES,
-    ContentError,
-    Decoding,
-    warn_if_truncated_files_pass,
-)
+from sknorm_images._images.color_modes import COLOR_MODES
+from sknorm_images._images.decoding import ContentError, Decoding, warn_if_truncated_files_pass
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.sources import column_of, refuse_missing, sources_of
 from sknorm_images._images.transformer import StatelessImageTransformer
@@ -159,7 +155,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         Returns
         -------
         LazyImages
-            Images of any sizes, uint8, with one or three channels.
+            Images of any sizes, uint8, with the channels of `color_mode`.
 
         Raises
         ------
@@ -215,7 +211,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
 
     def _decoding(self) -> Decoding:
         """Check the parameters, and gather those that say how to decode."""
-        check_choice("color_mode", self.color_mode, MODES)
+        check_choice("color_mode", self.color_mode, COLOR_MODES)
         check_choice("exif_orientation", self.exif_orientation, (True, False))
         check_color_profile(self.color_profile)
         check_choice("on_error", self.on_error, ON_ERROR_CHOICES)

@@ -27,11 +27,11 @@ from sknorm_images._common.wording import shorten
 from sknorm_images._files.listing import EXTENSIONS
 from sknorm_images._files.protocols import protocols_of
 from sknorm_images._images.color import COLOR_PROFILES
-from sknorm_images._images.decoding import MODES
+from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images._images.geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
 from sknorm_images._pipeline import SCALERS
 from sknorm_images._scaling.base import ChannelScaler
-from sknorm_images._steps import flat_steps
+from sknorm_images._steps import color_mode_of, flat_steps
 from sknorm_images.cli._batches import images_of, transform_batches
 from sknorm_images.cli._files import (
     allow_pixels,
@@ -133,7 +133,7 @@ def fit(
     scaler: Annotated[
         str, _choice(SCALERS, "Zero mean and unit variance, or a range.")
     ] = "standard",
-    color_mode: Annotated[str, _choice(MODES, "What every image becomes.")] = "rgb",
+    color_mode: Annotated[str, _choice(COLOR_MODES, "What every image becomes.")] = "rgb",
     interpolation: Annotated[
         str, _option("NAME", f"One of {', '.join(INTERPOLATIONS)}.")
     ] = "bilinear",
@@ -203,7 +203,7 @@ def fit(
             pipeline.class_names_ = photos.target_names
         pipeline.set_params(load__n_jobs=None, load__verbose=0)  # settings for this machine
         joblib.dump(pipeline, file)
-    show_statistics(pipeline[-1])
+    show_statistics(pipeline[-1], color_mode)
 
 
 @app.command(epilog="Example: sknorm-images transform photos -p pipeline.joblib -o train.npz")
@@ -343,7 +343,7 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT)]) -> N
         typer.echo(f"classes: {numbered(names)}")
     for step in flat_steps(pipeline):
         if isinstance(step, ChannelScaler):
-            show_statistics(step)
+            show_statistics(step, color_mode_of(pipeline))
 
 
 @app.command(epilog="Example: sknorm-images report photos -p pipeline.joblib -o report.html")

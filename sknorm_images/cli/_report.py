@@ -14,7 +14,6 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
@@ -27,9 +26,9 @@ from sknorm_images import (
     __version__,
     check_images,
 )
-from sknorm_images._common.channels import channel_colors, channel_names
 from sknorm_images._common.wording import printable
 from sknorm_images._files.protocols import is_url
+from sknorm_images._images.color_modes import ColorMode, find_color_mode
 from sknorm_images._images.thumbnails import thumbnail_uri
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
@@ -79,7 +78,9 @@ def make_report(
     images = images[found.readable]
     paths = images.filenames
     unscaled = loader.transform(files)[found.readable]
-    histogram, numbers = _measure(images)
+    mode = find_color_mode(images.n_channels, images.color_mode)
+    assert mode is not None  # a JpegLoader names it
+    histogram, numbers = _measure(images, mode)
     sizes = _upright_sizes(found, loader)[found.readable]
     numbers["aspect ratio"] = sizes[:, 1] / sizes[:, 0]
 
@@ -89,7 +90,7 @@ def make_report(
     def thumbnail(i: int) -> str:
         scale = min(1, _SIDE / max(sizes[i]))
         size = tuple(max(1, round(side * scale)) for side in sizes[i])
-        return _jpeg(Resizer(size).transform(unscaled[[i]])[0])
+        return _jpeg(Resizer(size).transform(unscaled[[i]])[0], mode)
 
     broken, damaged = np.flatnonzero(~found.readable), np.flatnonzero(found.damage != "")
     template = jinja2.Environment(
@@ -111,11 +112,13 @@ def make_report(
             n_conflicts=int(found.in_another_class.sum()),
             n_fitted=getattr(scaler, "n_samples_seen_", None),
             steps=[(step, " ".join(repr(part).split())) for step, part in pipeline.steps],
-            statistics=list(_statistics(getattr(scaler, "statistics_", None), histogram)),
-            histograms=list(_histograms(scaler, histogram)),
-            scaled=None if scaler.per_image else _scaled_histogram(scaler, histogram),
+            statistics=list(
+                _statistics(getattr(scaler, "statistics_", None), histogram, mode)
+            ),
+            histograms=list(_histograms(scaler, histogram, images.color_mode)),
+            scaled=None if scaler.per_image else _scaled_histogram(scaler, histogram, mode),
             samples=[
-                (name(paths[i]), _views(images[[i]].read()[0], scaler))
+                (name(paths[i]), _views(images[[i]].read()[0], scaler, mode))
                 for i in _evenly(len(images), _SAMPLES)
             ],
             outliers=[
@@ -137,7 +140,9 @@ def make_report(
         )
 
 
-def _measure(images: LazyImages) -> tuple[ChannelHistogram, dict[str, NDArray[np.float64]]]:
+def _measure(
+    images: LazyImages, mode: ColorMode
+) -> tuple[ChannelHistogram, dict[str, NDArray[np.float64]]]:
     """Count the grey levels of all images, and measure brightness and contrast of each."""
     total = ChannelHistogram(np.zeros((images.n_channels, 256), np.int64), 0)
     brightness, contrast = np.full((2, len(images)), np.nan)
@@ -145,6 +150,8 @@ def _measure(images: LazyImages) -> tuple[ChannelHistogram, dict[str, NDArray[np
         for i in sorted(set(range(len(pixels))) - set(blank)):
             histogram = ChannelHistogram.of(pixels[i : i + 1])
             total += histogram
+            if not mode.is_seen:  # hues, say, are neither bright nor dark
+                histogram = ChannelHistogram.of_picture(mode.as_seen(pixels[i]))
             whole = ChannelHistogram(histogram.counts.sum(axis=0, keepdims=True), 1)
             brightness[rows.start + i] = whole.mean[0]
             contrast[rows.start + i] = np.sqrt(whole.var[0])
@@ -159,9 +166,11 @@ def _upright_sizes(found: Bunch, loader: JpegLoader) -> NDArray[np.int64]:
     return sizes
 
 
-def _statistics(fitted: Any, here: ChannelHistogram) -> Iterator[tuple[str, list[Any]]]:
+def _statistics(
+    fitted: Any, here: ChannelHistogram, mode: ColorMode
+) -> Iterator[tuple[str, list[Any]]]:
     """Yield each channel with rows of a name, its fitted value, and that of this folder."""
-    for i, channel in enumerate(channel_names(len(here.counts))):
+    for i, channel in enumerate(mode.channels):
         yield (
             channel,
             [
@@ -171,22 +180,22 @@ def _statistics(fitted: Any, here: ChannelHistogram) -> Iterator[tuple[str, list
         )
 
 
-def _histograms(scaler: Any, here: ChannelHistogram) -> Iterator[tuple[str, str]]:
+def _histograms(
+    scaler: Any, here: ChannelHistogram, color_mode: str | None
+) -> Iterator[tuple[str, str]]:
     fitted = getattr(scaler, "statistics_", None)
     scaler = None if scaler.per_image else scaler  # then there is no single map to draw
+    histograms = {"The images of this folder": here}
     if isinstance(fitted, ChannelHistogram):
-        yield "The images it was fitted on", _svg(ChannelHistogramDisplay(fitted, scaler))
-    yield "The images of this folder", _svg(ChannelHistogramDisplay(here, scaler))
+        histograms = {"The images it was fitted on": fitted} | histograms
+    for title, histogram in histograms.items():
+        figure = Figure(figsize=(5.4, 0.6 + 1.9 * len(here.counts)), layout="constrained")
+        display = ChannelHistogramDisplay(histogram, scaler, color_mode=color_mode)
+        display.plot(ax=figure.subplots())
+        yield title, _svg_uri(figure)
 
 
-def _svg(display: ChannelHistogramDisplay) -> str:
-    n_channels = len(display.histogram.counts)
-    figure = Figure(figsize=(5.4, 0.6 + 1.9 * n_channels), layout="constrained")
-    display.plot(ax=figure.subplots())
-    return _svg_uri(figure)
-
-
-def _scaled_histogram(scaler: Any, here: ChannelHistogram) -> str:
+def _scaled_histogram(scaler: Any, here: ChannelHistogram, mode: ColorMode) -> str:
     """Draw the channels of this folder in one panel, as the scaler makes them."""
     n_channels = len(here.counts)
     levels = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], n_channels, axis=1)
@@ -194,11 +203,12 @@ def _scaled_histogram(scaler: Any, here: ChannelHistogram) -> str:
     figure = Figure(figsize=(7.2, 2.6), layout="constrained")
     ax = figure.subplots()
     edges = np.linspace(scaled.min(), scaled.max(), 65)
-    colors = channel_colors(n_channels)
     styles = cycle(("-", "--", ":"))  # distinguishable without colour, too
-    for i, (name, style) in enumerate(zip(channel_names(n_channels), styles, strict=False)):
+    for i, ((name, color), style) in enumerate(
+        zip(mode.channels.items(), styles, strict=False)
+    ):
         counts, _ = np.histogram(scaled[:, i], edges, weights=here.counts[i])
-        ax.stairs(counts, edges, label=name, color=colors[i], linestyle=style)
+        ax.stairs(counts, edges, label=name, color=color, linestyle=style)
     ax.set(xlabel="scaled value", ylabel="pixels")
     ax.legend()
     return _svg_uri(figure)
@@ -210,7 +220,7 @@ def _svg_uri(figure: Figure) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _views(pixels: NDArray[np.uint8], scaler: Any) -> list[tuple[str, str]]:
+def _views(pixels: NDArray[np.uint8], scaler: Any, mode: ColorMode) -> list[tuple[str, str]]:
     """Show one image (1, h, w, c) as it is read, scaled, and scaled back."""
     scaled = scaler.transform(pixels)
     low, high = float(scaled.min()), float(scaled.max())
@@ -219,15 +229,13 @@ def _views(pixels: NDArray[np.uint8], scaler: Any) -> list[tuple[str, str]]:
     if not scaler.per_image:  # else there is no way back
         views["and back"] = scaler.inverse_transform(scaled)
     return [
-        (caption, _jpeg(np.rint(view[0]).clip(0, 255).astype(np.uint8)))
+        (caption, _jpeg(np.rint(view[0]).clip(0, 255).astype(np.uint8), mode))
         for caption, view in views.items()
     ]
 
 
-def _jpeg(pixels: NDArray[np.uint8]) -> str:
-    # A picture has room for one or three channels; show the first of any others.
-    shown = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., 0]
-    return thumbnail_uri(Image.fromarray(shown), (_SIDE, _SIDE))
+def _jpeg(pixels: NDArray[np.uint8], mode: ColorMode) -> str:
+    return thumbnail_uri(mode.as_seen(pixels), (_SIDE, _SIDE))
 
 
 def _evenly(n: int, n_wanted: int) -> list[int]:

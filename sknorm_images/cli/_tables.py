@@ -13,8 +13,8 @@ from rich.text import Text
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, get_tags
 
-from sknorm_images._common.channels import channel_names
 from sknorm_images._common.wording import printable
+from sknorm_images._images.color_modes import channels_of
 from sknorm_images._scaling.base import ChannelScaler
 
 _WIDTH_OF_FILES = 1000  # if stdout is not a terminal, each row of a table is one line
@@ -31,7 +31,7 @@ def numbered(class_names: Sequence[str]) -> str:
     return ", ".join(f"{i} {printable(name)}" for i, name in enumerate(class_names))
 
 
-def show_statistics(scaler: ChannelScaler) -> None:
+def show_statistics(scaler: ChannelScaler, color_mode: str | None) -> None:
     """Show what a scaler learned about each channel, or was given for it."""
     name = type(scaler).__name__
     columns = {
@@ -47,7 +47,7 @@ def show_statistics(scaler: ChannelScaler) -> None:
         return
     n_images = getattr(scaler, "n_samples_seen_", None)
     told = "set to constants" if n_images is None else f"fitted on {n_images} images"
-    channels = channel_names(scaler.n_features_in_)
+    channels = channels_of(scaler.n_features_in_, color_mode)
     rows = zip(channels, *columns.values(), strict=True)
     _show_table(f"{name}, {told}", ("channel", *columns), rows, numbers=True)
 

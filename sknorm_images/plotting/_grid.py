@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from sknorm_images import LazyImages
 from sknorm_images._common.parameters import check_number
 from sknorm_images._common.published import published
+from sknorm_images._images.color_modes import find_color_mode
+from sknorm_images._images.recipes import as_pixels
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images.plotting._panels import PanelDisplay, check_invertible
@@ -123,7 +125,8 @@ class ImageGridDisplay(PanelDisplay):
         failures = X.failures if isinstance(X, LazyImages) else {}  # as transform found them
         for i in failures:
             images[i][:] = 0
-        return cls(images, _captions(X, len(images), failures)).plot(ax=ax)
+        seen = _as_seen(images, X)
+        return cls(seen, _captions(X, len(images), failures)).plot(ax=ax)
 
     @classmethod
     def from_images(
@@ -177,7 +180,8 @@ class ImageGridDisplay(PanelDisplay):
             failures = images.failures
         else:
             pixels = [images[i] for i in range(len(images))]
-        return cls(pixels, _captions(images, len(pixels), failures)).plot(ax=ax)
+        seen = _as_seen(pixels, images)
+        return cls(seen, _captions(images, len(pixels), failures)).plot(ax=ax)
 
     def _draw(self, ax: Axes | None) -> None:
         images = [np.asarray(image) for image in self.images]
@@ -244,6 +248,16 @@ def _grey_levels(image: Any, scaler: ChannelScaler) -> NDArray[np.uint8]:
         )
     levels: NDArray[Any] = np.rint(scaler.inverse_transform(image)).clip(0, 255)
     return levels.astype(np.uint8)
+
+
+def _as_seen(pixels: list[NDArray[Any]], images: Any) -> list[NDArray[Any]]:
+    """Convert pixels to grey or RGB, if they are of LazyImages in another colour mode."""
+    if not isinstance(images, LazyImages):
+        return pixels
+    mode = find_color_mode(images.n_channels, images.color_mode)
+    if mode is None or mode.is_seen:
+        return pixels
+    return [as_pixels(mode.as_seen(image)) for image in pixels]
 
 
 def _captions(images: Any, n_images: int, failures: Collection[int]) -> list[str]:

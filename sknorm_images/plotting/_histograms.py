@@ -13,11 +13,12 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import ChannelHistogram, ChannelMinMaxScaler, ChannelStandardScaler
-from sknorm_images._common.channels import channel_colors, channel_names
+from sknorm_images._common.parameters import check_choice
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
+from sknorm_images._images.color_modes import COLOR_MODES, channels_of
 from sknorm_images._scaling.base import ChannelScaler
-from sknorm_images._steps import flat_steps
+from sknorm_images._steps import color_mode_of, flat_steps
 from sknorm_images.plotting._panels import PanelDisplay, check_invertible
 
 _MAX_PANELS = 16  # one below the other; more do not fit on a screen
@@ -40,11 +41,14 @@ class ChannelHistogramDisplay(PanelDisplay):
     ----------
     histogram : ChannelHistogram
         The counts to draw, of at most 16 channels: the `statistics_` of a scaler that was
-        fitted to uint8 images, or ``ChannelHistogram.of(images)``. Three channels are called
-        red, green and blue, a single one grey, and others are numbered.
+        fitted to uint8 images, or ``ChannelHistogram.of(images)``.
     scaler : ChannelStandardScaler, ChannelMinMaxScaler or None, default=None
         Fitted, or with constants that need no fit. Its mean and standard deviation, or its
         range, are marked, instead of those of `histogram`. None draws no scaled axis.
+    color_mode : str or None, default=None
+        What the channels are, as in `JpegLoader`; `from_estimator` takes it from the loader
+        of a pipeline. None, or a mode of another number of channels, calls three channels
+        red, green and blue, a single one grey, and numbers others.
 
     Attributes
     ----------
@@ -80,9 +84,12 @@ class ChannelHistogramDisplay(PanelDisplay):
     (3,)
     """
 
-    def __init__(self, histogram: ChannelHistogram, scaler: Any = None) -> None:
+    def __init__(
+        self, histogram: ChannelHistogram, scaler: Any = None, *, color_mode: str | None = None
+    ) -> None:
         self.histogram = histogram
         self.scaler = scaler
+        self.color_mode = color_mode
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
@@ -129,11 +136,13 @@ class ChannelHistogramDisplay(PanelDisplay):
                 f"The scaler's statistics_ are {show_value(scaler.statistics_)}, which count "
                 "no grey levels. Fit it to uint8 images of at most 16 channels."
             )
-        return cls(scaler.statistics_, scaler).plot(ax=ax)
+        mode = color_mode_of(estimator)
+        return cls(scaler.statistics_, scaler, color_mode=mode).plot(ax=ax)
 
     def _draw(self, ax: Axes | None) -> None:
         histogram, scaler = self.histogram, self.scaler
         _check_histogram(histogram)
+        check_choice("color_mode", self.color_mode, (None, *COLOR_MODES))
         n_channels = len(histogram.counts)
         ends: Any = [None] * n_channels
         if scaler is not None:
@@ -145,9 +154,9 @@ class ChannelHistogramDisplay(PanelDisplay):
         size = (6.4, 0.6 + 1.9 * n_channels)
         panels = self._make_panels(ax, (n_channels, 1), n_channels, size, gap=1.0)
         scaled: list[Any] = [None] * n_channels
-        colors = channel_colors(n_channels)
-        for i, (panel, name) in enumerate(zip(panels, channel_names(n_channels), strict=True)):
-            _draw_histogram(panel, histogram.counts[i], colors[i], marks[i])
+        channels = channels_of(n_channels, self.color_mode)
+        for i, (panel, name) in enumerate(zip(panels, channels, strict=True)):
+            _draw_histogram(panel, histogram.counts[i], channels[name], marks[i])
             panel.set_title(f"{name}: {marks[i].text}", loc="left", fontsize="medium")
             if i:
                 panel.sharex(panels[0])

@@ -40,10 +40,12 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
+from sknorm_images._images.color_modes import COLOR_MODES
 from tests.command import COMMAND, Finished, assert_refused
 from tests.conftest import encode
 from tests.fourth_scaler import ChannelMedianScaler
 from tests.jpeg_bytes import claim_size
+from tests.more_color_modes import MORE_COLOR_MODES
 
 COMMANDS = ["fit", "transform", "check", "show", "report", "demo"]
 SIZE = (32, 48)
@@ -200,6 +202,21 @@ def test_fit_prints_the_statistics_that_numpy_finds(fitted, pixels):
     assert list(printed) == ["red", "green", "blue"]
     expected = np.stack([flat.mean(axis=0), flat.var(axis=0), flat.std(axis=0)], axis=1)
     np.testing.assert_allclose(list(printed.values()), expected, rtol=1e-5)  # six digits
+
+
+@pytest.mark.parametrize("name", MORE_COLOR_MODES)
+def test_fit_and_show_name_the_channels_of_a_colour_mode(
+    name, call, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(COLOR_MODES, name, MORE_COLOR_MODES[name])
+    output = tmp_path / "p.joblib"
+
+    fitted = call("fit", folder, "-o", output, "--size", "8", "--color-mode", name)
+
+    for finished in (fitted, call("show", output)):
+        assert finished.status == 0
+        table = finished.out.splitlines()[-len(MORE_COLOR_MODES[name].channels) :]
+        assert [row.split()[0] for row in table] == list(MORE_COLOR_MODES[name].channels)
 
 
 def test_fit_saves_what_fit_in_python_learns(fitted, folder):

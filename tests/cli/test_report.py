@@ -22,11 +22,12 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
-from sknorm_images._images.decoding import MODES
+from sknorm_images._images.color_modes import COLOR_MODES
 from tests import command
 from tests.command import assert_refused
 from tests.conftest import encode, encode_turned
 from tests.fourth_scaler import ChannelMedianScaler
+from tests.more_color_modes import MORE_COLOR_MODES
 
 MARKUP = "<img src=x onerror=alert(1)> & \"'.jpg"
 BROKEN = {MARKUP: b"none", "cut.jpg": None, "{{ 7 * 7 }}.jpg": b""}
@@ -259,14 +260,26 @@ def test_pipelines_of_other_kinds_are_reported(
     assert len(scaled) == (not pipeline["scale"].per_image)  # else there is no one map
 
 
-def test_images_of_four_channels_are_reported(files, folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(MODES, "cmyk", "CMYK")
-    pipeline = make_image_pipeline(24, color_mode="cmyk").fit(files)
-    page = Page(write_report(folder, pipeline, tmp_path / "r.html"))
-    named = [text for text in page.text["Statistics"] if text.startswith("channel")]
-    assert named == [f"channel {i}" for i in range(4)]
+@pytest.mark.parametrize("name", MORE_COLOR_MODES)
+def test_images_of_any_colour_mode_are_reported_as_they_look(
+    name, files, folder, pipeline, tmp_path, monkeypatch
+):
+    mode = MORE_COLOR_MODES[name]
+    monkeypatch.setitem(COLOR_MODES, name, mode)
+    other = make_image_pipeline((32, 48), color_mode=name).fit(files)
+
+    html = write_report(folder, other, tmp_path / "r.html")
+
+    page, plain = Page(html), Page(write_report(folder, pipeline, tmp_path / "rgb.html"))
+    named = [text for text in page.text["Statistics"] if text in mode.channels]
+    assert named == list(mode.channels)
     assert len(page.images["Samples"]) == 3 * 6
     assert len(page.images["The images of this folder, scaled"]) == 1
+    for heading in ("Darkest", "Brightest", "Lowest contrast"):
+        shown, expected = (found.images[heading] for found in (page, plain))
+        assert shown[0]["alt"] == expected[0]["alt"]
+        difference = picture_of(shown[0]["src"]) - picture_of(expected[0]["src"]).astype(float)
+        assert np.abs(difference).mean() < 6
 
 
 def test_turned_photos_have_the_aspect_ratio_that_a_person_sees(photos, pipeline, tmp_path):

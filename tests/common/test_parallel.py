@@ -26,10 +26,11 @@ from sknorm_images import (
     JpegLoader,
     make_image_pipeline,
 )
-from sknorm_images._images.decoding import MODES
+from sknorm_images._images.color_modes import COLOR_MODES
 from tests import new_process
 from tests.exact_results import exact_moments
 from tests.lazy_photos import READERS, each_reader, lazy, pipeline_of, watched
+from tests.more_color_modes import CMYK
 
 PATIENCE = 300  # seconds; only a test that fails waits so long
 
@@ -302,7 +303,7 @@ def test_without_a_resizer_every_file_is_read_exactly_once_too(name, files):
 
 
 def test_the_image_that_tells_the_size_is_made_like_the_others(files, monkeypatch):
-    monkeypatch.setitem(MODES, "cmyk", "CMYK")  # of as many channels as RGBA
+    monkeypatch.setitem(COLOR_MODES, "cmyk", CMYK)  # of as many channels as RGBA
     for read in (READERS["asarray"], READERS["transform"]):
         first, second = read(JpegLoader(color_mode="cmyk").transform(files[:1] * 2))
         np.testing.assert_array_equal(first, second)
