@@ -36,6 +36,7 @@ from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
 from tests import new_process
 from tests.conftest import encode
+from tests.fifth_scaler import ChannelWhitener
 from tests.fourth_scaler import ChannelMedianScaler
 from tests.more_color_modes import MORE_COLOR_MODES
 
@@ -198,6 +199,14 @@ def test_channels_have_names_and_the_axes_units(pixels, n_channels, names):
     colors = {bars(panel).get_facecolor() for panel in display.axes_}
     assert len(colors) == n_channels
     assert {panel.get_xlim() for panel in display.axes_} == {(-0.5, 255.5)}
+
+
+def test_channels_that_are_mixed_have_no_scaled_axes(pixels):
+    histogram = ChannelHistogram.of(pixels)
+    display = ChannelHistogramDisplay(histogram, ChannelWhitener().fit(pixels)).plot()
+    assert display.scaled_axes_.tolist() == [None] * 3
+    with pytest.raises(ValueError, match="count no grey levels"):
+        ChannelHistogramDisplay.from_estimator(ChannelWhitener().fit(pixels))
 
 
 @pytest.mark.parametrize("name", MORE_COLOR_MODES)
@@ -376,6 +385,7 @@ print(json.dumps("matplotlib.pyplot" in sys.modules))
         ChannelMinMaxScaler((-1, 1), quantile_range=(20, 80)),
         ChannelMinMaxScaler(data_range=(0, 255)),
         ChannelMedianScaler(),
+        ChannelWhitener(),
         "passthrough",
     ],
     ids=str,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,6 +16,16 @@ Tiles: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 _TILE = 2048  # pixels; inner loops over a last axis of 3 alone are 8 times slower
 _HIGHEST = {2: 65504.0, 4: float(np.finfo(np.float32).max)}  # by bytes of a float
 _BLOCK = 2**18  # numbers; 1 MiB of float32 is about what a core's own cache holds
+
+
+class PixelMap(Protocol):
+    """How pixels are scaled and back; unlike `Affine`, others may mix channels."""
+
+    def apply(self, x: NDArray[Any], out: NDArray[Any], *, clipped: bool = False) -> None:
+        """Write the scaled `x` to `out`, both of shape (..., n_channels)."""
+
+    def invert(self, y: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write what became `y` to `out`."""
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.sources import refuse_files
 from sknorm_images._images.stored import Array, StoredImages, is_stored_in_chunks
 from sknorm_images._images.transformer import ImageTransformer, committed, snapshot
-from sknorm_images._scaling.affine import Affine, refuse_overflow
+from sknorm_images._scaling.affine import Affine, PixelMap, refuse_overflow
 from sknorm_images._scaling.counting import Counted, count
-from sknorm_images._scaling.statistics import Statistics, statistics_of
+from sknorm_images._scaling.statistics import Statistics, usual_kind
 from sknorm_images._scaling.units import (
     WhiteWatch,
     doubt_of_table,
@@ -51,6 +51,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
 
     # Names of the parameters that are constants in grey levels.
     _grey_levels: ClassVar[tuple[str, ...]] = ()
+
+    # Whether a scaled channel depends on several channels, so that there is no scale for each.
+    _mixes_channels: ClassVar[bool] = False
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the statistics of each channel, exactly for uint8 images.
@@ -259,8 +262,12 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         """
 
     @abstractmethod
-    def _affine_from(self, attributes: Mapping[str, Any], n_channels: int) -> Affine:
+    def _affine_from(self, attributes: Mapping[str, Any], n_channels: int) -> PixelMap:
         """Make the map that the fitted attributes describe."""
+
+    def _kind_of_statistics(self, dtype: np.dtype[Any], n_channels: int) -> type[Statistics]:
+        """Choose the statistics that `_attributes` needs of images of such a dtype."""
+        return usual_kind(dtype, n_channels)
 
     def _check_parameters(self) -> None:
         check_choice("per_image", self.per_image, _PER_IMAGE)
@@ -405,7 +412,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         before = getattr(self, "statistics_", None)
 
         def learn(advance: Callable[[int], None]) -> Counted:
-            counted = count(X, weights, advance, keep_pixels=keep_pixels)
+            kind = self._kind_of_statistics(X.dtype, self.n_features_in_)
+            counted = count(kind, X, weights, advance, keep_pixels=keep_pixels)
             if counted.statistics is None:
                 refuse_if_none_is_readable(counted.failures, len(X))
                 first = min(counted.failures)
@@ -461,7 +469,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         for name, value in attributes.items():
             setattr(self, name, value)
 
-    def _affine(self, n_channels: int) -> Affine | None:
+    def _affine(self, n_channels: int) -> PixelMap | None:
         """Make the one map for all images; None if each image has its own."""
         if self.per_image:
             return None
@@ -469,16 +477,19 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             attributes = vars(self) if self._learns else self._learned(None, n_channels, None)
             return self._affine_from(attributes, n_channels)
 
-    def _affine_of_image(self, image: NDArray[Any]) -> Affine:
+    def _affine_of_image(self, image: NDArray[Any]) -> PixelMap:
         n_channels = image.shape[-1]
         apart = n_channels if self.per_image == "channel" else 1
         pixels = image.reshape(1, -1, apart)
         with refuse_overflow():
-            attributes = self._attributes(statistics_of(pixels), apart, None)
-            affine = self._affine_from(attributes, apart)
-        return affine if apart == n_channels else affine.repeated(n_channels)
+            statistics = self._kind_of_statistics(pixels.dtype, apart).of(pixels)
+            affine = self._affine_from(self._attributes(statistics, apart, None), apart)
+        if apart == n_channels:
+            return affine
+        assert isinstance(affine, Affine)  # one channel has nothing to be mixed with
+        return affine.repeated(n_channels)
 
-    def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+    def _scale(self, affine: PixelMap | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
         """Scale `pixels` into `out`: one image, or any number of images that share a map."""
         (affine or self._affine_of_image(pixels)).apply(pixels, out)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +19,8 @@ from sknorm_images._images.recipes import Recipe
 from sknorm_images._images.stored import Array
 from sknorm_images._scaling.statistics import (
     Statistics,
+    of_present,
     plus,
-    statistics_of_picture,
-    statistics_of_present,
 )
 
 
@@ -33,33 +33,36 @@ class Counted(NamedTuple):
 
 
 def count(
+    kind: type[Statistics],
     X: LazyImages | Array,
     weights: Weights,
     advance: Callable[[int], None],
     *,
     keep_pixels: bool = False,
 ) -> Counted:
-    """Count all images; keep what is read of LazyImages if `keep_pixels` asks for it.
+    """Summarise all images by statistics of one kind.
 
-    An image of weight 0 counts as absent; with `weights` of None, each weighs one.
-    `advance(n)` is called when n more images are done.
+    What is read of LazyImages is kept if `keep_pixels` asks for it. An image of weight 0
+    counts as absent; with `weights` of None, each weighs one. `advance(n)` is called when n
+    more images are done.
     """
     if not isinstance(X, LazyImages):
         total = None
         for rows, part in map_rows(
-            X, lambda rows: statistics_of_present(X[rows], rows_of(weights, rows))
+            X, lambda rows: of_present(kind, X[rows], rows_of(weights, rows))
         ):
             total = plus(total, part)
             advance(rows.stop - rows.start)
         return Counted(total, Failures(), X if isinstance(X, np.ndarray) else None)
     if not keep_pixels:
         columns = () if weights is None else (weights,)
-        total, failures = X._reduce(_count_each, *columns, description="fit", advance=advance)
+        task = partial(_count_each, kind)  # can be pickled, for workers in other processes
+        total, failures = X._reduce(task, *columns, description="fit", advance=advance)
         return Counted(total, failures, None)
     pixels, total, failures = X._read_array(
         X.dtype,
-        summarise=lambda chunk, rows, failures: statistics_of_present(
-            chunk, rows_of(weights, rows), failures
+        summarise=lambda chunk, rows, failures: of_present(
+            kind, chunk, rows_of(weights, rows), failures
         ),
         advance=advance,
     )
@@ -67,7 +70,11 @@ def count(
 
 
 def _count_each(
-    recipe: Recipe, sources: Sequence[Any], rows: slice, weights: Weights = None
+    kind: type[Statistics],
+    recipe: Recipe,
+    sources: Sequence[Any],
+    rows: slice,
+    weights: Weights = None,
 ) -> tuple[Failures, Statistics | None]:
     """Count images as they are decoded, with no more than one in memory."""
     total: Statistics | None = None
@@ -76,7 +83,7 @@ def _count_each(
         nonlocal total
         weight = None if weights is None else weights[i]
         if weight != 0:
-            total = plus(total, statistics_of_picture(picture, weight))
+            total = plus(total, kind._of_picture(picture, weight))
 
     failures = read_each(recipe, sources, add)
     return failures, total

@@ -19,14 +19,13 @@ from sknorm_images._common.sample_weights import Weights
 from sknorm_images._common.wording import show_value
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.stored import Array
-from sknorm_images._scaling.affine import Affine, refuse_overflow
+from sknorm_images._scaling.affine import Affine, PixelMap, refuse_overflow
 from sknorm_images._scaling.base import ChannelScaler, nonzero
 from sknorm_images._scaling.statistics import (
     MAX_HISTOGRAM_CHANNELS,
     ChannelHistogram,
     Statistics,
     check_percentiles,
-    has_histogram,
 )
 
 _WHOLE_RANGE = (0.0, 100.0)
@@ -185,7 +184,8 @@ class ChannelMinMaxScaler(ChannelScaler):
         if weights is not None:
             check_percentiles(weights.dtype)
         one_array = isinstance(X, np.ndarray) and not partial and weights is None
-        if not (one_array or has_histogram(X.dtype, self.n_features_in_)):
+        kind = self._kind_of_statistics(X.dtype, self.n_features_in_)
+        if not one_array and kind is not ChannelHistogram:
             raise ValueError(
                 f"quantile_range={show_value(self.quantile_range)} needs all values at once, "
                 f"and X is of dtype {X.dtype} with {self.n_features_in_} channels. Call fit, "
@@ -217,7 +217,7 @@ class ChannelMinMaxScaler(ChannelScaler):
     def _affine_from(self, attributes: Mapping[str, Any], n_channels: int) -> Affine:
         return Affine(np.zeros(n_channels), attributes["scale_"], attributes["min_"])
 
-    def _scale(self, affine: Affine | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
+    def _scale(self, affine: PixelMap | None, pixels: NDArray[Any], out: NDArray[Any]) -> None:
         affine = affine or self._affine_of_image(pixels)
         affine.apply(pixels, out, clipped=self.clip)
         if self.clip:

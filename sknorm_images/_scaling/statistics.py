@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import prod
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +19,51 @@ from PIL import Image
 
 from sknorm_images._common.parameters import FloatArray
 from sknorm_images._common.published import published
+from sknorm_images._images.decoding import Picture
+from sknorm_images._images.recipes import as_pixels
 
 MAX_HISTOGRAM_CHANNELS = 4096  # 256 counts each: 8 MiB; tables of more columns keep moments
 _MOST_COUNTED_BEFORE = 64  # channels: of more, older versions saved what are moments now
 _LEAST_WEIGHT = 1e-200  # of float images: products with their squares keep all digits
 
-Statistics: TypeAlias = "ChannelHistogram | ChannelMoments"
 
+class Statistics(metaclass=ABCMeta):
+    """What all kinds share: they are made of images, add up, and refuse to mix.
 
-class _ChannelStatistics(metaclass=ABCMeta):
-    """What both kinds share: they compare by value and refuse to mix."""
+    A kind is a frozen dataclass with the fields or properties below.
+    """
 
     n_samples: int
+
+    # Fields of one kind and properties of the other: if they existed here, dataclasses would
+    # take them for defaults.
+    if TYPE_CHECKING:
+
+        @property
+        def mean(self) -> FloatArray: ...
+
+        @property
+        def var(self) -> FloatArray: ...
+
+        @property
+        def data_min(self) -> FloatArray: ...
+
+        @property
+        def data_max(self) -> FloatArray: ...
+
+    @classmethod
+    @abstractmethod
+    def of(cls, images: NDArray[Any], weights: NDArray[Any] | None = None) -> Self:
+        """Summarise images (n_samples, ..., n_channels), each of a weight above zero."""
+
+    @classmethod
+    def _of_picture(cls, picture: Picture, weight: float | None = None) -> Self:
+        """Summarise one image: an array (height, width, n_channels), or as Pillow holds it."""
+        weights = None if weight is None else np.array([weight])
+        return cls.of(as_pixels(picture)[np.newaxis], weights)
+
+    @abstractmethod
+    def __add__(self, other: Self) -> Self: ...
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -50,9 +83,7 @@ class _ChannelStatistics(metaclass=ABCMeta):
     @property
     def is_constant(self) -> NDArray[np.bool_]:
         """Whether each channel has a single value, shape (n_channels,)."""
-        # Fields of one kind and properties of the other: if they were declared here,
-        # dataclasses would take them for defaults.
-        return np.equal(self.data_min, self.data_max)  # type: ignore[attr-defined, no-any-return]
+        return np.equal(self.data_min, self.data_max)
 
     def __repr__(self) -> str:
         return (
@@ -76,7 +107,7 @@ class _ChannelStatistics(metaclass=ABCMeta):
 
 @published("sknorm_images")
 @dataclass(frozen=True, eq=False, repr=False)
-class ChannelHistogram(_ChannelStatistics):
+class ChannelHistogram(Statistics):
     """Counts of the 256 grey levels of uint8 images, channel by channel.
 
     Parameters
@@ -163,6 +194,12 @@ class ChannelHistogram(_ChannelStatistics):
             counts = counts * weight
         return cls(counts, 1)
 
+    @classmethod
+    def _of_picture(cls, picture: Picture, weight: float | None = None) -> Self:
+        if isinstance(picture, Image.Image):
+            return cls.of_picture(picture, weight)
+        return super()._of_picture(picture, weight)
+
     def __add__(self, other: Self) -> Self:
         self._check_addable(other)
         _check_total(self.counts[0].sum() + float(other.counts[0].sum()), 2**62)
@@ -222,7 +259,7 @@ class ChannelHistogram(_ChannelStatistics):
 
 @published("sknorm_images")
 @dataclass(frozen=True, eq=False, repr=False)
-class ChannelMoments(_ChannelStatistics):
+class ChannelMoments(Statistics):
     """Float64 moments of images of any dtype.
 
     Parameters
@@ -382,23 +419,14 @@ class ChannelSums:
         self.__dict__.update(moments)
 
 
-def statistics_of(images: NDArray[Any], weights: NDArray[Any] | None = None) -> Statistics:
-    """Summarise images (n_samples, ..., n_channels) by the kind that fits their dtype."""
-    if has_histogram(images.dtype, images.shape[-1]):
-        return ChannelHistogram.of(images, weights)
-    return ChannelMoments.of(images, weights)
+def usual_kind(dtype: np.dtype[Any], n_channels: int) -> type[Statistics]:
+    """Choose counts of grey levels, which are exact, where there are few; else moments."""
+    is_counted = dtype == np.uint8 and n_channels <= MAX_HISTOGRAM_CHANNELS
+    return ChannelHistogram if is_counted else ChannelMoments
 
 
-def statistics_of_picture(
-    picture: Image.Image | NDArray[np.uint8], weight: float | None = None
-) -> Statistics:
-    """Summarise one image: an array (height, width, n_channels), or as Pillow holds it."""
-    if isinstance(picture, Image.Image):
-        return ChannelHistogram.of_picture(picture, weight)
-    return statistics_of(picture[np.newaxis], None if weight is None else np.array([weight]))
-
-
-def statistics_of_present(
+def of_present(
+    kind: type[Statistics],
     images: NDArray[Any],
     weights: NDArray[Any] | None = None,
     absent: Collection[int] = (),
@@ -410,14 +438,14 @@ def statistics_of_present(
         return None
     if not present.all():
         images, weights = images[present], None if weights is None else weights[present]
-    return statistics_of(images, weights)
+    return kind.of(images, weights)
 
 
 def plus(a: Statistics | None, b: Statistics | None) -> Statistics | None:
     """Add statistics; None stands for those of no images."""
     if a is None or b is None:
         return a or b
-    return a + b  # type: ignore[operator] # __add__ refuses to mix kinds
+    return a + b
 
 
 def why_kinds_differ(n_channels: int) -> str:
@@ -435,11 +463,6 @@ def check_percentiles(dtype: np.dtype[Any]) -> None:
             "sample_weight holds fractions, and a percentile needs a whole number of pixels. "
             "Pass integral weights, or quantile_range=(0, 100)."
         )
-
-
-def has_histogram(dtype: np.dtype[Any], n_channels: int) -> bool:
-    """Whether such images are counted by grey level."""
-    return dtype == np.uint8 and n_channels <= MAX_HISTOGRAM_CHANNELS
 
 
 _LEVELS = np.arange(256).astype(object)  # Python integers: sums of squares cannot overflow

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknorm_images._common.parameters import FloatArray
-from sknorm_images._scaling.statistics import ChannelMoments, Statistics
+from sknorm_images._scaling.statistics import ChannelHistogram, Statistics
 
 _MOST_CHANNELS_OF_PHOTOS = 4
 _FEWEST_PIXELS = 192  # 8 x 8 x 3: what a row of a uint8 table holds at least if an image
@@ -36,7 +36,7 @@ def white_of_constants(numbers: FloatArray) -> int | None:
 def white_of_statistics(statistics: Statistics) -> int | None:
     """Infer white, 1 or 255, from the images that were counted; None if it is unclear."""
     low, high = statistics.data_min.min(), statistics.data_max.max()
-    if not isinstance(statistics, ChannelMoments):
+    if isinstance(statistics, ChannelHistogram):
         return 255 if high > 1 else None
     if low < 0:
         return None

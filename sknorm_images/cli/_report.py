@@ -116,7 +116,7 @@ def make_report(
                 _statistics(getattr(scaler, "statistics_", None), histogram, mode)
             ),
             histograms=list(_histograms(scaler, histogram, images.color_mode)),
-            scaled=None if scaler.per_image else _scaled_histogram(scaler, histogram, mode),
+            scaled=_scaled_histogram(scaler, histogram, mode),
             samples=[
                 (name(paths[i]), _views(images[[i]].read()[0], scaler, mode))
                 for i in _evenly(len(images), _SAMPLES)
@@ -195,8 +195,13 @@ def _histograms(
         yield title, _svg_uri(figure)
 
 
-def _scaled_histogram(scaler: Any, here: ChannelHistogram, mode: ColorMode) -> str:
-    """Draw the channels of this folder in one panel, as the scaler makes them."""
+def _scaled_histogram(scaler: Any, here: ChannelHistogram, mode: ColorMode) -> str | None:
+    """Draw the channels of this folder in one panel, as the scaler makes them.
+
+    None if grey levels of a channel alone do not tell what they become.
+    """
+    if scaler.per_image or scaler._mixes_channels:
+        return None
     n_channels = len(here.counts)
     levels = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], n_channels, axis=1)
     scaled = scaler.transform(levels)

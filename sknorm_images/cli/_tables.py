@@ -80,7 +80,12 @@ def _show_table(
     for i, name in enumerate(columns):
         table.add_column(name, overflow="fold", justify="right" if numbers and i else "left")
     for row in rows:
-        cells = (f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        table.add_row(*(Text(printable(_cell(value))) for value in row))
     typer.echo(printable(title))
     Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES).print(table)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, list):  # as a row of a matrix
+        return "  ".join(str(_cell(part)) for part in value)
+    return f"{value:.6g}" if isinstance(value, float) else value

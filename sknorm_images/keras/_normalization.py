@@ -62,6 +62,11 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
             f"per_image={show_value(scaler.per_image)} takes the statistics from each image, "
             "and no Keras layer does. Scale in the pipeline: PipelineDataset(pipeline, ...)."
         )
+    if scaler._mixes_channels:
+        raise ValueError(
+            f"{type(scaler).__name__} makes each channel of all channels, and the layers "
+            "scale each by itself. Scale in the pipeline: PipelineDataset(pipeline, ...)."
+        )
     if keras.config.image_data_format() == "channels_first":
         raise ValueError(
             "Keras' image_data_format is 'channels_first', and the scaler's channels come "

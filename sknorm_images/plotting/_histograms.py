@@ -147,6 +147,7 @@ class ChannelHistogramDisplay(PanelDisplay):
         ends: Any = [None] * n_channels
         if scaler is not None:
             check_invertible(scaler)
+        if scaler is not None and not scaler._mixes_channels:
             # An affine map is determined by what becomes 0 and 1.
             zeros_and_ones = np.repeat([[0.0], [1.0]], n_channels, axis=1)
             ends = scaler.inverse_transform(zeros_and_ones).T

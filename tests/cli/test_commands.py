@@ -43,6 +43,7 @@ from sknorm_images import (
 from sknorm_images._images.color_modes import COLOR_MODES
 from tests.command import COMMAND, Finished, assert_refused
 from tests.conftest import encode
+from tests.fifth_scaler import ChannelWhitener
 from tests.fourth_scaler import ChannelMedianScaler
 from tests.jpeg_bytes import claim_size
 from tests.more_color_modes import MORE_COLOR_MODES
@@ -910,6 +911,17 @@ def test_a_pipeline_within_a_pipeline_is_taken_apart(fitted, folder, tmp_path, c
     with np.load(output) as saved:
         assert np.array_equal(saved["images"], expected.reshape(24, -1))
     assert "fitted on 24 images" in call("show", tmp_path / "p").out
+
+
+def test_a_matrix_that_a_scaler_learned_is_shown_row_by_row(pixels, tmp_path, call):
+    scaler = ChannelWhitener().fit(pixels)
+    joblib.dump(Pipeline([("scale", scaler)]), tmp_path / "p")
+
+    finished = call("show", tmp_path / "p")
+
+    printed = list(table_rows(finished.out).values())
+    expected = np.column_stack([scaler.mean_, scaler.covariance_, scaler.whitening_])
+    np.testing.assert_allclose(printed, expected, rtol=1e-5)
 
 
 def test_a_scaler_that_the_command_line_does_not_know_is_served(with_broken, tmp_path, call):

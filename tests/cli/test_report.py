@@ -26,6 +26,7 @@ from sknorm_images._images.color_modes import COLOR_MODES
 from tests import command
 from tests.command import assert_refused
 from tests.conftest import encode, encode_turned
+from tests.fifth_scaler import ChannelWhitener
 from tests.fourth_scaler import ChannelMedianScaler
 from tests.more_color_modes import MORE_COLOR_MODES
 
@@ -240,13 +241,14 @@ def test_samples_are_shown_as_read_scaled_and_back(page, levels, pipeline):
         (make_image_pipeline(24, ChannelStandardScaler(per_image="image")), 2, 1),
         (make_image_pipeline(24, ChannelMinMaxScaler(data_range=(0, 255))), 3, 1),
         (make_image_pipeline(24, ChannelMedianScaler()), 3, 2),
+        (make_image_pipeline(24, ChannelWhitener()), 3, 1),
         (
             Pipeline([*make_image_pipeline(24).steps, ("rows", ImageFlattener())]),
             3,
             2,
         ),
     ],
-    ids=["grey", "per image", "constants", "fourth scaler", "flattened"],
+    ids=["grey", "per image", "constants", "fourth scaler", "whitener", "flattened"],
 )
 def test_pipelines_of_other_kinds_are_reported(
     pipeline, n_views, n_histograms, files, folder, tmp_path
@@ -257,7 +259,9 @@ def test_pipelines_of_other_kinds_are_reported(
     assert len(page.images["The images it was fitted on"]) == n_histograms - 1
     assert len(page.images["The images of this folder"]) == 1
     scaled = page.images["The images of this folder, scaled"]
-    assert len(scaled) == (not pipeline["scale"].per_image)  # else there is no one map
+    scaler = pipeline["scale"]  # is there one map for all images, and each channel?
+    has_scale = not scaler.per_image and not isinstance(scaler, ChannelWhitener)
+    assert len(scaled) == has_scale
 
 
 @pytest.mark.parametrize("name", MORE_COLOR_MODES)

@@ -20,6 +20,7 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from sknorm_images.keras import PipelineDataset, normalization_layer
+from tests.fifth_scaler import ChannelWhitener
 from tests.fourth_scaler import ChannelMedianScaler
 from tests.keras.conftest import standardised
 
@@ -187,6 +188,11 @@ def test_a_layer_follows_the_scaler_after_its_parameters_were_set(scaler, change
 
     expected = scaler.transform(pixels)
     assert np.abs(scaled - expected).max() <= 1e-5 * max(1, np.abs(expected).max())
+
+
+def test_a_layer_cannot_mix_channels(pixels):
+    with pytest.raises(ValueError, match="ChannelWhitener makes each channel of all channels"):
+        normalization_layer(ChannelWhitener().fit(pixels))
 
 
 @pytest.mark.parametrize("per_image", ["channel", "image"])

@@ -25,12 +25,7 @@ from sknorm_images import (
     LazyImages,
 )
 from sknorm_images._common.parallel import _shrinking, map_chunks
-from sknorm_images._scaling.statistics import (
-    plus,
-    statistics_of,
-    statistics_of_picture,
-    statistics_of_present,
-)
+from sknorm_images._scaling.statistics import Statistics, of_present, plus, usual_kind
 from tests.exact_results import EPS, Formula, exact, exact_moments, extremes, within
 from tests.strategies import (
     FLOATS,
@@ -71,6 +66,10 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
+def kind_of(X: np.ndarray) -> type[Statistics]:
+    return usual_kind(X.dtype, X.shape[-1])
+
+
 def out_dtype(scaler: Any, X: np.ndarray) -> np.dtype[Any]:
     return X.dtype if X.dtype.kind == "f" else np.dtype(scaler.dtype)
 
@@ -96,9 +95,9 @@ def test_weights_are_exact_up_to_the_limit_and_refused_from_there(data, above, f
     weights[0] = heaviest // 2 if far_below else heaviest
     if sum(weights.tolist()) * n_pixels >= 2**53:
         with pytest.raises(ValueError, match=r"no longer exact\. Pass smaller weights"):
-            statistics_of(X, weights)
+            kind_of(X).of(X, weights)
         return
-    statistics = statistics_of(X, weights)
+    statistics = kind_of(X).of(X, weights)
     means, variances = exact_moments(X, weights)
     exactly(statistics.mean, [float(mean) for mean in means])
     exactly(statistics.var, [float(var) for var in variances])
@@ -127,7 +126,7 @@ def test_any_fractions_as_weights_round_counts_alone(data):
 )
 @holds
 def test_adding_statistics_is_associative_and_commutative_and_none_is_zero(parts):
-    a, b, c = (statistics_of_present(X, weights) for X, weights in parts)
+    a, b, c = (of_present(kind_of(X), X, weights) for X, weights in parts)
     assert (a + b) + c == a + (b + c)
     assert a + b == b + a
     assert plus(a, None) == plus(None, a) == a
@@ -141,13 +140,13 @@ def test_any_split_and_order_and_absence_gives_the_same_statistics(data, weights
     X, parts = data
     weights = np.array(weights[: len(X)])
     present = weights > 0
-    expected = statistics_of(X[present], weights[present]) if present.any() else None
+    expected = kind_of(X).of(X[present], weights[present]) if present.any() else None
 
-    in_parts = (statistics_of_present(X[rows], weights[rows]) for rows in parts)
+    in_parts = (of_present(kind_of(X), X[rows], weights[rows]) for rows in parts)
     pictures = X.reshape(len(X), 1, -1, X.shape[-1])
-    one_by_one = map(statistics_of_picture, pictures[present], weights[present])
+    one_by_one = map(kind_of(X)._of_picture, pictures[present], weights[present])
     absent = np.flatnonzero(~present)
-    without = statistics_of_present(X, np.where(present, weights, 1), absent)
+    without = of_present(kind_of(X), X, np.where(present, weights, 1), absent)
 
     assert reduce(plus, in_parts) == expected
     assert reduce(plus, one_by_one, None) == expected
@@ -158,8 +157,8 @@ def test_any_split_and_order_and_absence_gives_the_same_statistics(data, weights
 @holds
 def test_whole_weights_are_repetitions(data):
     X, weights = data
-    weighed = statistics_of_present(X, weights)
-    repeated = statistics_of(np.repeat(X, weights, axis=0))
+    weighed = of_present(kind_of(X), X, weights)
+    repeated = kind_of(X).of(np.repeat(X, weights, axis=0))
     for name in ("mean", "var", "data_min", "data_max"):
         exactly(getattr(weighed, name), getattr(repeated, name))
     sums = "counts" if isinstance(repeated, ChannelHistogram) else "squares"
