@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-from collections.abc import Sequence
-from math import prod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from secrets import token_hex
-from threading import Lock
-from typing import IO, Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sknorm_images._common.failures import Failures, report
-from sknorm_images._common.npy import write_header
 from sknorm_images._common.parallel import map_rows
 from sknorm_images._common.parameters import check_choice, check_number
 from sknorm_images._common.published import published
-from sknorm_images._common.whole_files import whole_file
 from sknorm_images._common.wording import show_name
 from sknorm_images._files.protocols import is_url, was_url
 from sknorm_images._files.reading import name_of
@@ -28,7 +23,42 @@ from sknorm_images._images.bulk_reading import read_alike
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.recipes import Recipe
 from sknorm_images._images.stored import Array, StoredImages, is_stored_in_chunks
-from sknorm_images._saving.zarr_stores import PartialStore, open_store, whole_store
+from sknorm_images._saving.npy_files import open_npy, whole_npy
+from sknorm_images._saving.zarr_stores import open_store, whole_store
+
+
+class Target(Protocol):
+    """An array on disk, whose chunks several threads write in any order."""
+
+    def found_in(self, rows: slice) -> tuple[int, int] | None:
+        """Return what an earlier run told `mark` of a chunk; None if it has to be written."""
+
+    def write(self, rows: slice, block: NDArray[Any]) -> None:
+        """Write a chunk."""
+
+    def mark(self, rows: slice, n_see_through: int, first: int) -> None:
+        """Note that a chunk is complete, and which of its images lost transparency."""
+
+
+class _Writer(Protocol):
+    def __call__(
+        self,
+        path: Path,
+        overwrite: bool,
+        identify: Callable[[], str],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        chunk_size: int,
+    ) -> AbstractContextManager[Target]:
+        """Write an array beside its place first; `identify` names what a run may resume."""
+
+
+class _Format(NamedTuple):
+    writing: _Writer
+    open: Callable[[Path], Any]
+
+
+_FORMATS = {".npy": _Format(whole_npy, open_npy), ".zarr": _Format(whole_store, open_store)}
 
 
 @published("sknorm_images")
@@ -117,28 +147,26 @@ def save_images(
     """
     check_choice("overwrite", overwrite, (True, False))
     check_number("chunk_size", chunk_size, low=1, integral=True)
-    target = _checked_path(path)
+    target, storage = _checked_path(path)
     if not isinstance(images, LazyImages):
         is_stored = is_stored_in_chunks(images)
         images = StoredImages(images, finite=False) if is_stored else np.asarray(images)
     _check_saveable(images)
     shape, dtype, chunk_size = _shape_of(images), images.dtype, int(chunk_size)
-    if target.name.endswith(".npy"):
-        with whole_file(target, overwrite) as file:
-            npy = _NpyFile(file, target, shape, dtype)
-            report(_write(images, npy, shape, chunk_size), len(images))
-        return np.load(target, mmap_mode="r")
-    identity = _identity(images, shape, chunk_size)
-    with whole_store(target, overwrite, identity, shape, dtype, chunk_size) as store:
-        report(_write(images, store, shape, chunk_size), len(images))
-    return open_store(target)
+
+    def identify() -> str:
+        return _identity(images, shape, chunk_size)
+
+    with storage.writing(target, overwrite, identify, shape, dtype, chunk_size) as array:
+        report(_write(images, array, shape, chunk_size), len(images))
+    return storage.open(target)
 
 
-def _checked_path(path: Any) -> Path:
+def _checked_path(path: Any) -> tuple[Path, _Format]:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(
             f"path is a {type(path).__name__}, which names no file. Call "
-            "save_images(images, path), with a path that ends in .npy or .zarr."
+            f"save_images(images, path), with a path that ends in {' or '.join(_FORMATS)}."
         )
     name = os.fspath(path)
     if is_url(name) or was_url(name):
@@ -146,12 +174,13 @@ def _checked_path(path: Any) -> Path:
             f"path={show_name(name)} is a URL, and arrays are saved on this machine. Pass a "
             "path, or write with sknorm_images.distributed.to_dask_array(...).to_zarr(...)."
         )
-    if not name.endswith((".npy", ".zarr")):
-        raise ValueError(
-            f"path={show_name(name)} ends in neither .npy nor .zarr, and that says how to "
-            "save. Pass a path that does."
-        )
-    return Path(name)
+    for suffix, storage in _FORMATS.items():
+        if name.endswith(suffix):
+            return Path(name), storage
+    raise ValueError(
+        f"path={show_name(name)} ends in neither {' nor '.join(_FORMATS)}, and that says how "
+        "to save. Pass a path that does."
+    )
 
 
 def _check_saveable(images: LazyImages | Array) -> None:
@@ -174,38 +203,9 @@ def _identity(images: LazyImages | Array, shape: tuple[int, ...], chunk_size: in
     return f"{images._fingerprint(shape)[:16]}-{chunk_size}"
 
 
-class _NpyFile:
-    """The array of an ``.npy`` file, whose rows are written in any order."""
-
-    def __init__(
-        self, file: IO[bytes], path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> None:
-        write_header(file, shape, dtype)
-        self._file, self._start, self._lock = file, file.tell(), Lock()
-        self._row_bytes = dtype.itemsize * prod(shape[1:])
-        total = self._row_bytes * shape[0]
-        free = shutil.disk_usage(path.resolve().parent).free
-        if free < total:
-            reason = f"the array has {total:,} bytes, and {free:,} are free on its disk: "
-            raise OSError(errno.ENOSPC, reason + "make room", str(path))
-        file.truncate(self._start + total)
-
-    def found_in(self, rows: slice) -> None:
-        """Return None: no rows are complete before they are written."""
-
-    def write(self, rows: slice, block: NDArray[Any]) -> None:
-        """Write rows; not through a memmap, which ends the process if the disk is full."""
-        with self._lock:
-            self._file.seek(self._start + rows.start * self._row_bytes)
-            self._file.write(np.ascontiguousarray(block).data)
-
-    def mark(self, rows: slice, n_see_through: int, first: int) -> None:
-        """Do nothing: an interrupted file is not resumed."""
-
-
 def _write(
     images: LazyImages | Array,
-    target: _NpyFile | PartialStore,
+    target: Target,
     shape: tuple[int, ...],
     chunk_size: int,
 ) -> Failures:

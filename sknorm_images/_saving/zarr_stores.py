@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class PartialStore:
 def whole_store(
     path: Path,
     overwrite: bool,
-    identity: str,
+    identify: Callable[[], str],
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     chunk_size: int,
@@ -93,18 +93,19 @@ def whole_store(
     """Write a Zarr array beside its place first, and move it there when it is complete.
 
     Yields the store that takes the place of `path` if the block ends well; if that is a link,
-    it is followed. A run of the same `identity` resumes where this one stops. What killed runs
-    of other identities left is removed: at the start if nothing can resume it, otherwise when
-    this store is complete. `overwrite` says whether a store may be there already. Raises
-    OSError if the store cannot be made, before the block begins, or if it cannot be written;
-    what is complete is kept for the next run, and a note on the exception says so.
+    it is followed. A run that `identify` names alike resumes where this one stops. What
+    killed runs of other names left is removed: at the start if nothing can resume it,
+    otherwise when this store is complete. `overwrite` says whether a store may be there
+    already. Raises OSError if the store cannot be made, before the block begins, or if it
+    cannot be written; what is complete is kept for the next run, and a note on the exception
+    says so.
     """
     _zarr()
     target = path.resolve()
     _clear_parts(target, with_what_resumes=False)
     _check_replaceable(path)
     free_target(path, overwrite, "overwrite=True")
-    folder = part_of(target, identity)
+    folder = part_of(target, identify())
     replaced = folder / _REPLACED
     try:
         with _locked(folder, path):
