@@ -26,7 +26,7 @@ LONG = {
     *("keras", "test_benchmarks.py", "test_commands.py", "test_dask.py", "test_demo.py"),
     *("test_distributions.py", "test_fuzzing.py", "test_interrupts.py", "test_memory.py"),
     *("test_ended_commands.py", "test_killed_runs.py"),
-    *("test_plotting.py", "test_properties.py", "test_ray.py", "test_serving.py"),
+    *("plotting", "test_plotting.py", "test_properties.py", "test_ray.py", "test_serving.py"),
     *("test_distributed.py", "test_report.py", "test_threads.py"),
     *("s3_server", "site"),
 }
@@ -48,8 +48,9 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is long as `LONG` says, and as quick what is neither long nor slow."""
     for item in items:
-        path = item.path.relative_to(item.config.rootpath)
-        if LONG.intersection([*path.parts, *getattr(item, "fixturenames", [])]):
+        # The node's own id: paths of thousands of items take a second to be parsed.
+        parts = item.nodeid.partition("::")[0].split("/")
+        if LONG.intersection([*parts, *getattr(item, "fixturenames", [])]):
             item.add_marker("long")
         if not {"long", "slow"}.intersection(mark.name for mark in item.iter_markers()):
             item.add_marker("quick")

@@ -38,6 +38,7 @@ from tests import new_process
 from tests.conftest import encode
 from tests.fifth_scaler import ChannelWhitener
 from tests.fourth_scaler import ChannelMedianScaler
+from tests.huge_arguments import assert_brief, parameters_of
 from tests.more_color_modes import MORE_COLOR_MODES
 
 SIZE = (32, 48)  # that of the fixture `pixels`
@@ -571,3 +572,34 @@ def test_a_dictionary_is_refused_as_the_loader_refuses_it(files):
     pipeline = pipeline_with(ChannelStandardScaler()).fit(files)
     with pytest.raises(TypeError, match="X is a dict, not a sequence"):
         ImageGridDisplay.from_estimator(pipeline, {0: files[0]})
+
+
+# Messages stay a few lines long: tests/common/test_messages.py, which loads no Matplotlib.
+
+PIXELS = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
+FITTED = ChannelStandardScaler().fit(PIXELS)
+DRAWN = {
+    "ImageGridDisplay.from_estimator": (
+        ImageGridDisplay.from_estimator,
+        {"estimator": FITTED, "X": PIXELS},
+    ),
+    "ImageGridDisplay.from_images": (ImageGridDisplay.from_images, {"images": PIXELS}),
+    "ImageGridDisplay": (
+        lambda images, captions=None: ImageGridDisplay(images, captions).plot(),
+        {"images": PIXELS},
+    ),
+    "ChannelHistogramDisplay.from_estimator": (
+        ChannelHistogramDisplay.from_estimator,
+        {"estimator": FITTED},
+    ),
+    "ChannelHistogramDisplay": (
+        lambda histogram, scaler=None: ChannelHistogramDisplay(histogram, scaler).plot(),
+        {"histogram": FITTED.statistics_},
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "parameter"), parameters_of(DRAWN))
+def test_a_huge_argument_of_a_plot_gives_a_message_of_a_few_lines(name, parameter):
+    function, good = DRAWN[name]
+    assert_brief(function, good, parameter)

@@ -170,7 +170,7 @@ def hostile(photo: Image.Image, path: str) -> dict[str, tuple[int, bytes]]:
         "a GIF": encode(photo, "GIF"),
         "a zip of a photo": zipped(whole),
     }
-    dear = list(issue_examples().values())[:4]
+    dear = [make() for make in list(issue_examples().values())[:4]]
     uploads |= {f"dear {i}": content for i, content in enumerate(dear)}
     statuses = {name: (422, content) for name, content in uploads.items()}
     return {**statuses, "50 MB of zeros": (413, bytes(50_000_000))}

@@ -36,7 +36,6 @@ from sknorm_images import (
     save_images,
 )
 from sknorm_images._common.wording import printable, shorten, show_name, show_some, show_value
-from sknorm_images.plotting import ChannelHistogramDisplay, ImageGridDisplay
 from tests.command import COMMAND
 from tests.conftest import encode
 from tests.huge_arguments import A_FEW_LINES, assert_brief, parameters_of
@@ -114,25 +113,6 @@ NOT_CALLED_BY_USERS = {
     "ImageUnitsWarning",
     "NewerVersionWarning",
 }
-DRAWN = {
-    "ImageGridDisplay.from_estimator": (
-        ImageGridDisplay.from_estimator,
-        {"estimator": FITTED, "X": PIXELS},
-    ),
-    "ImageGridDisplay.from_images": (ImageGridDisplay.from_images, {"images": PIXELS}),
-    "ImageGridDisplay": (
-        lambda images, captions=None: ImageGridDisplay(images, captions).plot(),
-        {"images": PIXELS},
-    ),
-    "ChannelHistogramDisplay.from_estimator": (
-        ChannelHistogramDisplay.from_estimator,
-        {"estimator": FITTED},
-    ),
-    "ChannelHistogramDisplay": (
-        lambda histogram, scaler=None: ChannelHistogramDisplay(histogram, scaler).plot(),
-        {"histogram": FITTED.statistics_},
-    ),
-}
 
 
 def test_every_public_function_and_class_is_called():
@@ -150,16 +130,6 @@ def test_a_huge_argument_gives_a_message_of_a_few_lines(
     function, good = CALLS[name]
     n_messages = assert_brief(function, good, parameter)
     assert n_messages or parameter == "y"  # which is ignored
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(("name", "parameter"), parameters_of(DRAWN))
-def test_a_huge_argument_of_a_plot_gives_a_message_of_a_few_lines(name, parameter):
-    import matplotlib.pyplot as plt
-
-    function, good = DRAWN[name]
-    assert_brief(function, good, parameter)
-    plt.close("all")
 
 
 def test_a_warning_names_the_first_files_and_how_many_more_there_are(tmp_path):

@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -148,35 +148,43 @@ def file(
     )
 
 
-def issue_examples() -> dict[str, bytes]:
-    """The files that cost so much that the work of a file came to be bounded."""
-    four, gray, size = ((1, 1),) * 4, ((1, 1),), (9_400, 9_400)
+def issue_examples() -> dict[str, Callable[[], bytes]]:
+    """Name the files that cost so much that the work of a file came to be bounded.
+
+    Each is made when it is called for: there are 100 MB of them.
+    """
+    four, gray, size, small = ((1, 1),) * 4, ((1, 1),), (9_400, 9_400), (5_000, 5_000)
     sequential = Scan((0, 1, 2), 0, 63, 0, 0, b"")
     direct = Scan((0, 1, 2, 3), 0, 0, 0, 0, b"")
-    exif = segment(APP1, b"Exif\0\0" + bytes(994))
-    large_exif = segment(APP1, b"Exif\0\0" + bytes(3_994))
+
+    def with_segments(marker: int, payload: bytes, n: int) -> bytes:
+        image = file(SEQUENTIAL, (16, 16), gray, [Scan((0,), 0, 63, 0, 0, bytes(8))])
+        return START + segment(marker, payload) * n + image[len(START) :]
+
     nested = segment(APP1, b"Exif\0\0" + bytes(994)) * 60
-    image = file(SEQUENTIAL, (16, 16), gray, [Scan((0,), 0, 63, 0, 0, bytes(8))])[2:]
-    small = (5_000, 5_000)
     return {
-        "arithmetic, 100 scans of three of four components": file(
-            ARITHMETIC, size, four, [sequential] * 100, restart_interval=1
+        "arithmetic, 100 scans of three of four components": partial(
+            file, ARITHMETIC, size, four, [sequential] * 100, restart_interval=1
         ),
-        "arithmetic, 100 progressive scans": file(
-            ARITHMETIC_PROGRESSIVE, size, four, [direct] * 100
+        "arithmetic, 100 progressive scans": partial(
+            file, ARITHMETIC_PROGRESSIVE, size, four, [direct] * 100
         ),
-        "Huffman, 100 scans of three of four components": file(
-            SEQUENTIAL, size, four, [sequential] * 100, restart_interval=1
+        "Huffman, 100 scans of three of four components": partial(
+            file, SEQUENTIAL, size, four, [sequential] * 100, restart_interval=1
         ),
-        "arithmetic, 20 scans within the limits of a server": file(
-            ARITHMETIC, small, four, [sequential] * 20, restart_interval=1
+        "arithmetic, 20 scans within the limits of a server": partial(
+            file, ARITHMETIC, small, four, [sequential] * 20, restart_interval=1
         ),
-        "9,900 EXIF segments of 1,000 bytes": START + exif * 9_900 + image,
-        "9,900 EXIF segments of 4,000 bytes": START + large_exif * 9_900 + image,
         **{
-            f"EXIF within 240 segments FF{marker:X}": START
-            + segment(marker, nested) * 240
-            + image
+            f"9,900 EXIF segments of {n_bytes:,} bytes": partial(
+                with_segments, APP1, b"Exif\0\0" + bytes(n_bytes - 6), 9_900
+            )
+            for n_bytes in (1_000, 4_000)
+        },
+        **{
+            f"EXIF within 240 segments FF{marker:X}": partial(
+                with_segments, marker, nested, 240
+            )
             for marker in EXTENSIONS
         },
     }
