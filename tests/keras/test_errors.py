@@ -251,6 +251,7 @@ dataset[0], dataset[1]
 """
 
 
+@pytest.mark.one_backend
 def test_a_process_that_stops_taking_batches_ends_while_the_next_are_decoded(large):
     assert end(start(DECODING, [large])) == (0, [], "")
 
@@ -275,6 +276,7 @@ is_busy.wait()
 """
 
 
+@pytest.mark.one_backend
 def test_at_exit_the_batch_that_is_being_made_is_the_last_one(files):
     assert end(start(BUSY, files)) == (0, ["batch 0", "batch 1", "batch 2"], "")
 
