@@ -19,12 +19,14 @@ import time
 import tracemalloc
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 import joblib
 import numpy as np
 import pytest
 import skops.io
+from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
@@ -99,6 +101,16 @@ def with_broken(photos: list[Image.Image], tmp_path: Path) -> tuple[Path, list[s
         content = encode(photo)
         (folder / f"{i}.jpg").write_bytes(content[:-60] if i in (1, 8, 9) else content)
     return folder, [str(folder / f"{i}.jpg") for i in (1, 8, 9)]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no plot drawn, which takes a second, where a report is about something else."""
+
+    def savefig(figure: Figure, file: BinaryIO, **options: Any) -> None:
+        file.write(b"<svg/>")
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
 
 
 def table_rows(out: str) -> dict[str, list[float]]:
@@ -623,6 +635,7 @@ def read_with(command: str, folder: Path, pipeline: Path, output: Path) -> list[
 
 
 @pytest.mark.parametrize("command", READERS)
+@pytest.mark.usefixtures("undrawn")
 def test_the_files_that_are_passed_over_are_told_in_a_line(
     command, mixed, fitted, tmp_path, call
 ):
@@ -636,6 +649,7 @@ def test_the_files_that_are_passed_over_are_told_in_a_line(
 
 
 @pytest.mark.parametrize("command", READERS)
+@pytest.mark.usefixtures("undrawn")
 def test_extensions_and_formats_read_them_all(command, mixed, fitted, tmp_path, call):
     arguments = read_with(command, mixed, fitted[1], tmp_path / "out")
 
@@ -654,6 +668,7 @@ def test_extensions_and_formats_read_them_all(command, mixed, fitted, tmp_path, 
 
 
 @pytest.mark.parametrize("command", READERS)
+@pytest.mark.usefixtures("undrawn")
 def test_what_an_error_advises_works_as_it_is_typed(command, mixed, fitted, tmp_path, call):
     """From a folder without JPEG files to the result, by the advice of the program alone."""
     for path in mixed.rglob("*.jpg"):
@@ -731,6 +746,7 @@ def test_what_is_advised_for_a_broken_file_works_as_it_is_typed(
 
 @pytest.mark.parametrize("command", READERS)
 @pytest.mark.parametrize("case", ["broken", "png", "pixels", "stray", "empty class", "none"])
+@pytest.mark.usefixtures("undrawn")
 def test_every_option_that_an_error_names_exists(
     command, case, photos, fitted, tmp_path, call
 ):
