@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import multiprocessing
 import struct
 import sys
 import time
@@ -34,6 +33,7 @@ from tqdm import tqdm
 from sknorm_images import ImageDecodeError, JpegLoader, Resizer, check_images
 from sknorm_images._files.jpeg_markers import read_structure
 from tests.fuzzing.corpus import exif
+from tests.fuzzing.processes import CONTEXT
 from tests.jpeg_bytes import (
     APP0,
     APP1,
@@ -537,10 +537,8 @@ class Cost(NamedTuple):
 
 def measure(case: DearFile, setting: Setting = DEFAULT, patience: float = 120.0) -> Cost:
     """Read a file in a process of its own."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.fuzzing.corpus", "PIL.MpoImagePlugin"])
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, case.data, case.how, setting))
+    ours, theirs = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_answer, args=(theirs, case.data, case.how, setting))
     process.start()
     theirs.close()
     try:

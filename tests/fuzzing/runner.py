@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import multiprocessing
 import signal
 import sys
 import time
@@ -29,11 +28,8 @@ from tests.fuzzing.judge import (
     load,
     n_open_files,
 )
+from tests.fuzzing.processes import CONTEXT
 
-# Workers are forked from a process that has done nothing but import what they need: a fork
-# of this one would have its threads and memory.
-_CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-_CONTEXT.set_forkserver_preload(["tests.fuzzing.runner"])
 _CHUNK = 64  # cases that a worker is sent at once
 _SECONDS_TO_START = 120.0
 _MEBIBYTE = 2**20
@@ -148,8 +144,8 @@ class _Worker:
 
     def __init__(self, task: _Task, pending: deque[int]) -> None:
         self.pending = pending
-        self.connection, theirs = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=_work, args=(theirs, task), daemon=True)
+        self.connection, theirs = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=_work, args=(theirs, task), daemon=True)
         self.process.start()
         theirs.close()
         self.is_ready = False
