@@ -28,6 +28,8 @@ from tests.command import COMMAND, call
 from tests.test_interrupts import group_ends
 
 PATIENCE = 300  # seconds; only a test that fails waits so long
+# Of this program's own handlers: test_commands.py ends a run by signals with each version.
+OF_THE_HANDLERS = pytest.mark.one_version
 
 
 def names_in(folder: Path) -> list[str]:
@@ -87,6 +89,7 @@ def writers(many: Path, pipeline: Path, folder: Path) -> dict[str, list[Any]]:
     }
 
 
+@OF_THE_HANDLERS
 def test_commands_that_sighup_ends_say_nothing_and_leave_nothing(many, pipeline, tmp_path):
     def end(name: str) -> tuple[int, str, str, list[str]]:
         folder = tmp_path / name
@@ -132,6 +135,7 @@ print(json.dumps(statuses))
 """
 
 
+@OF_THE_HANDLERS
 @pytest.mark.parametrize("names", [["SIGHUP", "SIGTERM"], ["SIGHUP", "SIGTERM", "SIGINT"]])
 def test_several_signals_at_random_moments_leave_nothing(names, many, pipeline, tmp_path):
     out = tmp_path / "out"

@@ -32,6 +32,8 @@ from sknorm_images.cli._spreadsheets import write_csv
 from tests.conftest import crops, encode
 from tests.nasty_names import NAMES, RAW, as_listed, make_nasty_classes, make_nasty_folder
 
+pytestmark = pytest.mark.one_version  # names are escaped by this package alone
+
 FORMULA = tuple("=+-@|\t\r\uff1d\uff0b\uff0d\uff20")
 N = len(NAMES)
 N_BROKEN = -(-N // 3)

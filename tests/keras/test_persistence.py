@@ -113,6 +113,7 @@ def test_files_that_failed_before_are_in_the_warning_of_the_copy(
     assert [list(warning.failures) for warning in warnings] == [[1, 4, 5, 6, 7]]
 
 
+@pytest.mark.one_backend
 def test_a_new_process_goes_on_where_this_one_was(files, pipeline, tmp_path):
     dataset = photo_dataset(pipeline, files)
     dataset[0]
