@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -12,15 +13,23 @@ from joblib import cpu_count, effective_n_jobs, parallel_config
 from numpy.typing import ArrayLike, NDArray
 
 from sknorm_images import LazyImages
-from sknorm_images._common.failures import Failures, ReadError, report
+from sknorm_images._common.failures import Failures, report
 from sknorm_images._common.parameters import check_choice, check_n_jobs, check_number
 from sknorm_images._common.published import published
+from sknorm_images._common.wording import show_value
 from sknorm_images.keras._augmentation import Augment, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
 from sknorm_images.keras._batches import Batch, Batches, describe_samples
+from sknorm_images.keras._callers import find_consumer, running_calls
 from sknorm_images.keras._class_balance import classes_to_draw_evenly, loss_weights
-from sknorm_images.keras._look_ahead import LookAhead
-from sknorm_images.keras._refusals import read_only, refuse_option, refuse_to_predict
+from sknorm_images.keras._passes import Pass
+from sknorm_images.keras._refusals import (
+    read_only,
+    refuse_option,
+    refuse_to_predict,
+    refuse_without_targets,
+)
+from sknorm_images.keras._resuming import ResumeOrder
 from sknorm_images.keras._targets import encode_targets
 
 _BYTES_AHEAD = 2**30  # limit on batches made ahead, however many cores there are
@@ -143,9 +152,10 @@ class PipelineDataset(keras.utils.PyDataset):
     ((2, 427, 640, 3), array([1, 0]), array(['flower', 'temple'], dtype='<U6'))
     """
 
-    _previous: int
-    _in_order: bool
-    _served: NDArray[np.bool_]
+    # The pass of user code, and those of calls of a model, by the object that takes batches
+    # for the call. Each is left alone by the others.
+    _own_pass: Pass
+    _passes: WeakKeyDictionary[object, Pass]
 
     def __init__(
         self,
@@ -204,7 +214,7 @@ class PipelineDataset(keras.utils.PyDataset):
             )
         self._n_threads: int = min(effective_n_jobs(n_jobs), cpu_count())
         self._batch_bytes = 0
-        self._look_ahead = self._new_look_ahead()
+        self._passes = WeakKeyDictionary()
         self._begin(0)
 
     def __len__(self) -> int:
@@ -233,14 +243,10 @@ class PipelineDataset(keras.utils.PyDataset):
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
         self._check_index(index)
-        # In another order, such as that of model.fit(shuffle=True), the next one is unknown.
-        self._in_order = self._in_order and index in (0, self._previous + 1)
-        self._previous = index
+        current = self._pass_of(find_consumer())
         with parallel_config(backend="threading", n_jobs=self._n_threads):
-            batch = self._look_ahead.take(index, self._n_ahead() if self._in_order else 0)
+            batch = current.take(index, self._n_ahead())
         self._batch_bytes = max(self._batch_bytes, batch.n_bytes)
-        self._failures |= batch.failures
-        self._served[index] = True
         return batch.parts
 
     def on_epoch_begin(self) -> None:
@@ -251,15 +257,25 @@ class PipelineDataset(keras.utils.PyDataset):
         ValueError
             If ``model.predict`` begins, and the order is shuffled.
         """
-        self._in_order = True
-        if self._order.shuffle:
-            refuse_to_predict()
+        calls = running_calls()
+        if calls:
+            call, model = calls[0]
+            if call == "predict" and self._order.shuffle:
+                refuse_to_predict()
+            if call != "predict" and not self._batches.targets.are_there:
+                refuse_without_targets(call, model)
+        current = self._pass_of(find_consumer(), is_beginning=True)
+        current.begin()
+        if len(calls) == 1:  # so other passes of this thread are over, or were given up
+            for other in [self._own_pass, *self._passes.values()]:
+                if other is not current:
+                    other.forget()
 
     def on_epoch_end(self) -> None:
         """Take the order of the next epoch, if this one was served in full.
 
-        Keras also calls it at other times: on JAX, a first fit begins a pass, takes one
-        batch and ends it.
+        Keras also calls it at other times: before the first pass of every `fit`, for one. The
+        passes of `evaluate` and `predict` leave the epoch as it is.
 
         Raises
         ------
@@ -271,13 +287,48 @@ class PipelineDataset(keras.utils.PyDataset):
         ImageDecodeWarning
             If some could not be read, and are blank.
         """
-        if not self._served.all():
-            return
-        samples = self._samples[: len(self) * self.batch_size]
-        failures = dict(self._failures)
-        self._begin(self._epoch + 1)
+        consumer = find_consumer()
+        current = self._pass_of(consumer)
+        is_complete = bool(current.served.all())
+        failures = dict(current.failures) if is_complete else {}
+        samples = current.samples[: len(self) * self.batch_size]
+        if current.is_probing:  # no epoch, since Keras ends what it begins to look at batches
+            current.settle()
+            if is_complete:
+                current.failures.clear()
+        elif is_complete:
+            calls = running_calls()
+            is_training = not calls or calls[0][0] == "fit"
+            if is_training and current.epoch == self._epoch:
+                self._begin(self._epoch + 1)
+            if consumer is not None:
+                self._passes[consumer] = self._new_pass()
+            elif current is self._own_pass:
+                self._begin(self._epoch)
         if failures:
             report(Failures(failures), len(np.unique(samples)))
+
+    def resume_callback(self) -> keras.callbacks.Callback:
+        """Make a callback that takes the order of the epoch with which `fit` begins.
+
+        Pass it to `fit` in ``callbacks``. Epoch k of Keras then has the order of epoch k,
+        also where a new process begins with `initial_epoch`, or where
+        `keras.callbacks.BackupAndRestore` found a backup.
+
+        Returns
+        -------
+        keras.callbacks.Callback
+            It sets `epoch` when the first epoch of `fit` begins.
+
+        Notes
+        -----
+        With `steps_per_epoch`, several epochs of Keras make up a pass. If a run stopped in the
+        middle of one, `fit` begins this pass again, since Keras begins at its first batch.
+
+        On TensorFlow, Keras takes two batches before it says which epoch it is, so those
+        are decoded in vain where the epoch changes.
+        """
+        return ResumeOrder(self)
 
     def rows(self, batch_index: int, epoch: int | None = None) -> NDArray[np.intp]:
         """Tell which images a batch holds.
@@ -304,7 +355,7 @@ class PipelineDataset(keras.utils.PyDataset):
         self._check_index(batch_index)
         if epoch is not None:
             check_number("epoch", epoch, low=0, integral=True)
-        samples = self._samples if epoch is None else self._order.draw(int(epoch))
+        samples = self._own_pass.samples if epoch is None else self._order.draw(int(epoch))
         return samples[self._order.rows(batch_index)]
 
     def filenames(self, batch_index: int, epoch: int | None = None) -> list[str]:
@@ -368,17 +419,62 @@ class PipelineDataset(keras.utils.PyDataset):
     use_multiprocessing = read_only("use_multiprocessing")
     max_queue_size = read_only("max_queue_size")
 
+    def __repr__(self) -> str:
+        shuffle = f", shuffle=True, seed={self.seed}" if self._order.shuffle else ""
+        return (
+            f"PipelineDataset({self._order.n_samples:,} images, {len(self):,} batches of "
+            f"{self.batch_size}{shuffle}, epoch={self.epoch})"
+        )
+
     def __getstate__(self) -> dict[str, Any]:
-        state = vars(self) | {"_failures": dict(self._failures)}  # other threads add to it
-        del state["_look_ahead"]
-        return state
+        state = dict(vars(self))
+        del state["_passes"]  # a copy is not what those calls take their batches from
+        own = state.pop("_own_pass")
+        # Other threads add to the failures.
+        return state | {"_served": own.served.copy(), "_failures": dict(own.failures)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        served, failures = state.pop("_served"), state.pop("_failures")
         self.__dict__.update(state)
-        self._look_ahead = self._new_look_ahead()
+        self._passes = WeakKeyDictionary()
+        self._begin(self._epoch)
+        self._own_pass.served = served
+        self._own_pass.failures = failures
 
-    def _new_look_ahead(self) -> LookAhead[Batch]:
-        return LookAhead(self._make_batch, len(self), self._n_threads)
+    def _begin(self, epoch: int) -> None:
+        """Make an epoch the current one. Passes that have begun go on in theirs."""
+        if "_own_pass" in vars(self):
+            self._own_pass.forget()
+        self._epoch = epoch
+        self._own_pass = self._pass_over(epoch, self._order.draw(epoch))
+
+    def _pass_of(self, consumer: object | None, is_beginning: bool = False) -> Pass:
+        """Find the pass of a consumer, or begin one over the current epoch."""
+        if consumer is None:
+            return self._own_pass
+        current = self._passes.get(consumer)
+        if current is None:
+            current = self._passes[consumer] = self._new_pass(is_probing=True)
+        has_begun = current.served.any() and not (is_beginning and current.is_probing)
+        if current.epoch != self._epoch and not has_begun:
+            current.forget()
+            current = self._passes[consumer] = self._new_pass(is_probing=current.is_probing)
+        return current
+
+    def _new_pass(self, *, is_probing: bool = False) -> Pass:
+        return self._pass_over(self._epoch, self._own_pass.samples, is_probing=is_probing)
+
+    def _pass_over(
+        self, epoch: int, samples: NDArray[np.intp], *, is_probing: bool = False
+    ) -> Pass:
+        return Pass(
+            self._make_batch,
+            epoch,
+            samples,
+            len(self),
+            self._n_threads,
+            is_probing=is_probing,
+        )
 
     def _n_ahead(self) -> int:
         if not self._batch_bytes:  # before the first batch, its size is unknown
@@ -386,22 +482,18 @@ class PipelineDataset(keras.utils.PyDataset):
         fitting = max(1, _BYTES_AHEAD // self._batch_bytes)
         return min(_BATCHES_AHEAD * self._n_threads, fitting)
 
-    def _begin(self, epoch: int) -> None:
-        self._epoch = epoch
-        self._samples = self._order.draw(epoch)
-        self._previous = -1
-        self._in_order = True
-        self._served = np.zeros(len(self), bool)
-        self._failures: dict[int, ReadError] = {}
-        self._look_ahead.forget()
-
-    def _check_index(self, index: int) -> None:
+    def _check_index(self, index: Any) -> None:
+        if not hasattr(index, "__index__"):
+            raise TypeError(
+                f"index={show_value(index)} is not the number of a batch. Pass one of 0 to "
+                f"{len(self) - 1}; for parts of a dataset, index X and y."
+            )
         if not 0 <= index < len(self):
             raise IndexError(
                 f"There is no batch {index} among {len(self)} batches. Pass 0 to "
                 f"{len(self) - 1}."
             )
 
-    def _make_batch(self, index: int) -> Batch:
-        rows = self._samples[self._order.rows(index)]
-        return self._batches.make(rows, partial(self._order.generator, self._epoch, index))
+    def _make_batch(self, epoch: int, samples: NDArray[np.intp], index: int) -> Batch:
+        rows = samples[self._order.rows(index)]
+        return self._batches.make(rows, partial(self._order.generator, epoch, index))

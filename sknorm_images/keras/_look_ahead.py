@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -57,12 +57,21 @@ class LookAhead(Generic[T]):
             self.forget()
             raise
 
+    def prepare(self, items: Sequence[int]) -> None:
+        """Have these items made, in this order, and forget all others."""
+        try:
+            with self._lock:
+                self._look_at(items)
+        except BaseException:  # an interrupt
+            self.forget()
+            raise
+
     def forget(self) -> None:
         """Drop all items, and cancel those that are being made."""
         with self._lock:
-            self._look_at(range(0))
+            self._look_at(())
 
-    def _look_at(self, items: range) -> None:
+    def _look_at(self, items: Sequence[int]) -> None:
         for i in self._started.keys() - set(items):
             self._started.pop(i).cancel()
         self._waiting = deque(i for i in items if i not in self._started)

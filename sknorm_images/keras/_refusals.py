@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, NoReturn
 
 import keras
@@ -28,12 +27,27 @@ def read_only(name: str) -> property:
     return property(lambda dataset: _KERAS_WORKERS[name], refuse)
 
 
-def refuse_to_predict() -> None:
-    """Raise ValueError if it is ``model.predict`` that starts on a shuffled dataset."""
-    if _is_predicting():
+def refuse_to_predict() -> NoReturn:
+    """Raise ValueError for ``model.predict`` on a shuffled dataset."""
+    raise ValueError(
+        "The dataset has shuffle=True, so its predictions would be in another order "
+        "than X. Make one for predict, with shuffle=False."
+    )
+
+
+def refuse_without_targets(call: str, model: object) -> None:
+    """Raise ValueError if a loss of Keras' own would be computed without targets."""
+    if getattr(model, "loss", None) is None:
+        return
+    # Whoever writes one of these may get along without targets.
+    step = {"fit": "train_step", "evaluate": "test_step"}[call]
+    if all(
+        getattr(type(model), name) is getattr(keras.Model, name)
+        for name in (step, "compute_loss")
+    ):
         raise ValueError(
-            "The dataset has shuffle=True, so its predictions would be in another order "
-            "than X. Make one for predict, with shuffle=False."
+            f"The dataset has no targets, and {call} computes a loss of them. Pass y, or "
+            "label_mode='input' for an autoencoder."
         )
 
 
@@ -43,20 +57,3 @@ def _no_workers(name: str) -> str:
         "twice and others never, so they are not used. Pass n_jobs, the number of threads "
         "that decode batches ahead."
     )
-
-
-def _is_predicting() -> bool:
-    """Whether the call comes from ``model.predict``, which Keras does not reveal.
-
-    A model whose own `predict` does not call Keras' goes unnoticed.
-    """
-    predict, fit, evaluate = (
-        inspect.unwrap(method).__code__
-        for method in (keras.Model.predict, keras.Model.fit, keras.Model.evaluate)
-    )
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code not in (fit, evaluate):
-        if frame.f_code is predict:
-            return True
-        frame = frame.f_back
-    return False

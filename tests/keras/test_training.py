@@ -98,7 +98,7 @@ def test_thirty_batches_and_a_short_one_come_once_an_epoch_in_training_and_valid
     expected = np.outer([1, 2], np.ones(N_LONG))
     np.testing.assert_array_equal(watch.trained, expected)
     np.testing.assert_array_equal(watch.tested, expected)
-    assert (train.epoch, validation.epoch) == (2, 2)
+    assert (train.epoch, validation.epoch) == (2, 0)  # validation is no training
 
 
 @pytest.mark.parametrize("is_loaded", [False, True])
