@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Number
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from sknorm_images._common.parameters import check_choice
 from sknorm_images._common.wording import shorten, show_some, show_value
+from sknorm_images._images.sources import is_missing
 
 _ENCODED = ("int", "categorical", "binary")
 LABEL_MODES = ("auto", *_ENCODED, "input", None)
@@ -79,6 +82,9 @@ def encode_targets(
     _check_length("y", labels, n_samples)
     if label_mode in ("input", None):
         return Targets(label_mode)
+    _refuse_missing(labels)
+    if classes is None:
+        _refuse_file_names(labels, label_mode)
     if label_mode in _ENCODED and classes is None and _is_continuous(labels):
         raise ValueError(
             "y holds numbers such as "
@@ -98,6 +104,8 @@ def class_numbers(y: Any, n_samples: int, purpose: str) -> NDArray[np.intp]:
     the message. Raises ValueError if `y` is not one class label for each of `n_samples`.
     """
     labels = None if y is None or isinstance(y, Mapping) else _as_labels(y)
+    if labels is not None:
+        _refuse_missing(labels)
     if labels is None or labels.ndim != 1 or _is_continuous(labels):
         raise ValueError(
             f"{purpose} needs to know the class of every sample, and y holds no labels of "
@@ -115,8 +123,11 @@ def _named_targets(
             f"y is a dict, and label_mode={show_value(label_mode)} numbers one label a "
             "sample. Pass arrays of numbers by name, with label_mode='auto'."
         )
+    for name, values in y.items():
+        _refuse_sparse(f"y[{show_value(name)}]", values)
     targets = {name: np.asarray(values) for name, values in y.items()}
     for name, values in targets.items():
+        _refuse_dates(f"y[{show_value(name)}]", values)
         if values.ndim == 0 or _is_text(values):
             raise ValueError(
                 f"y[{show_value(name)}] is of dtype {values.dtype} and shape {values.shape}, "
@@ -156,7 +167,9 @@ def _encoded(
 
 
 def _as_labels(y: Any) -> NDArray[Any]:
+    _refuse_sparse("y", y)
     labels = np.asarray(y)
+    _refuse_dates("y", labels)
     if (
         labels.dtype.kind == "U"
         and isinstance(y, list | tuple)
@@ -173,6 +186,57 @@ def _as_labels(y: Any) -> NDArray[Any]:
     if labels.dtype == object and all(isinstance(label, Number) for label in labels.flat):
         return np.array(labels.tolist())  # a column of a mixed table
     return labels
+
+
+def _refuse_sparse(name: str, y: Any) -> None:
+    if hasattr(y, "toarray"):
+        raise ValueError(
+            f"{name} is a {type(y).__name__}, which is sparse, and batches hold dense arrays. "
+            f"Pass {name}.toarray()."
+        )
+
+
+def _refuse_dates(name: str, values: NDArray[Any]) -> None:
+    if values.dtype.kind in "mM":
+        raise ValueError(
+            f"{name} is of dtype {values.dtype}, and a model learns numbers. Pass some, such "
+            "as the days since the first date."
+        )
+
+
+def _refuse_missing(labels: NDArray[Any]) -> None:
+    """Raise ValueError if samples have no target: None, NA, or NaN throughout."""
+    if labels.dtype == object:
+        missing = np.array([is_missing(label) for label in labels.flat]).reshape(labels.shape)
+    elif labels.dtype.kind == "f":
+        missing = np.isnan(labels)
+    else:
+        return
+    if not missing.size:
+        return
+    # Some of several targets may be missing, for a loss of one's own.
+    rows = np.flatnonzero(missing.reshape(len(labels), -1).all(axis=1))
+    if len(rows):
+        raise ValueError(
+            f"{len(rows)} of the {len(labels)} rows of y hold no target, the first of them "
+            f"{show_value(labels[rows[0]])} in row {rows[0]}, so their loss is not a number. "
+            "Drop these rows of X and y."
+        )
+
+
+def _refuse_file_names(labels: NDArray[Any], label_mode: str | None) -> None:
+    """Raise ValueError if all labels are names of image files, such as masks."""
+    if not _is_text(labels) or not labels.size:
+        return
+    suffixes = tuple(Image.registered_extensions())
+    paths = [os.fspath(y) for y in labels.flat if isinstance(y, str | os.PathLike)]
+    if len(paths) == labels.size and all(str(p).lower().endswith(suffixes) for p in paths):
+        raise ValueError(
+            f"y holds names of image files, such as {show_value(paths[0])}, and "
+            f"label_mode={show_value(label_mode)} would number them as classes. Pass an array "
+            "of these images: np.asarray of what a JpegLoader and a Resizer with "
+            "interpolation='nearest' make of the files."
+        )
 
 
 def _check_length(name: str, values: NDArray[Any], n_samples: int) -> None:

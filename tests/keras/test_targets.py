@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 from sklearn.preprocessing import LabelBinarizer, LabelEncoder
 
 from sknorm_images.keras import PipelineDataset
@@ -133,7 +135,7 @@ def test_labels_of_two_dimensions_cannot_be_numbered(label_mode):
 @pytest.mark.parametrize(
     ("y", "classes", "message"),
     [
-        ([1, 2, None], None, "Pass labels of one kind"),
+        ([1, 2, None], None, "1 of the 3 rows of y hold no target.*None in row 2.*Drop"),
         (["a", "b", "a"], [], "empty or repeats a label"),
         (["a", "b", "a"], ["a", "b", "b"], "empty or repeats a label"),
         (["a", "b", "c"], ["a", "b"], "y holds 'c', which is not among the classes"),
@@ -337,7 +339,7 @@ def test_classes_may_be_any_numbers_that_are_named():
 
 
 @pytest.mark.parametrize("label_mode", ["int", "categorical"])
-@pytest.mark.parametrize("stranger", [0.5, np.nan])
+@pytest.mark.parametrize("stranger", [0.5, 2.25])
 def test_targets_of_a_regression_are_not_numbered(label_mode, stranger):
     y = np.array([0, 1, stranger, 1])
     with pytest.raises(ValueError, match=f"such as .*{stranger}.*Pass label_mode='auto'"):
@@ -361,3 +363,64 @@ def test_targets_of_a_regression_are_not_numbered(label_mode, stranger):
 def test_named_targets_that_no_output_can_take_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
         numbered(3, y=y)
+
+
+# Targets that no loss can take
+
+
+@pytest.mark.parametrize(
+    "name", ["masks/{}.png", "{}.JPG", Path("masks", "{}.tif")], ids=["png", "jpg", "tif"]
+)
+@pytest.mark.parametrize("label_mode", ["auto", "int", "categorical"])
+def test_names_of_masks_are_not_numbered_as_classes(name, label_mode):
+    y = [type(name)(str(name).format(i)) for i in range(N_ROWS)]
+    with pytest.raises(ValueError, match=r"names of image files, such as .*np\.asarray"):
+        numbered(y=y, label_mode=label_mode)
+
+
+def test_names_of_files_are_classes_where_those_are_given():
+    _, dataset = labels_of(["a.png", "b.png"], classes=["b.png", "a.png"])
+    assert dataset.classes_.tolist() == ["b.png", "a.png"]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [0.5, np.nan, 1.0],
+        pd.Series([1, None, 2], dtype="Int64"),
+        pd.Series(["a", None, "b"]),
+        np.array(["a", np.nan, "b"], object),
+        np.array([[1, 2], [np.nan, np.nan], [3, np.nan]]),
+    ],
+    ids=["float", "integer", "text", "object", "several"],
+)
+def test_rows_without_a_target_are_refused(y):
+    with pytest.raises(ValueError, match=r"1 of the 3 rows of y hold no target.*in row 1"):
+        numbered(3, y=y)
+
+
+def test_missing_labels_do_not_matter_where_labels_are_left_out():
+    assert numbered(3, y=[1, np.nan, 2], label_mode=None)[0].shape == (3, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.arange(3).astype("datetime64[D]"),
+        pd.Series(pd.to_datetime(["2020-01-01"] * 3)),
+        np.arange(3).astype("timedelta64[s]"),
+    ],
+)
+def test_dates_are_refused(y):
+    with pytest.raises(ValueError, match=r"y is of dtype (datetime|timedelta)64.*days since"):
+        numbered(3, y=y)
+    with pytest.raises(ValueError, match=r"y\['when'\] is of dtype"):
+        numbered(3, y={"when": np.asarray(y)})
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.coo_array])
+def test_sparse_targets_are_refused(kind):
+    with pytest.raises(ValueError, match=r"y is a .*sparse.*y\.toarray\(\)"):
+        numbered(3, y=kind(np.eye(3)))
+    with pytest.raises(ValueError, match=r"y\['a'\] is a .*sparse"):
+        numbered(3, y={"a": kind(np.eye(3))})
