@@ -6,7 +6,6 @@ import keras
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sknorm_images import ChannelStandardScaler
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images._scaling.base import ChannelScaler
@@ -26,9 +25,10 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
 
     Returns
     -------
-    keras.layers.Normalization or keras.layers.Rescaling
+    keras.layers.Rescaling
         For inputs of shape (n_samples, height, width, n_channels), in grey levels. It
-        computes in float32, also under a mixed-precision policy.
+        computes in float32, also under a mixed-precision policy. (Not a `Normalization`: on
+        TensorFlow, an ONNX export of a model that begins with one cannot be run.)
 
     Raises
     ------
@@ -82,13 +82,6 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
     levels[1] = 1
     offset, scaled_one = scaler.transform(levels)
     factor = scaled_one - offset
-    if isinstance(scaler, ChannelStandardScaler):
-        return keras.layers.Normalization(
-            axis=-1,
-            mean=(-offset / factor).tolist(),
-            variance=(1 / factor**2).tolist(),
-            dtype="float32",
-        )
     return keras.layers.Rescaling(factor.tolist(), offset.tolist(), dtype="float32")
 
 

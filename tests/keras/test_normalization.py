@@ -85,6 +85,16 @@ def test_a_layer_computes_the_formula_of_its_scaler(scaler, formula, dtype, pixe
     np.testing.assert_allclose(output, scaled, rtol=0, atol=tolerance(expected))
 
 
+@each_scaler
+def test_a_layer_is_a_rescaling_without_variables_that_an_export_could_lose(
+    scaler, formula, pixels
+):
+    layer = normalization_layer(scaler.fit(pixels))
+    layer(pixels)
+    assert type(layer) is keras.layers.Rescaling
+    assert layer.variables == []
+
+
 @pytest.mark.parametrize("scaler", [ChannelStandardScaler(), ChannelMinMaxScaler((-1, 1))])
 def test_a_layer_keeps_a_constant_channel_finite(scaler, pixels):
     flat = pixels.copy()
