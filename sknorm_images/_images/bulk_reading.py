@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from sknorm_images._common.aligned import empty_aligned
 from sknorm_images._common.cancellation import check_cancelled
 from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.failures import READ_ERRORS, Failures, forget_frames
@@ -92,7 +93,7 @@ def read_array(
     if len(sources) and not recipe.resizings:  # the first one sets the size, and is kept
         sources = [Made(read_one(recipe, sources, 0, found)), *sources[1:]]
     shape = common_shape(recipe, sources)
-    out = np.empty(shape, dtype)
+    out = empty_aligned(shape, dtype)
 
     def fill_chunk(
         recipe: Recipe, sources: Sequence[Any], rows: slice

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sknorm_images._common.aligned import empty_aligned
 from sknorm_images._common.callbacks import follow_fit
 from sknorm_images._common.exceptions import ImageUnitsWarning, brief
 from sknorm_images._common.failures import (
@@ -509,7 +510,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _transform_array(
         self, X: Array, watch: WhiteWatch | None, blank: Failures, n_jobs: int | None = None
     ) -> NDArray[Any]:
-        out = np.empty(X.shape, self._out_dtype(X))
+        out = empty_aligned(X.shape, self._out_dtype(X))
         affine = self._affine(X.shape[-1])
         scale = self._scale if watch is None else watch.before(self._scale)
 

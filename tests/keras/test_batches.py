@@ -167,6 +167,17 @@ def test_one_thread_and_two_make_the_same_batches(stage, files, pipeline):
             dataset.on_epoch_end()
 
 
+@pytest.mark.parametrize("size", [(32, 48), (33, 47), (100, 100)])
+def test_batches_lie_where_backends_take_them_without_a_copy(size, files, pixels):
+    images = make_image_pipeline(size).fit(files)
+    scaler = ChannelStandardScaler().fit(pixels)
+    for pipeline, X in ((images, files), (images[:-1], files), (scaler, pixels)):
+        for x in batches_of(PipelineDataset(pipeline, X, batch_size=7)):
+            assert x.ctypes.data % 64 == 0
+            assert x.flags.c_contiguous
+            assert x.flags.writeable
+
+
 # Arrays larger than memory
 
 
