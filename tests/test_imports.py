@@ -108,8 +108,9 @@ def test_decoding_knows_neither_names_nor_where_contents_come_from():
     [
         (
             "keras",
-            {"keras._augmentation", "keras._batches", "keras._dataset"}
-            | {"keras._normalization", "keras._refusals", "keras.__init__", "demo"},
+            {"keras._augmentation", "keras._batches", "keras._callers", "keras._dataset"}
+            | {"keras._normalization", "keras._refusals", "keras._resuming"}
+            | {"keras.__init__", "demo"},
         ),
         ("cykooz_resizer", {"_images.simd"}),
         ("simplejpeg", {"_images.damage"}),

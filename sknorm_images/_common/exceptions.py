@@ -16,8 +16,9 @@ class ImageDecodeError(ValueError):
     ----------
     source : str
         The path, or a description of bytes that have none.
-    reason : str
-        Why it cannot be decoded, and what to do where there is a special remedy.
+    reason : str, default=""
+        Why it cannot be decoded, and what to do where there is a special remedy. Without,
+        `source` is the whole message: PyTorch's DataLoader makes errors anew of their text.
     position : int or None, default=None
         The position of the source in the X that was handed in.
 
@@ -40,13 +41,15 @@ class ImageDecodeError(ValueError):
 format. Repair or remove it, or pass on_error='blank' to JpegLoader.
     """
 
-    def __init__(self, source: str, reason: str, position: int | None = None) -> None:
+    def __init__(self, source: str, reason: str = "", position: int | None = None) -> None:
         super().__init__(source, reason, position)
         self.source = source
         self.reason = reason
         self.position = position
 
     def __str__(self) -> str:
+        if not self.reason:
+            return self.source
         number = "" if self.position is None else f" {self.position}"
         return (
             f"Cannot decode image{number}, {show_name(self.source)}: {shorten(self.reason)}. "

@@ -7,10 +7,11 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext, suppress
 from itertools import chain
 from math import prod
+from multiprocessing import current_process
 from threading import get_ident
 from typing import Any, Generic, TypeVar
 
-from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+from joblib import Parallel, cpu_count, delayed, effective_n_jobs, parallel_config
 
 from sknorm_images._common.cancellation import Cancellation, Cancelled
 
@@ -160,12 +161,21 @@ def _n_workers(n_jobs: int | None, local: bool) -> int:
     Where n_jobs is None and threads are only preferred or required, it runs one job, whatever
     parallel_config says.
     """
-    n_workers: int = effective_n_jobs(n_jobs)
+    n_workers = _effective_n_threads(n_jobs) if local else int(effective_n_jobs(n_jobs))
     if n_workers == 1:
         return 1
     # More workers than cores (of this machine, or of a cluster) only cost memory.
     n_cores: int = cpu_count() if local else effective_n_jobs(-1)
     return min(n_workers, n_cores)
+
+
+def _effective_n_threads(n_jobs: int | None) -> int:
+    """Say what `n_jobs` means for threads of this process."""
+    if not current_process().daemon:
+        return int(effective_n_jobs(n_jobs))
+    # In a worker of PyTorch's DataLoader, say, joblib would warn that it starts no processes.
+    with parallel_config(backend="threading"):
+        return int(effective_n_jobs(n_jobs))
 
 
 def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Iterator[slice]:

@@ -100,3 +100,10 @@ def test_a_missing_file_is_named_by_a_string(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         JpegLoader().transform([tmp_path / "none.jpg"])[0]
     assert caught.value.filename == str(tmp_path / "none.jpg")
+
+
+def test_an_error_that_is_made_of_a_message_alone_says_it():
+    original = ImageDecodeError("photo.jpg", "truncated", 3)
+    again = ImageDecodeError(f"Caught in a worker: {original}")
+    assert str(again) == f"Caught in a worker: {original}"
+    assert str(pickle.loads(pickle.dumps(again))) == str(again)

@@ -512,3 +512,38 @@ def test_jobs_within_jobs_give_the_same_bits(backend, reference, files):
     )
     for part in parts:
         np.testing.assert_array_equal(part, output, strict=True)
+
+
+IN_A_DAEMON = """
+import multiprocessing
+import threading
+import warnings
+
+from sknorm_images._common.parallel import map_chunks
+
+
+def name_of_thread():
+    meeting.wait(300)  # so that no thread does the work of two
+    return threading.current_thread().name
+
+
+def work():
+    global meeting
+    meeting = threading.Barrier(2)
+    warnings.simplefilter("error")
+    chunks = map_chunks(name_of_thread, 2, lambda rows: (), n_jobs=2, local=True, chunk_size=1)
+    print(len({name for _, name in chunks}), flush=True)
+
+
+process = multiprocessing.get_context("fork").Process(target=work, daemon=True)
+process.start()
+process.join()
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(joblib.cpu_count() < 2, reason="threads are at most one per core")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_threads_work_in_a_daemon_process_without_a_warning_of_processes():
+    process = new_process.run(IN_A_DAEMON)
+    assert (process.stdout, process.stderr) == ("2\n", "")
