@@ -104,10 +104,9 @@ class PipelineDataset(keras.utils.PyDataset):
     seed : int
         The seed in use.
     epoch : int
-        Number of passes that Keras took in full. Set it to resume an interrupted run.
-        Before the first pass, Keras takes a batch or two to see what they look like; where
-        there are no more, that counts as a pass, also for warnings. TensorFlow takes batches
-        before it trains on them, so it may end a pass that `steps_per_epoch` or an interrupt
+        Number of passes that `fit` took in full; `evaluate` and `predict` leave it as it is.
+        Set it, or pass `resume_callback` to `fit`, to resume an interrupted run. TensorFlow
+        takes batches before it trains on them, so it may end a pass that `steps_per_epoch`
         cut short.
 
     Raises
@@ -117,7 +116,8 @@ class PipelineDataset(keras.utils.PyDataset):
         workers of its own: ``workers``, ``use_multiprocessing``, ``max_queue_size``.
     ValueError
         If X and y differ in length, X is empty, or parameters are out of range or do not go
-        together. In ``predict``, if the order is shuffled. At the end of an epoch, if none
+        together. In ``predict``, if the order is shuffled; in ``fit`` and ``evaluate``, if
+        Keras' own loss needs targets and there are none. At the end of an epoch, if none
         of the images could be read.
     sklearn.exceptions.NotFittedError
         If the pipeline is not fitted.
@@ -132,6 +132,10 @@ class PipelineDataset(keras.utils.PyDataset):
     that cannot be read, 1, or their `sample_weight`, for the others. One
     `ImageDecodeWarning` per epoch lists them. Keras does not combine sample weights with
     `class_weight`, nor `class_weight` with a dict of targets: pass `sample_weight`.
+
+    Every call of `fit`, `evaluate` or `predict` has a pass of its own, and so has user code
+    that takes batches by index: none disturbs the order of another. Each file is decoded once
+    per pass, since the batches that Keras takes before a pass begins are kept for it.
 
     Keras' own workers are refused since, on JAX, its queue serves some batches of the first
     pass twice and others never; processes would fork a running JAX. Decoding releases
@@ -250,12 +254,13 @@ class PipelineDataset(keras.utils.PyDataset):
         return batch.parts
 
     def on_epoch_begin(self) -> None:
-        """Start looking ahead again, and refuse to predict in a shuffled order.
+        """Start looking ahead again, and refuse what a model cannot do with this dataset.
 
         Raises
         ------
         ValueError
-            If ``model.predict`` begins, and the order is shuffled.
+            If ``model.predict`` begins, and the order is shuffled; or ``fit`` or ``evaluate``,
+            whose loss needs targets, and there are none.
         """
         calls = running_calls()
         if calls:
@@ -407,7 +412,7 @@ class PipelineDataset(keras.utils.PyDataset):
 
     @property
     def epoch(self) -> int:
-        """Number of passes that Keras took in full."""
+        """Number of passes that `fit` took in full."""
         return self._epoch
 
     @epoch.setter
