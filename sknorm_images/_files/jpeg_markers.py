@@ -78,7 +78,7 @@ class JpegStructure:
 
     def is_dear(self, max_pixels: int) -> bool:
         """Whether decoding takes so much work that it should happen only once."""
-        return self.nanoseconds > _most_nanoseconds(max_pixels) / 4
+        return self.nanoseconds > dear_nanoseconds(max_pixels)
 
     def excess_of_segments(self, max_scans: int) -> str | None:
         """Say which segments are too many, or too large."""
@@ -204,6 +204,11 @@ class JpegStructure:
 
 def _most_nanoseconds(max_pixels: int) -> float:
     return max(_LEAST_NANOSECONDS, _NANOSECONDS_BESIDE + _NANOSECONDS_PER_PIXEL * max_pixels)
+
+
+def dear_nanoseconds(max_pixels: int) -> float:
+    """From how much work on a file is dear: see `JpegStructure.is_dear`."""
+    return _most_nanoseconds(max_pixels) / 4
 
 
 def read_structure(data: bytes, max_scans: int) -> JpegStructure:

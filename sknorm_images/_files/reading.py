@@ -88,6 +88,9 @@ def read(source: Source | T, access: Access) -> bytes | T:
     pipe or a socket, which may never end; ValueError if `access` does not allow it; and for a
     URL what `read_url` raises.
     """
+    if type(source) is str and "://" not in source:  # most are, and need no other question
+        check_local(source, access.protocols)
+        return _read_path(source, source, access)
     if isinstance(source, Missing):
         raise ImageDecodeError(
             name_of(source), f"its cell of X holds {source.cell}, not a path"
@@ -98,7 +101,11 @@ def read(source: Source | T, access: Access) -> bytes | T:
         return read_url(source, access)
     check_local(source, access.protocols)
     path = local_path(source)  # once, since a PathLike may do anything for it
-    passed = source if isinstance(source, str) else os.fsdecode(path)
+    return _read_path(path, source if isinstance(source, str) else os.fsdecode(path), access)
+
+
+def _read_path(path: str, passed: str, access: Access) -> bytes:
+    """Read a local file; errors name it as it was passed."""
     try:
         return _read_local(path, passed, access)
     except ImageDecodeError:

@@ -17,7 +17,9 @@ from sknorm_images._common.parallel import map_chunks
 from sknorm_images._common.wording import show_name
 from sknorm_images._files.reading import name_of
 from sknorm_images._images.decoding import ContentError, Picture, Pixels
+from sknorm_images._images.fast_lane import FastLane
 from sknorm_images._images.recipes import Made, Recipe, as_pixels
+from sknorm_images._images.stacks import Stack
 
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 
@@ -43,7 +45,7 @@ def reduce_images(
 
     `task(recipe, sources, rows, *columns)` is called with some of the sources, their slice
     among all sources, and the same slice of each column, an array with one entry per image.
-    It returns the failures in the chunk, as `read_each` does, and a value or None. With
+    It returns the failures in the chunk, as `read_stacks` does, and a value or None. With
     `local`, the work stays in threads of this process, whatever joblib backend is configured.
     None as `chunk_size` picks one that suits many workers. `advance(n)` is called when n more
     images are done. Returns the sum of the values, in order (None if there were none), and
@@ -83,11 +85,12 @@ def read_array(
 ) -> tuple[NDArray[Any], Any, Failures]:
     """Read all images into one array, in threads of this process.
 
-    `write(row, pixels)` is called for every image and fills its row of the array; the rows of
-    images that cannot be read are zeros. `summarise(out[rows], rows, failures)` is called when
-    a chunk is complete. `options` are those of `reduce_images`. Returns the array, of shape
-    (n_samples, height, width, n_channels), the sum of what `summarise` returned, and the
-    failures. Raises ValueError if images differ in size, and what `reduce_images` raises.
+    `write(part, pixels)` is called with some images and the part of the array that they fill,
+    both of shape (n_images, height, width, n_channels); images that cannot be read are zeros
+    there. `summarise(out[rows], rows, failures)` is called when a chunk is complete. `options`
+    are those of `reduce_images`. Returns the array, of shape (n_samples, height, width,
+    n_channels), the sum of what `summarise` returned, and the failures. Raises ValueError if
+    images differ in size, and what `reduce_images` raises.
     """
     found = Failures()
     if len(sources) and not recipe.resizings:  # the first one sets the size, and is kept
@@ -100,8 +103,8 @@ def read_array(
     ) -> tuple[Failures, Any]:
         target = out[rows]
 
-        def receive(i: int, pixels: Pixels) -> None:
-            write(target[i], pixels)
+        def receive(rows: slice, pixels: Pixels) -> None:
+            write(target[rows], pixels)
 
         failures = read_alike(recipe, sources, rows.start, shape[1:], receive)
         return failures, summarise(failures.zeroed(target), rows, failures)
@@ -128,53 +131,73 @@ def read_alike(
     sources: Sequence[Any],
     start: int,
     shape: tuple[int, ...],
-    receive: Callable[[int, Pixels], None],
+    receive: Callable[[slice, Pixels], None],
 ) -> Failures:
-    """Decode images as `read_each` does, and check that all have the same shape.
+    """Decode images as `read_stacks` does, and check that all have the same shape.
 
-    `shape` is ``(height, width, n_channels)``, and `start` is the position of the first image
-    among all images, for messages. Raises ValueError if an image has another shape, or if one
-    has to be left blank and its size is unknown for lack of a Resizer.
+    ``receive(rows, pixels)`` is called with a slice of `sources`, and an array of their images
+    of shape (n_images, height, width, n_channels). `shape` is the shape of one image, and
+    `start` is the position of the first image among all images, for messages. Raises
+    ValueError if an image has another shape, or if one has to be left blank and its size is
+    unknown for lack of a Resizer.
     """
 
-    def check(i: int, picture: Picture) -> None:
-        pixels = as_pixels(picture)
-        if pixels.shape != shape:
+    def check(i: int, images: Picture | Stack) -> None:
+        if isinstance(images, Stack):
+            pixels = images.pixels()
+        else:
+            pixels = as_pixels(images)[np.newaxis]
+        if pixels.shape[1:] != shape:
             raise ValueError(
                 f"Image {start + i}, {show_name(name_of(sources[i]))}, is of shape "
-                f"{pixels.shape}, others are of shape {shape}, and one array takes one shape. "
-                "Add a Resizer after the JpegLoader."
+                f"{pixels.shape[1:]}, others are of shape {shape}, and one array takes one "
+                "shape. Add a Resizer after the JpegLoader."
             )
-        receive(i, pixels)
+        receive(slice(i, i + len(pixels)), pixels)
 
-    failures = read_each(recipe, sources, check)
+    failures = read_stacks(recipe, sources, check)
     if failures and recipe.on_error == "blank":
         recipe.make_blank(next(iter(failures.values())))  # raises where its size is unknown
     return failures
 
 
-def read_each(
-    recipe: Recipe, sources: Sequence[Any], receive: Callable[[int, Picture], None]
+def read_stacks(
+    recipe: Recipe, sources: Sequence[Any], receive: Callable[[int, Picture | Stack], None]
 ) -> Failures:
-    """Decode images in this thread, and pass each to ``receive(position, picture)``.
+    """Decode images in this thread, and pass them on in order, one or several at a time.
 
-    Images from files are passed on as Pillow holds them. The failures are returned, not
-    raised; with ``on_error="raise"``, reading stops at the first one. In a chunk of
-    `map_chunks` that is cancelled, it stops between two images.
+    ``receive(position, images)`` is called with the position of the first image and a stack,
+    which is used again afterwards, or with one image as it was made: from a file, as Pillow
+    holds it. The failures are returned, not raised; with ``on_error="raise"``, reading stops
+    at the first one. In a chunk of `map_chunks` that is cancelled, it stops between two
+    images.
     """
     failures = Failures()
     contents = recipe.contents_of(sources)
-    for i, source in enumerate(sources):
-        check_cancelled()
-        try:
-            picture = _make(recipe, source, i, next(contents), failures)
-        except READ_ERRORS as error:
-            failures[i] = error
-            if recipe.on_error == "raise":
-                break
-            forget_frames(error)
-        else:
-            receive(i, picture)
+    with recipe.fast_lane() as lane:
+
+        def pass_stack_on(end: int) -> None:
+            if lane is not None and (n_images := lane.stack.n_images):
+                receive(end - n_images, lane.stack)
+                lane.stack.n_images = 0
+
+        for i, source in enumerate(sources):
+            check_cancelled()
+            try:
+                picture = _make(recipe, lane, source, i, next(contents), failures)
+            except READ_ERRORS as error:
+                failures[i] = error
+                pass_stack_on(i)
+                if recipe.on_error == "raise":
+                    return failures
+                forget_frames(error)
+                continue
+            if picture is not None:
+                pass_stack_on(i)
+                receive(i, picture)
+            elif lane is not None and lane.stack.n_images == lane.stack.capacity:
+                pass_stack_on(i + 1)
+        pass_stack_on(len(sources))
     return failures
 
 
@@ -182,7 +205,14 @@ def read_one(recipe: Recipe, sources: Sequence[Any], i: int, failures: Failures)
     """Decode one image; with ``on_error="blank"``, note a bad one and return it black."""
     try:
         source = sources[i]
-        pixels = as_pixels(_make(recipe, source, i, recipe.content_of(source), failures))
+        with recipe.fast_lane() as lane:
+            content = recipe.content_of(source)
+            picture = _make(recipe, lane, source, i, content, failures)
+            if picture is not None:
+                pixels = as_pixels(picture)
+            else:
+                assert lane is not None
+                pixels = lane.stack.pixels()[0]
         return pixels if pixels.flags.writeable else pixels.copy()
     except READ_ERRORS as error:
         if isinstance(error, ImageDecodeError):
@@ -193,12 +223,22 @@ def read_one(recipe: Recipe, sources: Sequence[Any], i: int, failures: Failures)
         return recipe.make_blank(error)
 
 
-def _make(recipe: Recipe, source: Any, i: int, content: Any, failures: Failures) -> Picture:
+def _make(
+    recipe: Recipe,
+    lane: FastLane | None,
+    source: Any,
+    i: int,
+    content: Any,
+    failures: Failures,
+) -> Picture | None:
     """Make one image of its content, or raise the error that came in place of that.
 
-    An error about the content gets the name of the source; its position is added with the
-    failures. Lost transparency is noted in `failures`.
+    Here it is chosen what decodes and resizes: an image that the lane takes is in its stack,
+    and None is returned. An error about the content gets the name of the source; its position
+    is added with the failures. Lost transparency is noted in `failures`.
     """
+    if lane is not None and isinstance(content, bytes) and lane.take(content):
+        return None
     if isinstance(content, Exception):
         raise content
     try:

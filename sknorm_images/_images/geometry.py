@@ -62,6 +62,24 @@ class Resizing:
             return None
         return ceil(whole[0] * self.reducing_gap), ceil(whole[1] * self.reducing_gap)
 
+    def placed(self, size: Size, box: Box, orientation: int) -> tuple[Size, Box]:
+        """Find the (width, height) of the picture in the stored orientation, and its part.
+
+        `size` is the (width, height) in the file, and `box` the part of the decoded image that
+        shows the whole picture. What is returned is smaller than the final size if the
+        picture is padded, and the part smaller than `box` if it is cropped.
+        """
+        target = self._target(orientation)
+        if self.aspect_ratio == "crop":
+            return target, _centred(box, target)
+        if self.aspect_ratio == "pad":
+            return _contained(size, target), box
+        return target, box
+
+    def margins(self, size: Size) -> tuple[int, int]:
+        """Find how far a padded picture of this (width, height) is from the left and top."""
+        return round((self.width - size[0]) / 2), round((self.height - size[1]) / 2)
+
     def resize(self, decoded: DecodedImage) -> Image.Image:
         """Resize a decoded image, and turn it upright."""
         image, size, box, orientation, _ = decoded
@@ -71,11 +89,7 @@ class Resizing:
                 image, orientation = upright(image, orientation), 1
                 size = image.size
             box = (0.0, 0.0, float(size[0]), float(size[1]))
-        target = self._target(orientation)
-        if self.aspect_ratio == "crop":
-            box = _centred(box, target)
-        elif self.aspect_ratio == "pad":
-            target = _contained(size, target)
+        target, box = self.placed(size, box, orientation)
         image = self._resample(image, target, box)
         # After scaled decoding, the box tells where the picture is until it is cut out.
         if orientation != 1:
@@ -95,7 +109,7 @@ class Resizing:
         return np.asarray(self.resize(DecodedImage(image, image.size, box, 1)))
 
     def _resample(self, image: Image.Image, target: Size, box: Box) -> Image.Image:
-        if self.engine == "simd" and _shrinks(box, target):
+        if self.engine == "simd" and shrinks(box, target):
             from sknorm_images._images import simd  # only here: it needs an optional library
 
             return simd.resize(image, target, box)
@@ -112,9 +126,7 @@ class Resizing:
         canvas = Image.new(
             image.mode, (self.width, self.height), (self.pad_value,) * len(image.getbands())
         )
-        left = round((self.width - image.width) / 2)
-        top = round((self.height - image.height) / 2)
-        canvas.paste(image, (left, top))
+        canvas.paste(image, self.margins(image.size))
         return canvas
 
 
@@ -132,7 +144,7 @@ def _covered(size: Size, target: Size, aspect_ratio: str) -> tuple[float, float]
     return size[0] * scale, size[1] * scale
 
 
-def _shrinks(box: Box, target: Size) -> bool:
+def shrinks(box: Box, target: Size) -> bool:
     """Whether neither side of the box grows.
 
     If one grows, the engines agree less closely. Each resizes in two passes, across and down,

@@ -24,8 +24,8 @@ from sknorm_images._images.bulk_reading import (
     Task,
     common_shape,
     read_array,
-    read_each,
     read_one,
+    read_stacks,
     reduce_images,
 )
 from sknorm_images._images.color_modes import find_color_mode
@@ -397,4 +397,4 @@ class LazyImages:
 
 
 def _try_each(recipe: Recipe, sources: Sequence[Any], rows: slice) -> tuple[Failures, None]:
-    return read_each(recipe, sources, lambda i, picture: None), None
+    return read_stacks(recipe, sources, lambda i, images: None), None

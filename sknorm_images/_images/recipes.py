@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from sknorm_images._common.failures import ReadError
 from sknorm_images._common.published import published
 from sknorm_images._files.reading import contents_of, read
 from sknorm_images._images.decoding import Decoding, Picture, Pixels
+from sknorm_images._images.fast_lane import FastLane, fast_lane
 from sknorm_images._images.geometry import Resizing, upright
 
 # Pixels of an image that is turned into an array strip by strip, and of a strip. With these,
@@ -54,6 +56,13 @@ class Recipe:
     def content_of(self, source: Any) -> Any:
         """Read the content of one source; raises what `read` raises."""
         return source if self.decoding is None else read(source, self.decoding.access)
+
+    def fast_lane(self) -> AbstractContextManager[FastLane | None]:
+        """Open the fast lane for the contents of files, if there is one for these settings.
+
+        What that does not take, `make` does.
+        """
+        return fast_lane(self.decoding, self.resizings)
 
     def make(self, content: bytes | Picture | Made) -> tuple[Picture, bool]:
         """Make an image of a content, in its size; also tell whether it lost transparency.

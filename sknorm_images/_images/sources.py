@@ -38,9 +38,13 @@ def sources_of(X: Any, protocols: Sequence[str]) -> list[Source | Picture]:
     its protocol is unknown or not allowed; ImportError if fsspec, or the library that it reads
     a URL with, is not installed.
     """
-    items = [_unpacked(item, i) for i, item in enumerate(column_of(X))]
+    # Most columns are of str, and may be long: these take no call each.
+    items = [
+        item if type(item) is str else _unpacked(item, i)
+        for i, item in enumerate(column_of(X))
+    ]
     check_protocols(items, protocols)  # before a file object is read
-    return [_source(item, i) for i, item in enumerate(items)]
+    return [item if type(item) is str else _source(item, i) for i, item in enumerate(items)]
 
 
 def files_of(X: Any, protocols: Sequence[str]) -> list[Source]:

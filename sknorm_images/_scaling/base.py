@@ -499,10 +499,9 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     ) -> tuple[NDArray[Any], Failures]:
         if not isinstance(X, LazyImages):
             return self._transform_array(X, watch, blank), Failures()
-        affine = self._affine(X.n_channels)
-        scale = self._scale if watch is None else watch.before(self._scale)
+        scale = self._scaling(X.n_channels, watch)
         out, _, failures = X._read_array(
-            self.dtype, write=lambda row, pixels: scale(affine, pixels, row)
+            self.dtype, write=lambda part, pixels: scale(pixels, part)
         )
         report_blank(failures, len(X), stacklevel=5)
         return out, failures
@@ -511,20 +510,26 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         self, X: Array, watch: WhiteWatch | None, blank: Failures, n_jobs: int | None = None
     ) -> NDArray[Any]:
         out = empty_aligned(X.shape, self._out_dtype(X))
-        affine = self._affine(X.shape[-1])
-        scale = self._scale if watch is None else watch.before(self._scale)
-
-        def scale_rows(rows: slice) -> None:
-            pixels, scaled = X[rows], out[rows]
-            if affine is not None:
-                scale(affine, pixels, scaled)
-                return
-            for i in range(len(pixels)):
-                scale(None, pixels[i], scaled[i])
-
-        for _ in map_rows(X, scale_rows, n_jobs=n_jobs):
+        scale = self._scaling(X.shape[-1], watch)
+        for _ in map_rows(X, lambda rows: scale(X[rows], out[rows]), n_jobs=n_jobs):
             pass
         return blank.zeroed(out)
+
+    def _scaling(
+        self, n_channels: int, watch: WhiteWatch | None
+    ) -> Callable[[NDArray[Any], NDArray[Any]], None]:
+        """Make a function that scales images into an array of their shape."""
+        affine = self._affine(n_channels)
+        scale = self._scale if watch is None else watch.before(self._scale)
+
+        def scale_all(images: NDArray[Any], scaled: NDArray[Any]) -> None:
+            if affine is not None:
+                scale(affine, images, scaled)
+                return
+            for image, part in zip(images, scaled, strict=True):
+                scale(None, image, part)
+
+        return scale_all
 
     def _out_dtype(self, X: Array) -> np.dtype[Any]:
         return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from sknorm_images._common.failures import Failures
 from sknorm_images._common.parallel import map_rows
 from sknorm_images._common.sample_weights import Weights, rows_of
-from sknorm_images._images.bulk_reading import read_each
+from sknorm_images._images.bulk_reading import read_stacks
 from sknorm_images._images.decoding import Picture
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.recipes import Recipe
+from sknorm_images._images.stacks import Stack
 from sknorm_images._images.stored import Array
 from sknorm_images._scaling.statistics import (
     Statistics,
@@ -76,14 +77,18 @@ def _count_each(
     rows: slice,
     weights: Weights = None,
 ) -> tuple[Failures, Statistics | None]:
-    """Count images as they are decoded, with no more than one in memory."""
+    """Count images as they are decoded, with no more than a stack of them in memory."""
     total: Statistics | None = None
 
-    def add(i: int, picture: Picture) -> None:
+    def add(i: int, images: Picture | Stack) -> None:
         nonlocal total
+        if isinstance(images, Stack):
+            of_stack = rows_of(weights, slice(i, i + images.n_images))
+            total = plus(total, kind._of_stack(images, of_stack))
+            return
         weight = None if weights is None else weights[i]
         if weight != 0:
-            total = plus(total, kind._of_picture(picture, weight))
+            total = plus(total, kind._of_picture(images, weight))
 
-    failures = read_each(recipe, sources, add)
+    failures = read_stacks(recipe, sources, add)
     return failures, total

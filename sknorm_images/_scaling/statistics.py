@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from sknorm_images._common.parameters import FloatArray
 from sknorm_images._common.published import published
 from sknorm_images._images.decoding import Picture
 from sknorm_images._images.recipes import as_pixels
+from sknorm_images._images.stacks import Stack
+
+S = TypeVar("S", bound="Statistics")
 
 MAX_HISTOGRAM_CHANNELS = 4096  # 256 counts each: 8 MiB; tables of more columns keep moments
 _MOST_COUNTED_BEFORE = 64  # channels: of more, older versions saved what are moments now
@@ -61,6 +64,11 @@ class Statistics(metaclass=ABCMeta):
         """Summarise one image: an array (height, width, n_channels), or as Pillow holds it."""
         weights = None if weight is None else np.array([weight])
         return cls.of(as_pixels(picture)[np.newaxis], weights)
+
+    @classmethod
+    def _of_stack(cls, stack: Stack, weights: NDArray[Any] | None = None) -> Self | None:
+        """Summarise the images of a stack that are not of weight 0; None if none are left."""
+        return of_present(cls, stack.pixels(), weights)
 
     @abstractmethod
     def __add__(self, other: Self) -> Self: ...
@@ -189,9 +197,14 @@ class ChannelHistogram(Statistics):
             If the weight is so large that counts would no longer be exact.
         """
         counts: NDArray[Any] = np.array(picture.histogram(), np.int64).reshape(-1, 256)
+        return cls._of_image(counts, weight)
+
+    @classmethod
+    def _of_image(cls, counts: NDArray[np.int64], weight: float | None) -> Self:
+        """Weigh the counts of one image."""
         if weight is not None:
-            _check_total(float(weight) * picture.width * picture.height, 2**53)
-            counts = counts * weight
+            _check_total(float(weight) * int(counts[0].sum()), 2**53)
+            return cls(counts * weight, 1)
         return cls(counts, 1)
 
     @classmethod
@@ -199,6 +212,16 @@ class ChannelHistogram(Statistics):
         if isinstance(picture, Image.Image):
             return cls.of_picture(picture, weight)
         return super()._of_picture(picture, weight)
+
+    @classmethod
+    def _of_stack(cls, stack: Stack, weights: NDArray[Any] | None = None) -> Self | None:
+        if weights is None:  # which Pillow counts together, three times as fast as NumPy
+            return cls(stack.histogram(slice(stack.n_images)), stack.n_images)
+        total: Self | None = None
+        for i in np.flatnonzero(weights).tolist():
+            one = cls._of_image(stack.histogram(slice(i, i + 1)), weights[i])
+            total = one if total is None else total + one
+        return total
 
     def __add__(self, other: Self) -> Self:
         self._check_addable(other)
@@ -426,11 +449,11 @@ def usual_kind(dtype: np.dtype[Any], n_channels: int) -> type[Statistics]:
 
 
 def of_present(
-    kind: type[Statistics],
+    kind: type[S],
     images: NDArray[Any],
     weights: NDArray[Any] | None = None,
     absent: Collection[int] = (),
-) -> Statistics | None:
+) -> S | None:
     """Summarise the images that are neither absent nor of weight 0; None if none are left."""
     present = np.ones(len(images), bool) if weights is None else weights > 0
     present[list(absent)] = False

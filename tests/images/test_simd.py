@@ -84,12 +84,19 @@ def test_what_shrinks_is_the_engines_own_and_within_one_grey_level(shape, size):
 
 
 def test_it_is_not_pillow_that_resizes(photo, monkeypatch):
-    data = encode(photo)
-    white = Image.new("RGB", (80, 60), "white")
-    monkeypatch.setattr(simd, "resize", lambda image, size, box: white)
+    resizers = []
+    resize_into = simd.resize_into
 
-    assert resized(data, "simd", (60, 80)).min() == 255
-    assert resized(data, "pillow", (60, 80)).min() < 255
+    def noted(*args: object) -> None:
+        resizers.append("simd")
+        resize_into(*args)
+
+    monkeypatch.setattr(simd, "resize_into", noted)
+    for data in (encode(photo), encode_turned(photo, 6)):  # with the fast lane and without
+        resized(data, "simd", (60, 80))
+        assert resizers.pop() == "simd"
+        resized(data, "pillow", (60, 80))
+        assert not resizers
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 5, 6])
