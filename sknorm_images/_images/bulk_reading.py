@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -17,9 +17,11 @@ from sknorm_images._common.parallel import map_chunks
 from sknorm_images._common.wording import show_name
 from sknorm_images._files.reading import name_of
 from sknorm_images._images.decoding import ContentError, Picture, Pixels
-from sknorm_images._images.fast_lane import FastLane
 from sknorm_images._images.recipes import Made, Recipe, as_pixels
 from sknorm_images._images.stacks import Stack
+
+if TYPE_CHECKING:
+    from sknorm_images._images.fast_lane import FastLane
 
 Task: TypeAlias = Callable[..., tuple[Failures, Any]]
 

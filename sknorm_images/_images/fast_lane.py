@@ -2,7 +2,8 @@
 
 simplejpeg decodes into memory that the thread keeps, and cykooz-resizer resizes from there
 into a stack. The pixels are those that Pillow's decoder and cykooz-resizer make. A file that
-is not plain, or that libjpeg warns of, is left to Pillow, and so is every error.
+is not plain, or that libjpeg warns of, is left to Pillow, and so is every error. Imported only
+for ``engine="simd"``, since both libraries are optional.
 """
 
 from __future__ import annotations
@@ -178,17 +179,14 @@ class FastLane:
 
 
 @contextmanager
-def fast_lane(
-    decoding: Decoding | None, resizings: tuple[Resizing, ...]
-) -> Iterator[FastLane | None]:
+def open_lane(decoding: Decoding, resizing: Resizing) -> Iterator[FastLane | None]:
     """Open the lane for images of these settings; yields None if there is none.
 
     Its stack is the one that the thread keeps, if that has the right shape.
     """
-    if decoding is None or not _has_lane(decoding, resizings):
+    if not _has_lane(decoding):
         yield None
         return
-    [resizing] = resizings
     shape = resizing.height, resizing.width, decoding.n_channels
     stack, targets = _kept.stack, _kept.targets
     _kept.stack = None  # so that nobody else takes it in the meantime
@@ -202,11 +200,9 @@ def fast_lane(
             _kept.stack, _kept.targets = stack, targets
 
 
-def _has_lane(decoding: Decoding, resizings: tuple[Resizing, ...]) -> bool:
+def _has_lane(decoding: Decoding) -> bool:
     return (
         _IS_INSTALLED
-        and len(resizings) == 1
-        and resizings[0].engine == "simd"
         and "JPEG" in decoding.formats
         and decoding.color_mode in ("rgb", "grayscale")
         and decoding.background is None

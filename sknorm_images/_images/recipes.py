@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from sknorm_images._common.failures import ReadError
 from sknorm_images._common.published import published
 from sknorm_images._files.reading import contents_of, read
 from sknorm_images._images.decoding import Decoding, Picture, Pixels
-from sknorm_images._images.fast_lane import FastLane, fast_lane
 from sknorm_images._images.geometry import Resizing, upright
+
+if TYPE_CHECKING:
+    from sknorm_images._images.fast_lane import FastLane
 
 # Pixels of an image that is turned into an array strip by strip, and of a strip. With these,
 # 12 megapixels took half as long as whole; smaller images took longer.
@@ -62,7 +64,11 @@ class Recipe:
 
         What that does not take, `make` does.
         """
-        return fast_lane(self.decoding, self.resizings)
+        if self.decoding is None or [each.engine for each in self.resizings] != ["simd"]:
+            return nullcontext()
+        from sknorm_images._images import fast_lane  # only here: it needs optional libraries
+
+        return fast_lane.open_lane(self.decoding, self.resizings[0])
 
     def make(self, content: bytes | Picture | Made) -> tuple[Picture, bool]:
         """Make an image of a content, in its size; also tell whether it lost transparency.
