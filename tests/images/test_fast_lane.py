@@ -474,6 +474,28 @@ def test_whole_photoshop_resources_are_plain(photo, monkeypatch, taken):
     assert taken == [True]
 
 
+UNUSED = """
+import io
+import numpy as np
+from PIL import Image
+from sknorm_images import make_image_pipeline
+
+file = io.BytesIO()
+Image.new("RGB", (90, 120)).save(file, "JPEG")
+for engine in ("pillow", "simd"):
+    make_image_pipeline((30, 40), engine=engine).fit([file.getvalue()])
+    print("simplejpeg" in sys.modules, "cykooz_resizer" in sys.modules)
+"""
+
+
+@pytest.mark.long
+def test_the_libraries_of_the_lane_are_imported_for_its_engine_alone():
+    process = new_process.run(UNUSED)
+
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines() == ["False False", "True True"]
+
+
 WITHOUT = """
 sys.modules["simplejpeg"] = None
 import io
