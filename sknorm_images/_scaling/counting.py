@@ -84,7 +84,8 @@ def _count_each(
         nonlocal total
         if isinstance(images, Stack):
             of_stack = rows_of(weights, slice(i, i + images.n_images))
-            total = plus(total, kind._of_stack(images, of_stack))
+            for part in kind._of_stack(images, of_stack):
+                total = plus(total, part)
             return
         weight = None if weights is None else weights[i]
         if weight != 0:

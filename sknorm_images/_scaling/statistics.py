@@ -7,7 +7,7 @@ chunk size and number of workers. Statistics of other dtypes are float64 moments
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import prod
@@ -66,9 +66,16 @@ class Statistics(metaclass=ABCMeta):
         return cls.of(as_pixels(picture)[np.newaxis], weights)
 
     @classmethod
-    def _of_stack(cls, stack: Stack, weights: NDArray[Any] | None = None) -> Self | None:
-        """Summarise the images of a stack that are not of weight 0; None if none are left."""
-        return of_present(cls, stack.pixels(), weights)
+    def _of_stack(cls, stack: Stack, weights: NDArray[Any] | None = None) -> Iterator[Self]:
+        """Summarise the images of a stack that are not of weight 0, in parts.
+
+        Where numbers may round, each image is a part, so that their sum is to the last bit
+        what it is of images that come one by one.
+        """
+        for i, pixels in enumerate(stack.pixels()):
+            weight = None if weights is None else weights[i]
+            if weight != 0:
+                yield cls._of_picture(pixels, weight)
 
     @abstractmethod
     def __add__(self, other: Self) -> Self: ...
@@ -214,14 +221,12 @@ class ChannelHistogram(Statistics):
         return super()._of_picture(picture, weight)
 
     @classmethod
-    def _of_stack(cls, stack: Stack, weights: NDArray[Any] | None = None) -> Self | None:
+    def _of_stack(cls, stack: Stack, weights: NDArray[Any] | None = None) -> Iterator[Self]:
         if weights is None:  # which Pillow counts together, three times as fast as NumPy
-            return cls(stack.histogram(slice(stack.n_images)), stack.n_images)
-        total: Self | None = None
+            yield cls(stack.histogram(slice(stack.n_images)), stack.n_images)
+            return
         for i in np.flatnonzero(weights).tolist():
-            one = cls._of_image(stack.histogram(slice(i, i + 1)), weights[i])
-            total = one if total is None else total + one
-        return total
+            yield cls._of_image(stack.histogram(slice(i, i + 1)), weights[i])
 
     def __add__(self, other: Self) -> Self:
         self._check_addable(other)

@@ -25,6 +25,11 @@ from sknorm_images import (
 )
 from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._images import fast_lane
+from sknorm_images._scaling.statistics import (
+    ChannelHistogram,
+    ChannelMoments,
+    Statistics,
+)
 from tests import new_process
 from tests.conftest import crops, encode, encode_turned
 from tests.data.jpeg.make import profile
@@ -385,6 +390,29 @@ def test_statistics_and_output_are_the_same_without_the_lane(
 
     for ours, pillows in zip(with_lane, without, strict=True):
         np.testing.assert_equal(ours, pillows)
+
+
+@pytest.mark.parametrize("kind", [ChannelHistogram, ChannelMoments])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_that_round_are_the_same_without_the_lane(
+    photos, kind, weighted, monkeypatch, taken
+):
+    class Scaler(ChannelStandardScaler):
+        def _kind_of_statistics(self, dtype: Any, n_channels: int) -> type[Statistics]:
+            return kind
+
+    files = [encode(crop) for crop in crops(photos, 75)]
+    files[10] = encode_turned(photos[0], 6)  # after which a stack adds to what there is
+    images = images_of(files, {}, {})
+    weights = np.random.default_rng(0).random(75) if weighted else None
+
+    with_lane = Scaler().fit(images, sample_weight=weights).statistics_
+    assert sum(taken) == 74
+    monkeypatch.setattr(fast_lane, "_IS_INSTALLED", False)
+    without = Scaler().fit(images, sample_weight=weights).statistics_
+
+    assert type(with_lane) is kind
+    assert with_lane == without  # to the last bit
 
 
 @pytest.mark.parametrize("per_image", ["channel", "image"])
