@@ -2,8 +2,8 @@
 
 Keras does not tell a dataset. Its calls are found on the stack by their public names, and
 what asks is the object whose method does: for each call of ``fit``, ``evaluate`` or
-``predict``, Keras makes an object of its own that takes the batches. Where a future Keras asks
-otherwise, the caller counts as user code, which shares one pass.
+``predict``, Keras makes an object of its own that holds the dataset and takes the batches.
+Where a future Keras asks otherwise, the caller counts as user code, which shares one pass.
 """
 
 from __future__ import annotations
@@ -33,19 +33,34 @@ def running_calls() -> list[tuple[Call, object]]:
 
 
 def find_consumer() -> object | None:
-    """Find the object of Keras that asks a dataset for something; None for user code.
+    """Find the object of Keras that takes a dataset's batches for a call; None for user code.
 
-    Datasets that pass the question on, such as a PyDataset of several inputs, are skipped.
+    It holds the dataset that it asks: this one, or one that passes the question on, such as a
+    PyDataset of several inputs. Other objects of Keras only run user code that asks, such as
+    a callback or a generator.
     """
+    asked = None
     for frame in _frames():
         code = frame.f_code
         # Looking at the locals of a frame keeps them alive, so only where there is a point.
         if "self" not in code.co_varnames and "self" not in code.co_freevars:
             continue
         asker = frame.f_locals.get("self")
-        if asker is not None and not isinstance(asker, keras.utils.PyDataset):
-            return asker if type(asker).__module__.split(".")[0] == "keras" else None
+        if isinstance(asker, keras.utils.PyDataset):
+            asked = asker
+        elif asker is not None:
+            if type(asker).__module__.split(".")[0] != "keras":
+                return None
+            return asker if any(value is asked for value in vars(asker).values()) else None
     return None
+
+
+def has_workers(consumer: object | None) -> bool:
+    """Tell whether Keras' own workers take batches for a consumer, ahead of its epochs."""
+    held = [] if consumer is None else vars(consumer).values()
+    return any(
+        isinstance(value, keras.utils.PyDataset) and value.workers > 1 for value in held
+    )
 
 
 def _frames() -> Iterator[FrameType]:

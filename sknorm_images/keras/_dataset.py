@@ -20,7 +20,7 @@ from sknorm_images._common.wording import show_value
 from sknorm_images.keras._augmentation import Augment, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
 from sknorm_images.keras._batches import Batch, Batches, describe_samples
-from sknorm_images.keras._callers import find_consumer, running_calls
+from sknorm_images.keras._callers import find_consumer, has_workers, running_calls
 from sknorm_images.keras._class_balance import classes_to_draw_evenly, loss_weights
 from sknorm_images.keras._passes import Pass
 from sknorm_images.keras._refusals import (
@@ -272,8 +272,10 @@ class PipelineDataset(keras.utils.PyDataset):
         current = self._pass_of(find_consumer(), is_beginning=True)
         current.begin()
         if len(calls) == 1:  # so other passes of this thread are over, or were given up
-            for other in [self._own_pass, *self._passes.values()]:
-                if other is not current:
+            # Another thread may add a pass meanwhile, so the dictionary is not iterated.
+            passes = map(self._passes.get, [ref() for ref in self._passes.keyrefs()])
+            for other in [self._own_pass, *passes]:
+                if other is not None and other is not current:
                     other.forget()
 
     def on_epoch_end(self) -> None:
@@ -294,6 +296,9 @@ class PipelineDataset(keras.utils.PyDataset):
         """
         consumer = find_consumer()
         current = self._pass_of(consumer)
+        if current.was_passed_over and not has_workers(consumer):
+            # A dataset around this one took its batches in threads of its own.
+            consumer, current = None, self._own_pass
         is_complete = bool(current.served.all())
         failures = dict(current.failures) if is_complete else {}
         samples = current.samples[: len(self) * self.batch_size]

@@ -42,13 +42,20 @@ class Pass:
         self.served = np.zeros(n_batches, bool)
         self.failures: dict[int, ReadError] = {}
         self.is_probing = is_probing
+        self._has_begun = False
         self._kept: dict[int, Batch] = {}
         self._look_ahead = LookAhead(partial(make, epoch, samples), n_batches, n_threads)
         self._previous = -1
         self._is_in_order = True
 
+    @property
+    def was_passed_over(self) -> bool:
+        """Whether the consumer has begun the pass, but taken none of its batches."""
+        return self._has_begun and not self.is_probing and not self.served.any()
+
     def begin(self) -> None:
         """Expect batches in order again: the first, or where steps divide a pass, the next."""
+        self._has_begun = True
         self._is_in_order = True
 
     def settle(self) -> None:

@@ -6,7 +6,9 @@ import copy
 import gc
 import os
 import pickle
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +247,63 @@ def test_taking_a_batch_in_a_callback_leaves_the_pass_alone(index):
     use = Use(lambda: train[index][1].tolist(), batch=1)
     assert order_seen(use, train=train) == order_expected()
     assert use.results == foretold
+
+
+@pytest.mark.parametrize("event", ["on_epoch_begin", "on_train_batch_end"])
+def test_a_function_that_keras_calls_back_takes_batches_of_the_current_epoch(event):
+    train = numbered(shuffle=True, seed=0, n_jobs=2)
+    taken: dict[int, list[float]] = {}
+    take = lambda *_, **__: taken.update({train.epoch: train[0][1].tolist()})  # noqa: E731
+    callback = keras.callbacks.LambdaCallback(**{event: take})
+    assert order_seen(callback, train=train) == order_expected()
+    assert taken == {epoch: train.rows(0, epoch).tolist() for epoch in range(3)}
+
+
+def test_a_generator_around_the_dataset_takes_every_row_once_in_each_order():
+    train = numbered(shuffle=True, seed=0, n_jobs=2)
+    served: list[list[float]] = []
+
+    def batches() -> Iterator[Any]:
+        while True:
+            for i in range(len(train)):
+                x, y = train[i]
+                served.append(y.tolist())
+                yield x, y
+            train.on_epoch_end()
+
+    model, _ = counting_model()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`shuffle=True` was passed")
+        model.fit(batches(), epochs=3, steps_per_epoch=len(train), verbose=0)
+    n_epochs = len(served) // 4
+    assert n_epochs >= 3
+    orders = [sum(served[i : i + 4], []) for i in range(0, 4 * n_epochs, 4)]  # noqa: RUF017
+    assert orders == orders_of(numbered(shuffle=True, seed=0), n_epochs)
+
+
+@pytest.mark.parametrize("n_rows", [4, 13])
+def test_a_dataset_that_takes_batches_in_threads_of_its_own_gets_a_new_order_each_epoch(
+    n_rows,
+):
+    class Threaded(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return len(train)
+
+        def __getitem__(self, index: int) -> Any:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(train.__getitem__, index).result()
+
+        def on_epoch_begin(self) -> None:
+            train.on_epoch_begin()
+
+        def on_epoch_end(self) -> None:
+            train.on_epoch_end()
+
+    train = numbered(n_rows, shuffle=True, seed=0, n_jobs=2)
+    model, counter = counting_model(n_rows)
+    model.fit(Threaded(), epochs=3, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(value_of(counter.trained), np.full(n_rows, 3))
+    assert train.epoch == 3
 
 
 def test_training_another_model_within_a_pass_serves_every_row_once_per_pass_to_both():
