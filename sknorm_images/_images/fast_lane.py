@@ -51,10 +51,13 @@ class _Canvas(NamedTuple):
 
 
 class _Kept(threading.local):
-    """What a thread keeps: the last canvas, and a stack that is not in use."""
+    """What a thread keeps while it is not in use: the last canvas, and a stack.
+
+    A handler of signals, say, may read images while its thread decodes one.
+    """
 
     def __init__(self) -> None:
-        self.canvas = _Canvas(np.empty((0, 0, 1), np.uint8), None)
+        self.canvas: _Canvas | None = None
         self.stack: Stack | None = None
         self.targets: list[Any] = []  # the images of the stack, wrapped for the resizer
 
@@ -98,12 +101,15 @@ class FastLane:
             plan = self._plan = self._planned((structure.width, structure.height))
         if plan.options is None:
             return False
-        image = self._decode(data, plan.decoded, structure.n_components)
-        if image is None:
-            return False
-        self._resize(image, plan)
-        self.stack.n_images += 1
-        return True
+        is_one_byte = self._is_grey and structure.n_components == 1
+        canvas = _new_or_kept((*plan.decoded[::-1], 1 if is_one_byte else 4))
+        image = self._decode(data, canvas)
+        if image is not None:
+            self._resize(image, plan)
+            self.stack.n_images += 1
+        if canvas.memory.nbytes <= _MOST_KEPT:
+            _kept.canvas = canvas
+        return image is not None
 
     def _is_allowed(self, structure: JpegStructure) -> bool:
         """Whether no guard refuses a file, and it may be decoded twice if it is damaged."""
@@ -133,21 +139,13 @@ class FastLane:
         options = simd.options_for(part) if shrinks(part, target) else None
         return _Plan(size, decoded, target, options)
 
-    def _decode(self, data: bytes, size: Size, n_components: int) -> Any:
-        """Decode to the scale that gives `size`; None if libjpeg warns or fails."""
-        width, height = size
-        is_one_byte = self._is_grey and n_components == 1
-        shape = height, width, 1 if is_one_byte else 4
-        canvas = _kept.canvas
-        if canvas.memory.shape != shape:
-            memory = np.empty(shape, np.uint8)
-            canvas = _Canvas(memory, simd.wrapped(as_mapped(memory)))
-            if memory.nbytes <= _MOST_KEPT:
-                _kept.canvas = canvas
+    def _decode(self, data: bytes, canvas: _Canvas) -> Any:
+        """Decode to the scale that fits the canvas; None if libjpeg warns or fails."""
+        height, width, n_bytes = canvas.memory.shape
         try:
             pixels = simplejpeg.decode_jpeg(
                 data,
-                "GRAY" if is_one_byte else "RGBX",
+                "GRAY" if n_bytes == 1 else "RGBX",
                 min_height=height,
                 min_width=width,
                 buffer=canvas.memory,
@@ -155,9 +153,10 @@ class FastLane:
             )
         except (ValueError, RuntimeError):
             return None
-        if pixels.shape != shape:
+        if pixels.shape != canvas.memory.shape:
             return None
-        if self._is_grey and not is_one_byte:  # colours weigh as Pillow weighs them
+        if self._is_grey and n_bytes > 1:  # colours weigh as Pillow weighs them
+            size = width, height
             colors = Image.frombuffer("RGBX", size, canvas.memory, "raw", "RGBX", 0, 1)
             return simd.wrapped(colors.convert("L"))
         return canvas.image
@@ -198,6 +197,15 @@ def open_lane(decoding: Decoding, resizing: Resizing) -> Iterator[FastLane | Non
         stack.n_images = 0
         if stack.memory.nbytes <= _MOST_KEPT:
             _kept.stack, _kept.targets = stack, targets
+
+
+def _new_or_kept(shape: tuple[int, int, int]) -> _Canvas:
+    """Take the canvas that the thread keeps, if that has the right shape, or a new one."""
+    canvas, _kept.canvas = _kept.canvas, None
+    if canvas is not None and canvas.memory.shape == shape:
+        return canvas
+    memory = np.empty(shape, np.uint8)
+    return _Canvas(memory, simd.wrapped(as_mapped(memory)))
 
 
 def _has_lane(decoding: Decoding) -> bool:

@@ -465,6 +465,30 @@ def test_lanes_of_one_thread_do_not_share_a_stack(photo):
         np.testing.assert_array_equal(outer.stack.pixels()[0], alone)
 
 
+@pytest.mark.parametrize("color_mode", ["rgb", "grayscale"])
+def test_reading_in_a_signal_handler_leaves_the_interrupted_image_alone(
+    photo, color_mode, monkeypatch, taken
+):
+    loader, decode = {"color_mode": color_mode}, simplejpeg.decode_jpeg
+    red, grey = Image.new("RGB", (80, 60), "red"), Image.new("L", (80, 60), 9)
+    files = [encode(photo.resize((80, 60)).convert(mode)) for mode in ("RGB", "L")]
+    alone = np.asarray(images_of(files, loader, {}))
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        """Decode, and read others of the same size, as a handler may at any time."""
+        pixels = decode(*arguments, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(simplejpeg, "decode_jpeg", decode)
+            np.asarray(images_of([encode(red), encode(grey)], loader, {}))
+        return pixels
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", interrupted)
+    together = np.asarray(images_of(files, loader, {}))
+
+    assert all(taken)
+    np.testing.assert_array_equal(together, alone)
+
+
 def test_nothing_of_the_lane_is_pickled_or_hashed(photo, taken):
     images = images_of([encode(photo)], {}, {})
     before = pickle.dumps(images)
