@@ -56,7 +56,7 @@ def check_n_jobs(n_jobs: object) -> None:
         return
     check_number("n_jobs", n_jobs, low=float("-inf"), integral=True)
     if n_jobs == 0:
-        raise ValueError("n_jobs=0 leaves nobody to work. Pass 1 or more, or -1 for all.")
+        raise ValueError("n_jobs=0 means no workers. Pass 1 or more, or -1 for all.")
 
 
 def check_verbose(verbose: object) -> None:

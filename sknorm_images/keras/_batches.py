@@ -109,8 +109,8 @@ def describe_samples(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
     left = [step for part in steps for step in flat_steps(part)]
     if any(isinstance(step, JpegLoader) and step.on_error == "blank" for step in left):
         raise ValueError(
-            "The JpegLoader has on_error='blank', and another step comes before it, so nobody "
-            "can tell which images are blank and weigh nothing. Apply that step to X first."
+            "The JpegLoader has on_error='blank', and another step comes before it. That step "
+            "hides which images are blank. Apply it to X first."
         )
     if isinstance(images, LazyImages):
         images = images.configured()  # by the dataset, and without a progress bar per batch

@@ -109,7 +109,7 @@ def class_numbers(y: Any, n_samples: int, purpose: str) -> NDArray[np.intp]:
     if labels is None or labels.ndim != 1 or _is_continuous(labels):
         raise ValueError(
             f"{purpose} needs to know the class of every sample, and y holds no labels of "
-            "classes. Pass one label a sample; label_mode='categorical' makes them one-hot."
+            "classes. Pass one label per sample; label_mode='categorical' makes them one-hot."
         )
     _check_length("y", labels, n_samples)
     return _numbers(labels, _distinct(labels))
@@ -149,7 +149,7 @@ def _encoded(
     if labels.ndim != 1:
         raise ValueError(
             f"y is of shape {labels.shape}, and label_mode={show_value(label_mode)} numbers "
-            "one label a sample. Pass y of one dimension, or numbers with label_mode='auto'."
+            "one label per sample. Pass y of one dimension, or numbers with label_mode='auto'."
         )
     known = _distinct(labels) if classes is None else np.asarray(classes)
     if known.ndim != 1 or not len(known) or len(np.unique(known)) < len(known):
@@ -242,8 +242,8 @@ def _refuse_file_names(labels: NDArray[Any], label_mode: str | None) -> None:
 def _check_length(name: str, values: NDArray[Any], n_samples: int) -> None:
     if len(values) != n_samples:
         raise ValueError(
-            f"X has {n_samples} samples and {name} has {len(values)}, so nobody can tell "
-            "which belong together. Pass one label a sample."
+            f"X has {n_samples} samples and {name} has {len(values)}, so their rows do not "
+            "match. Pass one label per sample."
         )
 
 

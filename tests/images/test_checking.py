@@ -312,7 +312,7 @@ def test_it_warns_where_pillow_lets_truncated_files_pass(folder, monkeypatch):
         ({"verify": "pixels"}, ValueError, "verify='pixels' is not known. Pass one of 'dec"),
         ({"loader": "JPEG"}, TypeError, "loader is a str, and .* Pass one, such as"),
         ({"loader": JpegLoader(max_scans=0)}, ValueError, "max_scans=0 is out of range"),
-        ({"n_jobs": 0}, ValueError, "n_jobs=0 leaves nobody to work"),
+        ({"n_jobs": 0}, ValueError, "n_jobs=0 means no workers"),
         ({"verbose": "yes"}, TypeError, "verbose='yes' is of type str"),
     ],
 )

@@ -49,7 +49,7 @@ def test_no_images_are_refused(pipeline):
         ({"seed": -1}, "seed=-1"),
         ({"seed": "a"}, "seed='a'"),
         ({"seed": 1.5}, "seed=1.5"),
-        ({"n_jobs": 0}, "n_jobs=0 leaves nobody to work"),
+        ({"n_jobs": 0}, "n_jobs=0 means no workers"),
         ({"n_jobs": 1.5}, "n_jobs=1.5"),
         ({"n_jobs": "all"}, "n_jobs='all'"),
         ({"shuffle": 1}, "shuffle=1"),
