@@ -15,6 +15,10 @@ Batches = Callable[[], Iterable[Any]]
 Prepare = Callable[..., Batches]
 
 
+class NotInstalledError(Exception):
+    """What a contender needs beside Python modules, such as a shared library, is missing."""
+
+
 @dataclass(frozen=True)
 class Task:
     """Files to images of ``size`` x ``size``, standardised as ``(x - mean) / std``."""

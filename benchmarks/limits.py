@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from PIL import Image
 
@@ -45,6 +46,37 @@ def decoding_and_simd(task: Task) -> Batches:
             Resizer().resize_pil(image, resized, ResizeOptions(bilinear))
 
     return lambda: _in_threads(resize, task)
+
+
+@contender("simplejpeg", "cykooz_resizer")
+def bare(task: Task) -> Batches:
+    """Decode with simplejpeg and resize with cykooz-resizer, and do nothing with it."""
+    load = bare_loader(task.size)
+    return lambda: _in_threads(lambda path: load(Path(path).read_bytes()), task)
+
+
+def bare_loader(size: int) -> Callable[[bytes], Image.Image]:
+    """Make a function from the content of a file to an image of four bytes per pixel.
+
+    The pixels are decoded to four bytes each, so that Pillow takes their memory as it is, and
+    at the least scale that leaves three times `size`, as `reducing_gap=3` does.
+    """
+    import simplejpeg
+    from cykooz_resizer import FilterType, ResizeAlg, ResizeOptions, Resizer
+
+    bilinear = ResizeOptions(ResizeAlg.convolution(FilterType.bilinear))
+    at_least = {"min_height": 3 * size, "min_width": 3 * size}
+
+    def load(content: bytes) -> Image.Image:
+        pixels = simplejpeg.decode_jpeg(content, "RGBX", **at_least)
+        height, width, _ = pixels.shape
+        # CMYK: of Pillow's modes, one whose four bytes are resized alike, none as alpha.
+        image = Image.frombuffer("CMYK", (width, height), pixels, "raw", "CMYK", 0, 1)
+        resized = Image.new("CMYK", (size, size))
+        Resizer().resize_pil(image, resized, bilinear)
+        return resized
+
+    return load
 
 
 def _in_threads(function: Callable[[str], object], task: Task) -> tuple[()]:

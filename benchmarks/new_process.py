@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,19 +22,25 @@ if __name__ == "__main__":
 """
 
 
-def in_new_process(module: str, arguments: list[Any]) -> dict[str, Any]:
-    """Return what the function ``measure`` of a module makes of some arguments."""
+def in_new_process(
+    module: str, arguments: list[Any], *, under: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what the function ``measure`` of a module makes of some arguments.
+
+    `under` is a command that runs the command after it, such as a profiler.
+    """
     with TemporaryDirectory() as folder:
         script, inputs = Path(folder, "measure.py"), Path(folder, "inputs.json")
         script.write_text(SCRIPT.format(module=module), encoding="utf-8")
         inputs.write_text(json.dumps(arguments), encoding="utf-8")
         process = subprocess.run(
-            [sys.executable, str(script), str(inputs)],
+            [*under, sys.executable, str(script), str(inputs)],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=True,
         )
-    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    lines = process.stdout.splitlines()  # to which a profiler may have added its own
+    found: dict[str, Any] = json.loads([line for line in lines if line.startswith("{")][-1])
     return found

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 
 from benchmarks.contender import Batches, Task, contender, in_memory
@@ -33,12 +36,21 @@ def transform(
 
 
 @contender("sknorm_images")
-def fit(task: Task, *, engine: str = "pillow") -> Batches:
-    """Learn mean and standard deviation of all files."""
+def uploads(task: Task, *, engine: str = "pillow") -> Batches:
+    """Transform the content of one file after another, as a service does."""
+    pipeline = _pipeline(task, engine)
+    contents = [Path(path).read_bytes() for path in task.files]
+    return lambda: (pipeline.transform([content]) for content in contents)
+
+
+@contender("sknorm_images")
+def fit(task: Task, *, engine: str = "pillow", backend: str | None = None) -> Batches:
+    """Learn mean and standard deviation of all files, with a backend of joblib if asked."""
     pipeline = _pipeline(task, engine).set_params(scale__mean=None, scale__std=None)
 
     def batches() -> tuple[()]:
-        pipeline.fit(task.files)
+        with joblib.parallel_config(backend) if backend else nullcontext():
+            pipeline.fit(task.files)
         return ()
 
     return batches

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from benchmarks.contender import Batches, Task, contender, in_memory
+from benchmarks.contender import Batches, NotInstalledError, Task, contender, in_memory
 
 # Antialiased
 
@@ -172,6 +172,44 @@ def dali(task: Task) -> Batches:
         for _ in range(0, len(task.files), task.batch_size):
             [images] = pipeline.run()
             yield images.as_array()
+
+    return batches
+
+
+@contender("spdl.io", "spdl.pipeline")
+def spdl(task: Task) -> Batches:
+    """SPDL's pipeline of threads: FFmpeg decodes and resizes, NumPy standardises batches."""
+    import spdl.io
+    from spdl.pipeline import PipelineBuilder
+
+    try:  # its extension is imported at the first use
+        spdl.io.demux_image(task.files[0])
+    except RuntimeError as error:
+        if "Failed to import libspdl" not in str(error):
+            raise
+        raise NotInstalledError("FFmpeg's shared libraries, which spdl-io loads") from error
+    mean, std = task.constants
+    # FFmpeg's bilinear filter is antialiased, unlike its fast_bilinear.
+    steps = spdl.io.get_video_filter_desc(
+        scale_width=task.size, scale_height=task.size, scale_algo="bilinear", scale_mode=None
+    )
+
+    def load(files: list[str]) -> np.ndarray:
+        buffer = spdl.io.load_image_batch(files, width=None, height=None, filter_desc=steps)
+        batch = np.subtract(spdl.io.to_numpy(buffer), mean)
+        return np.divide(batch, std, out=batch)
+
+    def batches() -> Iterator[np.ndarray]:
+        pipeline = (
+            PipelineBuilder()
+            .add_source(task.files)
+            .aggregate(task.batch_size)
+            .pipe(load, concurrency=task.n_jobs, output_order="input")
+            .add_sink(task.n_jobs)
+            .build(num_threads=task.n_jobs)
+        )
+        with pipeline.auto_stop():
+            yield from pipeline
 
     return batches
 

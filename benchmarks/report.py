@@ -21,6 +21,7 @@ LIBRARIES = [
     "pillow",
     "joblib",
     "cykooz-resizer",
+    "simplejpeg",
     "keras",
     "tensorflow-cpu",
     "tensorflow",
@@ -30,6 +31,7 @@ LIBRARIES = [
     "opencv-python",
     "nvidia-dali-cuda130",
     "nvidia-dali-cuda120",
+    "spdl-io",
 ]
 
 

@@ -62,10 +62,12 @@ OURS = "sknorm_images, transform in 4 calls"
 SIMD = 'sknorm_images, engine="simd", in 4 calls'
 JOBS = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= cpu_count()]
 DECODING = Row("Pillow, decoding alone: the limit", limits.decoding)
+BARE = Row("simplejpeg and cykooz-resizer alone", limits.bare)
 LIMITS = [
     DECODING,
     Row("Pillow, decoding and resizing alone", limits.decoding_and_resizing),
     Row("Pillow and cykooz-resizer alone", limits.decoding_and_simd),
+    BARE,
 ]
 
 TABLES = [
@@ -88,6 +90,7 @@ TABLES = [
                 {"engine": "simd"},
             ),
             Row("NVIDIA DALI on the CPU", peers.dali),
+            Row("SPDL, FFmpeg in threads", peers.spdl),
             Row("torchvision v2 on tensors, DataLoader", peers.torchvision_tensors),
             Row("torchvision v2 on PIL images, DataLoader", peers.torchvision_pil),
             Row("tf.data, decode_jpeg and antialiased resize", peers.tf_data),
@@ -140,11 +143,31 @@ TABLES = [
             Row('sknorm_images, engine="simd"', ours.transform, {"engine": "simd"}),
             Row("Pillow, decoding alone, full size", limits.decoding),
             Row("NVIDIA DALI on the CPU", peers.dali),
+            Row("SPDL, FFmpeg in threads", peers.spdl),
             Row("torchvision v2 on tensors, DataLoader", peers.torchvision_tensors),
             Row("tf.data, decode_jpeg and antialiased resize", peers.tf_data),
         ],
         at_least_decibels=35,
         batch_size=4,
+    ),
+    Table(
+        "mixed",
+        "Photos of many sizes, qualities and samplings to standardised float32 arrays",
+        corpora.mixed_photos,
+        400,
+        224,
+        [
+            Row("Pillow, decoding alone, full size", limits.decoding),
+            BARE,
+            Row(OURS, ours.transform, {"calls": 4}),
+            Row(SIMD, ours.transform, {"engine": "simd", "calls": 4}),
+            Row("NVIDIA DALI on the CPU", peers.dali),
+            Row("SPDL, FFmpeg in threads", peers.spdl),
+            Row("torchvision v2 on tensors, DataLoader", peers.torchvision_tensors),
+            Row("tf.data, decode_jpeg and antialiased resize", peers.tf_data),
+            Row("OpenCV, INTER_AREA, in threads", peers.opencv),
+        ],
+        at_least_decibels=35,
     ),
     Table(
         "thumbnails",
@@ -154,9 +177,11 @@ TABLES = [
         64,
         [
             DECODING,
+            BARE,
             Row("sknorm_images, transform", ours.transform),
             Row('sknorm_images, engine="simd"', ours.transform, {"engine": "simd"}),
             Row("NVIDIA DALI on the CPU", peers.dali),
+            Row("SPDL, FFmpeg in threads", peers.spdl),
             Row("torchvision v2 on tensors, DataLoader", peers.torchvision_tensors),
             Row("tf.data, decode_jpeg and antialiased resize", peers.tf_data),
         ],
@@ -204,6 +229,25 @@ TABLES = [
         1000,
         224,
         [Row(f"n_jobs={n}", ours.fit, n_jobs=n) for n in JOBS],
+    ),
+    Table(
+        "jobs-thumbnails",
+        "fit of thumbnails of 96 x 96 to 64 x 64, in threads and in processes",
+        corpora.thumbnails,
+        4000,
+        64,
+        [
+            Row(
+                f"{engine}, n_jobs={n}, {where}",
+                ours.fit,
+                {"engine": engine, "backend": backend},
+                n_jobs=n,
+            )
+            for engine in ("pillow", "simd")
+            for n in JOBS
+            for where, backend in (("threads", None), ("processes", "loky"))
+            if backend is None or n > 1  # one job is no other process
+        ],
     ),
     Table(
         "files",

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contender import Task, decibels
+from benchmarks.contender import NotInstalledError, Task, decibels
 
 
 def main() -> None:
@@ -38,6 +38,8 @@ def main() -> None:
         for _ in sys.stdin:
             rate(batches, len(task.files))  # so that files and memory are warm
             answer(rate=rate(batches, len(task.files)), peak_mib=peak_mebibytes())
+    except NotInstalledError as error:
+        answer(error=f"not installed: {error}")
     except Exception as error:  # noqa: BLE001 (whatever a peer raises is the answer)
         answer(error=" ".join(f"{type(error).__name__}: {error}".split()))
 

@@ -10,19 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, JpegImagePlugin
 
 from benchmarks import (
     corpora,
     limits,
+    many_cores,
     many_files,
+    one_upload,
     ours,
+    python_share,
     report,
     saved_images,
     stages,
 )
 from benchmarks.__main__ import main
-from benchmarks.contender import Batches, Task, contender, decibels
+from benchmarks.contender import Batches, NotInstalledError, Task, contender, decibels
 from benchmarks.new_process import in_new_process
+from benchmarks.python_share import Share
 from benchmarks.rounds import ROOT, Result, measure
 from benchmarks.tables import TABLES, Row, Table
 from tests.conftest import encode_turned
@@ -49,6 +54,12 @@ def upside_down(task: Task) -> Batches:
 def of_a_library_that_is_missing(task: Task) -> Batches:
     """Never run."""
     raise AssertionError(task)
+
+
+@contender()
+def without_a_shared_library(task: Task) -> Batches:
+    """Find out too late that something is missing."""
+    raise NotInstalledError("libnosuch")
 
 
 @contender()
@@ -123,6 +134,7 @@ def test_what_cannot_be_compared_is_named_with_the_reason(files):
         Row("ours", ours.transform),
         Row("turned", upside_down),
         Row("missing", of_a_library_that_is_missing),
+        Row("no library", without_a_shared_library),
         Row("broken", broken),
         Row("broken later", broken_later),
     ]
@@ -130,11 +142,13 @@ def test_what_cannot_be_compared_is_named_with_the_reason(files):
 
     results = measure(table, Task(files, 32, 2), n_rounds=2)
 
-    assert [len(result.rates) for result in results] == [2, 0, 0, 0, 0]
-    right, turned, missing, failed, failed_later = (result.why_not for result in results)
+    assert [len(result.rates) for result in results] == [2, 0, 0, 0, 0, 0]
+    reasons = [result.why_not for result in results]
+    right, turned, missing, no_library, failed, failed_later = reasons
     assert right == ""
     assert turned.startswith("other pictures: ")
     assert missing == "not installed: no_such_library"
+    assert no_library == "not installed: libnosuch"
     assert failed == "RuntimeError: cannot read 8 files"
     assert failed_later == "RuntimeError: it worked before"
     page = report.table_as_markdown(table, results, 24)
@@ -159,13 +173,36 @@ def test_ratios_are_taken_round_by_round():
     assert "| second | 5 | 1.00 (0.50-4.00) |" in page
 
 
-@pytest.mark.parametrize("make", [corpora.photos, corpora.large_photos, corpora.thumbnails])
+@pytest.mark.parametrize(
+    "make",
+    [corpora.photos, corpora.large_photos, corpora.thumbnails, corpora.mixed_photos],
+)
 def test_a_corpus_is_the_same_every_time(make, tmp_path):
     first, second = make(tmp_path / "a", 2), make(tmp_path / "b", 2)
 
     contents = [Path(path).read_bytes() for path in first]
     assert contents == [Path(path).read_bytes() for path in second]
     assert contents[0] != contents[1]
+
+
+def test_mixed_photos_differ_in_size_shape_quality_sampling_and_scans(tmp_path):
+    longer, shapes, tables, samplings, scans = set(), set(), set(), set(), set()
+    for path in corpora.mixed_photos(tmp_path, 40):
+        with Image.open(path) as image:
+            assert image.mode == "RGB"
+            longer.add(max(image.size))
+            shapes.add(image.width > image.height)
+            tables.add(tuple(image.quantization[0]))
+            samplings.add(JpegImagePlugin.get_sampling(image))
+            scans.add("progression" in image.info)
+
+    assert min(longer) >= 160
+    assert max(longer) <= 2560
+    assert max(longer) > 8 * min(longer)
+    assert shapes == {True, False}
+    assert len(tables) > 10
+    assert samplings == {0, 1, 2}  # 4:4:4, 4:2:2, 4:2:0
+    assert scans == {True, False}
 
 
 @pytest.mark.parametrize("turn", [1, 6])
@@ -178,6 +215,82 @@ def test_photos_of_any_kind_are_compared(photos, tmp_path, mode, turn):
     assert decibels(ours.transform, task) > 99
     for limit in (limits.decoding, limits.decoding_and_resizing, limits.decoding_and_simd):
         assert decibels(limit, task) is None
+
+
+def test_uploads_and_their_recipes_show_the_same_pictures(files):
+    found = one_upload.measure(files[:4], 32, n_uploads=3)
+
+    assert [row.name for row in found] == [row.name for row, _ in one_upload.ROWS]
+    assert min(row.decibels for row in found) > 40
+    assert all(0 < row.median <= row.percentile_99 for row in found)
+    beyond = {row.name: row.beyond for row in found}
+    assert beyond[one_upload.PILLOW] == beyond[one_upload.CYKOOZ] == 0
+
+
+@contender()
+def seven_calls(task: Task, *, engine: str) -> Batches:
+    """Make seven calls per image, and others that do not depend on the images."""
+
+    def batches() -> list[object]:
+        sorted(engine)
+        for path in task.files:
+            path.strip(), path.strip(), path.strip(), path.strip()
+            path.upper(), path.upper(), path.upper()
+        return []
+
+    return batches
+
+
+def test_calls_per_image_are_counted_without_those_per_pass(files, monkeypatch):
+    monkeypatch.setitem(python_share.METHODS, "seven", seven_calls)
+    assert python_share.calls_per_image(files[:9], 32, "pillow", "seven") == 7
+
+
+needs_py_spy = pytest.mark.skipif(not python_share.sampler(), reason="needs py-spy")
+
+
+@needs_py_spy
+def test_the_sampler_tells_time_under_the_lock_from_other_work():
+    free, held = (
+        python_share.under_lock("tests.lock_holder", [n_held, 1.0]) for n_held in (0, 2)
+    )
+
+    assert free.locked < 0.3 * free.cpu
+    assert 1.3 < held.locked < 3  # it held the lock for 2 ms
+    assert held.cpu > held.locked
+
+
+@needs_py_spy
+def test_some_of_an_image_is_under_the_lock(files):
+    arguments = [files, 32, "pillow", "fit", 0.5]
+    share = python_share.under_lock("benchmarks.python_share", arguments)
+    assert 0 < share.locked < share.cpu
+
+
+def test_threads_are_limited_by_the_lock_and_processes_by_cores_alone():
+    share = Share(cpu=0.5, locked=0.1, uncertainty=0)  # ms: 2,000 images/s on one core
+    rates = [many_cores.at_most(share, n) for n in (1, 2, 8, 64)]
+    assert rates == [2000, 4000, 10_000, 10_000]
+    assert many_cores.at_most(share, 64, processes=True) == 128_000
+
+
+def test_fits_are_measured_in_threads_and_in_processes(files, monkeypatch):
+    monkeypatch.setattr(many_cores, "ENGINES", ("pillow",))
+
+    rates = many_cores.measured("photos", corpora.photos, Task(files, 32, 1), [2], 1)
+
+    assert list(rates) == [
+        ("transform", "pillow", "threads", 2),
+        ("fit", "pillow", "threads", 2),
+        ("fit", "pillow", "processes", 2),
+    ]
+    assert min(rates.values()) > 0
+    shares = {(method, "pillow"): Share(0.5, 0.1, 0) for method in ("transform", "fit")}
+    lines = many_cores.table(shares, rates, [2, 64]).splitlines()
+    assert len(lines) == 2 + 4
+    fit = f"{rates['fit', 'pillow', 'threads', 2]:,.0f}"
+    assert f"| fit, pillow | 0.500 | 0.100 | 2 | 4,000 | {fit} | 4,000 | " in lines[4]
+    assert lines[5].endswith("| 64 | 10,000 |  | 128,000 |  |")
 
 
 def test_every_installed_peer_shows_the_same_pictures(tmp_path):
