@@ -180,7 +180,7 @@ def main() -> None:
             files = make(Path(folder), options.files)
             for method in METHODS:
                 for engine in ENGINES:
-                    calls = calls_per_image(files[:40], size, engine, method)
+                    calls = calls_per_image(files[:128], size, engine, method)
                     cells = _cells(files, size, engine, method, options.seconds)
                     print(
                         f"| {name}, {method}, {engine} | {calls:.0f} | {cells} |", flush=True
