@@ -19,6 +19,7 @@ from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.loading import JpegLoader
 from sknorm_images._images.recipes import Recipe as Recipe
 from sknorm_images._images.resizing import Resizer
+from sknorm_images._images.saved import SavedImages
 from sknorm_images._pipeline import make_image_pipeline
 from sknorm_images._saving.save import save_images
 from sknorm_images._scaling.merging import merge_scalers
@@ -41,6 +42,7 @@ __all__ = [
     "LazyImages",
     "NewerVersionWarning",
     "Resizer",
+    "SavedImages",
     "check_images",
     "load_image_folder",
     "make_image_pipeline",

@@ -78,16 +78,18 @@ def transform_images(
     images: Any,
     rows: Sequence[int] | NDArray[np.intp],
     told: dict[str, object] | None = None,
+    blank: Failures | None = None,
 ) -> tuple[Any, Failures]:
     """Do with images what a pipeline does, but return which are blank instead of warning.
 
     `steps` are those that `describe_images` returns, and `rows` are the positions of the
     images in X, for errors to name. `told` holds what was warned of among other images of X,
-    which is not repeated; new warnings are added to it. Returns what the pipeline makes, even
+    which is not repeated; new warnings are added to it. `blank` are failures that are known,
+    in images that have been read. Returns what the pipeline makes, even
     if all images are blank, and the failures by position in `images`. Raises ImageDecodeError
     or OSError if an image cannot be read, unless the loader has ``on_error="blank"``.
     """
-    failures = Failures()
+    failures = Failures() if blank is None else blank
     told = {} if told is None else told
     X: Any = images
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from copy import copy
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,6 +52,30 @@ class Failures(dict[int, ReadError]):
         if others.n_see_through:
             position, name = others.first_see_through
             self.note_transparency(start + position, name, others.n_see_through)
+
+    def at(self, rows: slice | Sequence[int] | NDArray[np.intp]) -> Failures:
+        """Return new errors for some of the images, by their position among `rows`."""
+        found = Failures()
+        if not self:
+            return found
+        if isinstance(rows, slice):
+            rows = range(*rows.indices(max(self) + 1))
+        for i, row in enumerate(map(int, rows)):
+            if row in self:
+                error = found[i] = copy(self[row])
+                if isinstance(error, ImageDecodeError):
+                    error.position = i
+        return found
+
+    def renumbered(self, rows: NDArray[np.intp]) -> Failures:
+        """Return what was found in some images by their positions `rows` among all."""
+        found = Failures()
+        for i, error in self.items():
+            found.add(Failures({0: error}), int(rows[i]))
+        if self.n_see_through:
+            i, name = self.first_see_through
+            found.note_transparency(int(rows[i]), name, self.n_see_through)
+        return found
 
     def zeroed(self, images: NDArray[Any]) -> NDArray[Any]:
         """Make zeros of the images that cannot be read; a read-only array is copied first."""

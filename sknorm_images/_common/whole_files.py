@@ -97,7 +97,7 @@ def lock(file: IO[bytes], path: Path) -> Literal["ours", "theirs", "gone", "unkn
     return "unknown"
 
 
-def _remove_left_files(target: Path) -> None:
+def remove_left_files(target: Path) -> None:
     """Remove the parts of a target that no run is writing any more, where permitted."""
     for part in parts_of(target):
         with suppress(OSError):
@@ -122,7 +122,7 @@ def whole_file(
     if path.exists() and not path.is_file():
         raise FileExistsError(f"{show_name(str(path))} is no file. Name a file to write.")
     target = free_target(path, overwrite, how_to_overwrite)
-    _remove_left_files(target)
+    remove_left_files(target)
     is_written = False
     while not is_written:
         part = part_of(target, secrets.token_hex(4))

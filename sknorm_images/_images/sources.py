@@ -19,11 +19,7 @@ from sknorm_images._images.decoding import Picture
 from sknorm_images._images.lazy import LazyImages
 
 _BYTES = bytes | bytearray | memoryview
-# How the arrays that `save_images` writes are opened.
-_OPENERS = {
-    ".npy": "numpy.load({}, mmap_mode='r')",
-    ".zarr": "zarr.open_array({}, mode='r')",
-}
+_SAVED_SUFFIXES = (".npy", ".zarr")  # of arrays that SavedImages opens
 _COLUMN_HINT = (
     "Pass a list, an array or a column of paths, of bytes, of binary files, or of images as "
     "Pillow or NumPy hold them."
@@ -211,10 +207,10 @@ def refuse_files(X: Any, taker: str) -> None:
     first = next(iter(np.ravel(X)), None)
     if isinstance(first, str | bytes | os.PathLike):
         name = name_of(first)
-        if opener := _OPENERS.get(Path(name).suffix.lower()):
+        if Path(name).suffix.lower() in _SAVED_SUFFIXES:
             raise ValueError(
                 f"X is the path {show_name(name)}, and {taker} takes the array in it. Pass "
-                f"{opener.format(show_name(name))}."
+                f"SavedImages({show_name(name)})."
             )
         raise ValueError(
             f"X holds {show_name(name_of(first))}, and {taker} takes images. Put a "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.failures import Failures, report
 from sknorm_images._common.parallel import map_rows
 from sknorm_images._common.parameters import check_choice, check_number
@@ -22,9 +24,16 @@ from sknorm_images._files.reading import name_of
 from sknorm_images._images.bulk_reading import read_alike
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.recipes import Recipe
-from sknorm_images._images.stored import Array, StoredImages, is_stored_in_chunks
-from sknorm_images._saving.npy_files import open_npy, whole_npy
-from sknorm_images._saving.zarr_stores import open_store, whole_store
+from sknorm_images._images.saved import SavedImages
+from sknorm_images._images.saved_records import SavedRecord, named
+from sknorm_images._images.stored import (
+    Array,
+    StoredImages,
+    failures_of,
+    is_stored_in_chunks,
+)
+from sknorm_images._saving.npy_files import mended_npy, whole_npy
+from sknorm_images._saving.zarr_stores import mended_store, whole_store
 
 
 class Target(Protocol):
@@ -38,6 +47,19 @@ class Target(Protocol):
 
     def mark(self, rows: slice, n_see_through: int, first: int) -> None:
         """Note that a chunk is complete, and which of its images lost transparency."""
+
+    def describe(self, record: SavedRecord) -> None:
+        """Keep a record of the failures, when all chunks are written."""
+
+
+class MendedTarget(Protocol):
+    """An array on disk that is complete, some of whose rows are written anew."""
+
+    def write_rows(self, rows: NDArray[np.intp], block: NDArray[Any]) -> None:
+        """Write images at their positions; several threads do."""
+
+    def describe(self, record: SavedRecord) -> None:
+        """Keep a record of the failures that are left, when all rows are written."""
 
 
 class _Writer(Protocol):
@@ -55,10 +77,13 @@ class _Writer(Protocol):
 
 class _Format(NamedTuple):
     writing: _Writer
-    open: Callable[[Path], Any]
+    mending: Callable[[Path, SavedRecord], AbstractContextManager[MendedTarget]]
 
 
-_FORMATS = {".npy": _Format(whole_npy, open_npy), ".zarr": _Format(whole_store, open_store)}
+_FORMATS = {
+    ".npy": _Format(whole_npy, mended_npy),
+    ".zarr": _Format(whole_store, mended_store),
+}
 
 
 @published("sknorm_images")
@@ -66,9 +91,9 @@ def save_images(
     images: Any,
     path: str | os.PathLike[str],
     *,
-    overwrite: bool = False,
+    overwrite: bool | str = False,
     chunk_size: int = 32,
-) -> Any:
+) -> SavedImages:
     """Decode images once, and save them as an array on disk.
 
     Training reads the array many times faster than it decodes files. Nothing stands under
@@ -83,8 +108,10 @@ def save_images(
     path : str or PathLike
         A file whose name ends in ``.npy``, or a Zarr store, a folder whose name ends in
         ``.zarr`` (format 3; ``pip install "sknorm-images[zarr]"``).
-    overwrite : bool, default=False
-        Whether to replace what is there, when the new array is complete.
+    overwrite : bool or "failed", default=False
+        Whether to replace what is there, when the new array is complete. "failed" decodes only
+        those of the same LazyImages again that could not be read, and those whose chunk of a
+        Zarr store is missing; where there is nothing at `path`, it saves all.
     chunk_size : int, default=32
         Number of images that are written at once, and in a chunk of a Zarr store, which is
         read as one. Use the batch size if batches are read in order, and 1 if images are
@@ -92,9 +119,10 @@ def save_images(
 
     Returns
     -------
-    numpy.memmap or zarr.Array
-        The saved array, read-only, of the shape and dtype of `images`. Scalers and
-        `PipelineDataset` take it, and never load it whole.
+    SavedImages
+        The saved array, of the shape and dtype of `images`. Scalers and `PipelineDataset`
+        take it, and never load it whole. ``SavedImages(path)`` opens it again; its attribute
+        `array` is the `numpy.memmap` or `zarr.Array`.
 
     Raises
     ------
@@ -105,16 +133,17 @@ def save_images(
         If Zarr is asked for and not installed.
     ValueError
         If `path` ends in neither of the two or is a URL, or a parameter is out of its range;
-        if there are no images, they differ in size, or none can be read.
+        if there are no images, they differ in size, or none can be read; if
+        ``overwrite="failed"`` and the array was saved from others.
     TypeError
         If `path` is no path, or `chunk_size` no integer.
     ImageDecodeError, OSError
         If an image cannot be read, unless the loader has ``on_error="blank"``: then it is
-        black, and ``images.failures`` lists it. The array does not tell: give those images
-        a `sample_weight` of 0 in whatever reads it.
+        black, and `failures` of what is returned lists it, also when it is opened again.
 
     See Also
     --------
+    SavedImages : Opens it again.
     LazyImages : What is saved.
     sknorm_images.distributed.to_dask_array : Writes from a cluster.
 
@@ -128,6 +157,11 @@ def save_images(
     arrays, and ``.npy`` files, are started over. What killed runs left is removed by the next
     run that writes to the same path: what another call could resume, when the new store is
     in place, and the rest before it begins.
+
+    A record of the failures (row, path, reason) is kept in the attribute ``sknorm_images`` of
+    the Zarr array, or in a file beside the ``.npy`` file whose name has
+    ``.sknorm-images.json`` added. Copy it along: `numpy.load` does not need it, and
+    `SavedImages` cannot tell without it which images are blank.
 
     Examples
     --------
@@ -145,21 +179,35 @@ def save_images(
     >>> saved.shape, saved.dtype, scaled.dtype
     ((2, 96, 128, 3), dtype('uint8'), dtype('float32'))
     """
-    check_choice("overwrite", overwrite, (True, False))
+    check_choice("overwrite", overwrite, (True, False, "failed"))
     check_number("chunk_size", chunk_size, low=1, integral=True)
     target, storage = _checked_path(path)
-    if not isinstance(images, LazyImages):
+    if isinstance(images, SavedImages):
+        images = images._stored()
+    elif not isinstance(images, LazyImages):
         is_stored = is_stored_in_chunks(images)
         images = StoredImages(images, finite=False) if is_stored else np.asarray(images)
     _check_saveable(images)
     shape, dtype, chunk_size = _shape_of(images), images.dtype, int(chunk_size)
 
-    def identify() -> str:
-        return _identity(images, shape, chunk_size)
+    @cache
+    def fingerprint() -> str | None:
+        return images._fingerprint(shape) if isinstance(images, LazyImages) else None
 
-    with storage.writing(target, overwrite, identify, shape, dtype, chunk_size) as array:
-        report(_write(images, array, shape, chunk_size), len(images))
-    return storage.open(target)
+    def identify() -> str:
+        """Name what is saved, so that another run can resume it; arrays are started over."""
+        return f"{name[:16]}-{chunk_size}" if (name := fingerprint()) else token_hex(4)
+
+    if overwrite == "failed" and target.exists():
+        report(_save_failed(images, target, storage, shape, fingerprint()), len(images))
+        return SavedImages(target)
+
+    replaces = overwrite is True
+    with storage.writing(target, replaces, identify, shape, dtype, chunk_size) as array:
+        failures = _write(images, array, shape, chunk_size)
+        array.describe(SavedRecord(fingerprint(), _with_names(failures, images)))
+        report(failures, len(images))
+    return SavedImages(target)
 
 
 def _checked_path(path: Any) -> tuple[Path, _Format]:
@@ -196,11 +244,55 @@ def _shape_of(images: LazyImages | Array) -> tuple[int, ...]:
     return images._common_shape() if isinstance(images, LazyImages) else images.shape
 
 
-def _identity(images: LazyImages | Array, shape: tuple[int, ...], chunk_size: int) -> str:
-    """Name what is saved, so that another run can resume it; arrays are started over."""
+def _with_names(failures: Failures, images: LazyImages | Array) -> Failures:
     if not isinstance(images, LazyImages):
-        return token_hex(4)
-    return f"{images._fingerprint(shape)[:16]}-{chunk_size}"
+        return failures
+    return named(failures, {row: name_of(images._sources[row]) for row in failures})
+
+
+def _save_failed(
+    images: LazyImages | Array,
+    path: Path,
+    storage: _Format,
+    shape: tuple[int, ...],
+    fingerprint: str | None,
+) -> Failures:
+    """Decode the images again that failed, or whose chunk was lost, and write them."""
+    saved = SavedImages(path)
+    record, stored = saved._record, saved._stored()
+    if not isinstance(images, LazyImages) or record.identity != fingerprint:
+        raise ValueError(
+            f"overwrite='failed' adds to {show_name(str(path))}, and that was not saved from "
+            "the same images: paths, settings of the steps, or the version of sknorm_images "
+            "differ. Pass LazyImages made as before, or overwrite=True to save them all."
+        )
+    listed = Failures(record.failures)
+    for chunk in stored.lost_chunks():
+        for row in stored.rows_of_chunk(chunk):
+            listed[row] = ImageDecodeError(name_of(images._sources[row]), "was lost", row)
+    if not listed:
+        return Failures()
+    rows = np.array(sorted(listed))
+    some = images[rows]
+
+    def save(recipe: Recipe, sources: Sequence[Any], part: slice) -> tuple[Failures, None]:
+        block = np.empty((len(sources), *shape[1:]), np.uint8)
+        failures = read_alike(recipe, sources, part.start, shape[1:], block.__setitem__)
+        if not failures or recipe.on_error == "blank":
+            target.write_rows(rows[part], failures.zeroed(block))
+        return failures, None
+
+    with storage.mending(path, SavedRecord(fingerprint, listed)) as target:
+        try:
+            _, found = some._reduce(save, local=True, description="save")
+        except ImageDecodeError as error:
+            if error.position is not None:
+                error.position = int(rows[error.position])
+            raise
+        failures = found.renumbered(rows)
+        target.describe(SavedRecord(fingerprint, _with_names(failures, images)))
+    images._failures = failures
+    return failures
 
 
 def _write(
@@ -215,7 +307,7 @@ def _write(
             images, lambda rows: target.write(rows, images[rows]), multiple_of=chunk_size
         ):
             pass
-        return Failures()
+        return failures_of(images)
 
     def save(recipe: Recipe, sources: Sequence[Any], rows: slice) -> tuple[Failures, None]:
         if (found := target.found_in(rows)) is not None:

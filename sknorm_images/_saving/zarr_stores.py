@@ -8,23 +8,34 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sknorm_images._common.whole_files import free_target, lock, part_of, parts_of, tell_target
+from sknorm_images._common.whole_files import (
+    free_target,
+    lock,
+    part_of,
+    parts_of,
+    tell_target,
+    whole_file,
+)
 from sknorm_images._common.wording import show_name
+from sknorm_images._images.saved import import_zarr
+from sknorm_images._images.saved_records import RECORD_KEY, SavedRecord
+from sknorm_images._images.stored import chunk_key
 
 # Names in the hidden folder. Without the list, the rest is of no use. It has a line for each
 # complete chunk: its number, and where images lost transparency, how many did and the position
 # of the first among those that were written with it.
 _ARRAY, _LIST, _REPLACED, _LOCK = "images.zarr", "complete", "replaced", "lock"
 
+_MENDING = "mended"  # in the name of the hidden folder of a run that mends a store
 
-def open_store(path: Path) -> Any:
-    """Open a Zarr array to read."""
-    return _zarr().open_array(str(path), mode="r")
+# Zarr leaves chunks of zeros out, as if they were lost.
+_EVERY_CHUNK = {"write_empty_chunks": True}
 
 
 class PartialStore:
@@ -37,22 +48,16 @@ class PartialStore:
     def __init__(
         self, folder: Path, shape: tuple[int, ...], dtype: np.dtype[Any], chunk_size: int
     ) -> None:
-        zarr = _zarr()
         self._chunk_size = chunk_size
         self.path, self._list = folder / _ARRAY, folder / _LIST
         self._complete = _complete_lines(folder)
         if self._complete:
-            self._array = zarr.open_array(str(self.path), mode="r+")
-        else:
-            self._array = zarr.create_array(
-                str(self.path),
-                shape=shape,
-                dtype=dtype,
-                chunks=(chunk_size, *shape[1:]),
-                compressors=None,  # on photos, it saves a fifth and halves the speed
-                zarr_format=3,
-                overwrite=True,
-            )
+            zarr = import_zarr()
+            self._array = zarr.open_array(str(self.path), mode="r+", config=_EVERY_CHUNK)
+            if RECORD_KEY not in self._array.attrs:  # an older version left chunks out
+                self._complete = {}
+        if not self._complete:
+            self._array = _create(self.path, shape, dtype, chunk_size)
         # Rewritten, since a line that was cut off would run into the next one.
         self._list.write_text("".join(_line(*item) for item in self._complete.items()))
 
@@ -76,9 +81,85 @@ class PartialStore:
             file.write(_line(chunk, found))
         self._complete[chunk] = found
 
+    def describe(self, record: SavedRecord) -> None:
+        """Keep what the complete array says about itself."""
+        write_attribute(self.path, record)
+
     def _chunk(self, rows: slice) -> int:
         chunk: int = rows.start // self._chunk_size
         return chunk
+
+
+def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], chunk_size: int) -> Any:
+    return import_zarr().create_array(
+        str(path),
+        shape=shape,
+        dtype=dtype,
+        chunks=(chunk_size, *shape[1:]),
+        compressors=None,  # on photos, it saves a fifth and halves the speed
+        zarr_format=3,
+        overwrite=True,
+        attributes={RECORD_KEY: SavedRecord().as_json()},
+        config=_EVERY_CHUNK,
+    )
+
+
+def write_attribute(path: Path, record: SavedRecord) -> None:
+    """Write the record into the attributes of a Zarr array, or leave it as it was.
+
+    Zarr itself may leave half a file if it is killed (seen with 3.1.0).
+    """
+    file = path / "zarr.json"
+    description = json.loads(file.read_text(encoding="utf-8"))
+    description.setdefault("attributes", {})[RECORD_KEY] = record.as_json()
+    with whole_file(file, overwrite=True) as part:
+        part.write(json.dumps(description, indent=2).encode("ascii"))
+
+
+@contextmanager
+def mended_store(path: Path, record: SavedRecord) -> Iterator[StoreRows]:
+    """Write rows of a Zarr array that is there, whose record lists them, and then its record.
+
+    Raises FileExistsError if another run does the same.
+    """
+    target = path.resolve()
+    folder = part_of(target, _MENDING)
+    with _locked(folder, path):
+        try:
+            write_attribute(target, record)
+            array = StoreRows(target, folder / _ARRAY)
+            yield array
+            write_attribute(target, array.record)
+        finally:
+            _remove(folder)
+
+
+class StoreRows:
+    """Rows of a Zarr array that is there; its chunks are replaced one by one, each at once."""
+
+    def __init__(self, path: Path, scratch: Path) -> None:
+        self._path, self._scratch, self._lock = path, scratch, Lock()
+        self._array = import_zarr().open_array(str(path), mode="r")
+        self.record = SavedRecord()
+
+    def write_rows(self, rows: NDArray[np.intp], block: NDArray[Any]) -> None:
+        """Write images at their positions."""
+        size = self._array.chunks[0]
+        with self._lock:
+            for chunk in np.unique(rows // size).tolist():
+                here = rows // size == chunk
+                start = chunk * size
+                images = np.array(self._array[start : start + size])
+                images[rows[here] - start] = block[here]
+                scratch = _create(self._scratch, (size, *images.shape[1:]), images.dtype, size)
+                scratch[: len(images)] = images
+                file = self._path / chunk_key(self._array, chunk)
+                file.parent.mkdir(parents=True, exist_ok=True)  # if the chunk was lost
+                (self._scratch / chunk_key(scratch, 0)).replace(file)
+
+    def describe(self, record: SavedRecord) -> None:
+        """Keep what the array says about itself when all rows are written."""
+        self.record = record
 
 
 @contextmanager
@@ -100,7 +181,7 @@ def whole_store(
     cannot be written; what is complete is kept for the next run, and a note on the exception
     says so.
     """
-    _zarr()
+    import_zarr()
     target = path.resolve()
     _clear_parts(target, with_what_resumes=False)
     _check_replaceable(path)
@@ -249,14 +330,3 @@ def _complete_lines(folder: Path) -> dict[int, tuple[int, int]]:
             chunk, n_see_through, first = (*map(int, line.split(" ")), 0, 0)[:3]
             complete[chunk] = n_see_through, first
     return complete
-
-
-def _zarr() -> Any:
-    try:
-        import zarr
-    except ImportError as error:
-        raise ImportError(
-            f"A .zarr path needs Zarr, and importing it fails: {error}. "
-            'Run: python -m pip install "sknorm-images[zarr]"'
-        ) from error
-    return zarr

@@ -27,8 +27,14 @@ from sknorm_images._common.sample_weights import Weights, as_weights
 from sknorm_images._common.wording import show_value
 from sknorm_images._images.layout import doubt_of_axes
 from sknorm_images._images.lazy import LazyImages
+from sknorm_images._images.saved import SavedImages
 from sknorm_images._images.sources import refuse_files
-from sknorm_images._images.stored import Array, StoredImages, is_stored_in_chunks
+from sknorm_images._images.stored import (
+    Array,
+    StoredImages,
+    failures_of,
+    is_stored_in_chunks,
+)
 from sknorm_images._images.transformer import ImageTransformer, committed, snapshot
 from sknorm_images._scaling.affine import Affine, PixelMap, refuse_overflow
 from sknorm_images._scaling.counting import Counted, count
@@ -183,7 +189,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             fitted._reset()
             counted = fitted._fit(X, y, sample_weight, keep_pixels=True)
         if counted is None or counted.pixels is None:
-            out, doubts = fitted._transform_with_doubts(X)
+            blank = None if counted is None else counted.failures
+            out, doubts = fitted._transform_with_doubts(X, blank)
         else:
             n_jobs = X.n_jobs if isinstance(X, LazyImages) else None
             pixels = counted.pixels
@@ -347,7 +354,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     ) -> tuple[NDArray[Any], list[UserWarning]]:
         """Do what `transform` does, but return its warnings, except that of blank images.
 
-        `blank` are the failures where X is pixels that have been read already.
+        `blank` are the failures in X where they are known and have been reported.
         """
         fitted = snapshot(self)
         fitted._check_ready()
@@ -374,8 +381,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             return X
         if not hasattr(X, "shape"):
             X = np.asarray(X)
-        if is_stored_in_chunks(X):
-            stored = StoredImages(X)
+        if isinstance(X, SavedImages):
+            X = X._for_scaler()
+        if isinstance(X, StoredImages) or is_stored_in_chunks(X):
+            stored = X if isinstance(X, StoredImages) else StoredImages(X)
             table = np.broadcast_to(np.zeros((), X.dtype), (len(stored), stored.shape[-1]))
             validate_data(self, table, reset=reset)
             return stored
@@ -498,7 +507,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         self, X: LazyImages | Array, watch: WhiteWatch | None, blank: Failures
     ) -> tuple[NDArray[Any], Failures]:
         if not isinstance(X, LazyImages):
-            return self._transform_array(X, watch, blank), Failures()
+            found = Failures() if blank else failures_of(X)  # else they have been reported
+            out = self._transform_array(X, watch, blank or found)
+            report_blank(found, len(X), stacklevel=5)
+            return out, Failures()
         scale = self._scaling(X.n_channels, watch)
         out, _, failures = X._read_array(
             self.dtype, write=lambda part, pixels: scale(pixels, part)

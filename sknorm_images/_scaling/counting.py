@@ -17,7 +17,7 @@ from sknorm_images._images.decoding import Picture
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.recipes import Recipe
 from sknorm_images._images.stacks import Stack
-from sknorm_images._images.stored import Array
+from sknorm_images._images.stored import Array, failures_of
 from sknorm_images._scaling.statistics import (
     Statistics,
     of_present,
@@ -48,13 +48,15 @@ def count(
     more images are done.
     """
     if not isinstance(X, LazyImages):
-        total = None
-        for rows, part in map_rows(
-            X, lambda rows: of_present(kind, X[rows], rows_of(weights, rows))
-        ):
+        total, failures = None, failures_of(X)
+
+        def count_rows(rows: slice) -> Statistics | None:
+            return of_present(kind, X[rows], rows_of(weights, rows), failures.at(rows))
+
+        for rows, part in map_rows(X, count_rows):
             total = plus(total, part)
             advance(rows.stop - rows.start)
-        return Counted(total, Failures(), X if isinstance(X, np.ndarray) else None)
+        return Counted(total, failures, X if isinstance(X, np.ndarray) else None)
     if not keep_pixels:
         columns = () if weights is None else (weights,)
         task = partial(_count_each, kind)  # can be pickled, for workers in other processes

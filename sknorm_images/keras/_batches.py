@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sknorm_images import JpegLoader, LazyImages
+from sknorm_images import JpegLoader, LazyImages, SavedImages
 from sknorm_images._common.failures import ReadError
 from sknorm_images._common.wording import show_value
-from sknorm_images._images.stored import StoredImages, is_stored_in_chunks
+from sknorm_images._images.stored import StoredImages, failures_of, is_stored_in_chunks
 from sknorm_images._steps import describe_images, flat_steps, transform_images
 from sknorm_images.keras._augmentation import Augment, augmented
 from sknorm_images.keras._targets import Targets
@@ -60,7 +60,8 @@ class Batches:
         """
         images = self.images
         images = images.iloc[rows] if hasattr(images, "iloc") else images[rows]
-        transformed, failures = transform_images(self.steps, images, rows, self.told)
+        blank = failures_of(self.images).at(rows)
+        transformed, failures = transform_images(self.steps, images, rows, self.told, blank)
         x = failures.zeroed(np.asarray(transformed))
         y = self.targets.of(rows, x)
         if self.augment is not None:
@@ -74,12 +75,18 @@ class Batches:
         weights = self._weights_of(rows, list(failures))
         return Batch((x, y) if weights is None else (x, y, weights), by_position)
 
+    @property
+    def _may_be_blank(self) -> bool:
+        images = self.images
+        is_blank_on_error = isinstance(images, LazyImages) and images.on_error == "blank"
+        return is_blank_on_error or bool(failures_of(images))
+
     def _weights_of(
         self, rows: NDArray[np.intp], blank: list[int]
     ) -> NDArray[np.float32] | None:
         if self.weights is not None:
             weights = self.weights[rows]
-        elif isinstance(self.images, LazyImages) and self.images.on_error == "blank":
+        elif self._may_be_blank:
             weights = np.ones(len(rows), np.float32)
         else:
             return None
@@ -114,6 +121,8 @@ def describe_samples(pipeline: Any, X: Any) -> tuple[Any, list[Any]]:
         )
     if isinstance(images, LazyImages):
         images = images.configured()  # by the dataset, and without a progress bar per batch
+    elif isinstance(images, SavedImages):
+        images = images._stored()
     elif not hasattr(images, "shape"):
         images = np.asarray(images)
     elif is_stored_in_chunks(images):

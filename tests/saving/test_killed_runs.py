@@ -30,6 +30,11 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def names_of(name: str) -> list[str]:
+    """The name of a saved array, and that of its record if it is a file."""
+    return [name, f"{name}.sknorm-images.json"] if name.endswith(".npy") else [name]
+
+
 def saved_in(path: Path) -> np.ndarray:
     return np.load(path) if path.suffix == ".npy" else zarr.open_array(path, mode="r")[:]
 
