@@ -15,6 +15,7 @@ from sknorm_images._common.callbacks import follow_fit
 from sknorm_images._common.failures import report
 from sknorm_images._common.published import published
 from sknorm_images._images.lazy import LazyImages
+from sknorm_images._images.saved import SavedImages
 from sknorm_images._images.sources import refuse_files
 from sknorm_images._images.transformer import Transformer, committed, snapshot
 
@@ -72,7 +73,7 @@ class ImageFlattener(Transformer, BaseEstimator):
         ImageDecodeError, OSError
             If the first image has to tell the shape, and cannot be read.
         """
-        if isinstance(X, LazyImages):
+        if isinstance(X, LazyImages | SavedImages):
             shape = X._common_shape()
             table = np.broadcast_to(np.uint8(0), (shape[0], prod(shape[1:])))
         else:
@@ -108,7 +109,7 @@ class ImageFlattener(Transformer, BaseEstimator):
         """
         fitted = snapshot(self)
         check_is_fitted(fitted)
-        if isinstance(X, LazyImages):
+        if isinstance(X, LazyImages | SavedImages):
             fitted._check_shape(X.shape)  # before anything is read
             X, failures = X.read()
             report(failures, len(X), stacklevel=4)  # scikit-learn wraps transform

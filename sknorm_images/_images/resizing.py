@@ -17,6 +17,7 @@ from sknorm_images._common.wording import show_value
 from sknorm_images._images.geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resizing
 from sknorm_images._images.layout import doubt_of_axes
 from sknorm_images._images.lazy import LazyImages
+from sknorm_images._images.saved import SavedImages
 from sknorm_images._images.transformer import StatelessImageTransformer
 
 
@@ -168,6 +169,7 @@ def _height_width(size: Any) -> tuple[int, int]:
 def _as_images(X: Any) -> LazyImages:
     if isinstance(X, LazyImages):
         return X
+    X = np.asarray(X) if isinstance(X, SavedImages) else X
     images = _arrays_in(X)
     for i, image in enumerate(images):
         if image.ndim != 3 or not image.size or image.dtype != np.uint8:

@@ -173,9 +173,9 @@ class SavedImages:
                 "SavedImages are on disk, so an array of them is a new one. Use "
                 "np.asarray(images), without copy=False, or their `array`."
             )
-        stored = self._stored()
-        report(stored.failures, len(self))
-        return np.array(stored[:], dtype)  # a copy, which can be written to
+        pixels, failures = self.read()
+        report(failures, len(self))
+        return pixels if dtype is None else pixels.astype(dtype, copy=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Nothing reads the stamp, but what joblib hashes shows by it that a file changed.
@@ -189,6 +189,27 @@ class SavedImages:
         blank = f", {n_blank:,} of them blank" if n_blank else ""
         size = " x ".join(map(str, self.shape[1:]))
         return f"<SavedImages: {len(self):,} images of {size}, {self.dtype}{blank}>"
+
+    def read(self) -> tuple[NDArray[Any], Failures]:
+        """Read all images into one array.
+
+        Returns
+        -------
+        pixels : ndarray of shape (n_samples, ...)
+            The images. Those that could not be read when they were saved are black.
+        failures : dict of int to Exception
+            Their positions, and why. No warning is given of them.
+
+        Raises
+        ------
+        OSError
+            If a chunk is missing, or cannot be read.
+        """
+        stored = self._stored()
+        return np.array(stored[:]), stored.failures  # a copy, which can be written to
+
+    def _common_shape(self) -> tuple[int, ...]:
+        return self.shape
 
     def check(self) -> Self:
         """Read the whole array, also rows that were not selected, to see that none is lost.

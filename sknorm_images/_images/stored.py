@@ -108,12 +108,14 @@ class StoredImages:
         """Raise OSError if there are lost chunks, and name their rows."""
         if not chunks:
             return
+        folder = _folder_of(self._array)
+        store = str(folder or self._array.store)
         rows = [self.rows_of_chunk(chunk) for chunk in chunks]
         names = show_some(rows, lambda part: f"{part.start} to {part.stop - 1}")
         raise OSError(
-            f"Rows {names} are lost: {show_name(str(self._array.store))} lacks the files of "
-            "their chunks, so they would read as black images. Copy its files again (copies by "
-            "Zarr leave out chunks of zeros), or decode those rows again with "
+            f"Rows {names} are lost: {show_name(store)} lacks the files of "
+            "their chunks, so they would read as black images. Copy its files again (those "
+            "that Zarr makes lack chunks of zeros), or decode those rows again with "
             "save_images(images, path, overwrite='failed')."
         )
 

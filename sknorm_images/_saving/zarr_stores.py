@@ -34,9 +34,6 @@ _ARRAY, _LIST, _REPLACED, _LOCK = "images.zarr", "complete", "replaced", "lock"
 
 _MENDING = "mended"  # in the name of the hidden folder of a run that mends a store
 
-# Zarr leaves chunks of zeros out, as if they were lost.
-_EVERY_CHUNK = {"write_empty_chunks": True}
-
 
 class PartialStore:
     """A Zarr array that is written beside its place, and a list of its complete chunks.
@@ -53,7 +50,9 @@ class PartialStore:
         self._complete = _complete_lines(folder)
         if self._complete:
             zarr = import_zarr()
-            self._array = zarr.open_array(str(self.path), mode="r+", config=_EVERY_CHUNK)
+            # open_array takes no config. Other threads that open arrays just now write more.
+            with zarr.config.set({"array.write_empty_chunks": True}):
+                self._array = zarr.open_array(str(self.path), mode="r+")
             if RECORD_KEY not in self._array.attrs:  # an older version left chunks out
                 self._complete = {}
         if not self._complete:
@@ -100,7 +99,7 @@ def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], chunk_size
         zarr_format=3,
         overwrite=True,
         attributes={RECORD_KEY: SavedRecord().as_json()},
-        config=_EVERY_CHUNK,
+        config={"write_empty_chunks": True},  # else a black chunk looks as if it were lost
     )
 
 

@@ -163,7 +163,7 @@ def test_the_next_run_removes_what_runs_that_were_killed_at_random_left(
     sys.stdout.write(f"{n_left.strip()} of 12 killed runs left a part\n")  # pytest -rP
     assert int(n_left) == 12
     np.testing.assert_array_equal(saved_in(path), pixels)
-    assert names_in(tmp_path) == [name]
+    assert names_in(tmp_path) == names_of(name)
 
 
 KILLED_ONCE = """
@@ -198,7 +198,7 @@ def test_what_is_left_before_the_lock_or_the_name_is_there_is_removed(
     assert not path.exists()
     save_images(lazy(files), path)
     np.testing.assert_array_equal(saved_in(path), pixels)
-    assert names_in(tmp_path) == [name]
+    assert names_in(tmp_path) == names_of(name)
 
 
 def test_a_link_leads_to_what_is_left_beside_its_target(finish, files, tmp_path):
@@ -208,7 +208,7 @@ def test_a_link_leads_to_what_is_left_beside_its_target(finish, files, tmp_path)
     finish(KILLED_ONCE, files=files, path=link, is_array=False, moment="5")
     assert len(names_in(tmp_path / "disk")) == 1
     save_images(lazy(files), link)
-    assert names_in(tmp_path / "disk") == ["photos.npy"]
+    assert names_in(tmp_path / "disk") == names_of("photos.npy")
 
 
 def test_what_another_call_could_resume_stays_until_a_store_is_whole(
@@ -322,7 +322,7 @@ def test_a_run_that_is_writing_is_not_disturbed(
     other = name if is_same else f"other-{name}"
     finish(WRITTEN_MEANWHILE, files=files, path=str(path), other=other)
     np.testing.assert_array_equal(saved_in(path), pixels)
-    assert names_in(tmp_path) == sorted({name, other})
+    assert names_in(tmp_path) == sorted({*names_of(name), other})
 
 
 MANY_AT_ONCE = """
@@ -377,7 +377,7 @@ assert not parts()
 
 def test_a_forked_process_that_outlives_a_killed_run_keeps_its_part(finish, files, tmp_path):
     finish(INHERITED, files=files, path=str(tmp_path / "photos.npy"))
-    assert names_in(tmp_path) == ["photos.npy"]
+    assert names_in(tmp_path) == names_of("photos.npy")
 
 
 @each_name
@@ -396,7 +396,7 @@ def test_a_part_that_is_taken_before_it_is_locked_is_begun_anew(
     monkeypatch.setattr(fcntl, "flock", after_another_run)
     saved = save_images(lazy(files), path, overwrite=True)
     np.testing.assert_array_equal(saved, pixels)
-    assert names_in(tmp_path) == [name]
+    assert names_in(tmp_path) == names_of(name)
 
 
 # What is not ours to remove, or cannot be
@@ -450,7 +450,7 @@ def test_only_parts_of_the_same_target_are_removed(name, files, monkeypatch, tmp
         kept[-1].mkdir()
     part.touch() if name.endswith("npy") else part.mkdir()
     save_images(lazy(files), path)
-    assert names_in(path.parent) == sorted([name, *(file.name for file in kept)])
+    assert names_in(path.parent) == sorted([*names_of(name), *(file.name for file in kept)])
     assert names_in(precious) == ["complete", "images.zarr", "lock"]
 
 
@@ -471,7 +471,7 @@ def test_without_locks_nothing_is_removed_and_nothing_fails(
     else:
         monkeypatch.setattr("sknorm_images._common.whole_files.fcntl", None)
     np.testing.assert_array_equal(save_images(lazy(files), path), pixels)
-    assert names_in(tmp_path) == sorted([left, name])
+    assert names_in(tmp_path) == sorted([left, *names_of(name)])
 
 
 NOT_ALLOWED = """
