@@ -114,7 +114,7 @@ def test_decoding_knows_neither_names_nor_where_contents_come_from():
         ),
         ("cykooz_resizer", {"_images.simd"}),
         ("simplejpeg", {"_images.damage", "_images.fast_lane"}),
-        ("zarr", {"_saving.zarr_stores"}),
+        ("zarr", {"_images.saved"}),
         ("fsspec", {"_files.http", "_files.remote"}),
         ("aiohttp", {"_files.http"}),
         ("jax", set()),

@@ -29,6 +29,7 @@ from sknorm_images import (
     JpegLoader,
     LazyImages,
     Resizer,
+    SavedImages,
     check_images,
     load_image_folder,
     make_image_pipeline,
@@ -83,6 +84,11 @@ def load_with_classes(class_names: Any) -> Any:
     return load_image_folder("classes", class_names=class_names)
 
 
+def open_saved(path: Any) -> Any:
+    np.save("saved.npy", PIXELS)
+    return SavedImages(path)
+
+
 FITTED = ChannelStandardScaler().fit(PIXELS)
 # What is called, and good arguments for it.
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
@@ -95,6 +101,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "load_image_folder": (load_image_folder, {"directory": "."}),
     "check_images": (check_images, {"X": [PHOTO]}),
     "save_images": (save_images, {"images": PIXELS, "path": "out.npy"}),
+    "SavedImages": (open_saved, {"path": "saved.npy"}),
     "merge_scalers": (merge_scalers, {"scalers": [FITTED]}),
     "ChannelHistogram": (ChannelHistogram.of, {"images": PIXELS}),
     "ChannelMoments": (ChannelMoments.of, {"images": PIXELS.astype(float)}),

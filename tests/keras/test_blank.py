@@ -9,7 +9,13 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sknorm_images import ChannelMinMaxScaler, ImageDecodeError, make_image_pipeline
+from sknorm_images import (
+    ChannelMinMaxScaler,
+    ImageDecodeError,
+    ImageDecodeWarning,
+    make_image_pipeline,
+    save_images,
+)
 from sknorm_images.keras import PipelineDataset
 from tests.keras.conftest import BAD, image_warnings, small_model, standardised, value_of
 
@@ -203,3 +209,35 @@ def test_a_damaged_file_is_named_by_its_position_in_x(pipeline, files, shuffle):
         list(dataset)
 
     assert caught.value.position == 7
+
+
+@pytest.mark.parametrize("name", ["photos.npy", "photos.zarr"])
+@pytest.mark.parametrize("opened", [lambda saved: saved, lambda saved: saved[::-1]])
+def test_saved_images_that_failed_weigh_nothing_and_are_told_once_an_epoch(
+    opened, name, broken, pixels, blank_pipeline, tmp_path
+):
+    with pytest.warns(ImageDecodeWarning):
+        saved = opened(save_images(blank_pipeline[:-1].transform(broken), tmp_path / name))
+    dataset = PipelineDataset(
+        blank_pipeline[-1], saved, np.arange(12), batch_size=4, shuffle=True, seed=0
+    )
+    batches = [dataset[i] for i in range(3)]
+    x, y, weights = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    expected = opened(standardised(pixels)[:12].copy())
+    bad = sorted(opened(np.arange(12))[BAD])
+    expected[bad] = 0
+    np.testing.assert_allclose(x, expected[y], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(weights, ~np.isin(y, bad))
+    with pytest.warns(ImageDecodeWarning, match=f"{len(bad)} of 12 images") as caught:
+        dataset.on_epoch_end()
+    assert list(caught[0].message.failures) == bad
+    assert all(error.position == i for i, error in caught[0].message.failures.items())
+
+
+def test_a_chunk_that_was_lost_stops_the_batch(files, pipeline, tmp_path):
+    saved = save_images(pipeline[:-1].transform(files), tmp_path / "photos.zarr", chunk_size=4)
+    dataset = PipelineDataset(pipeline[-1], saved, batch_size=6)
+    (tmp_path / "photos.zarr" / "c" / "2" / "0" / "0" / "0").unlink()
+    assert dataset[0].shape == (6, 32, 48, 3)
+    with pytest.raises(OSError, match="Rows 8 to 11 are lost"):
+        dataset[1]

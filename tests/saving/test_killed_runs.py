@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import zarr
 
-from sknorm_images import ImageDecodeError, save_images
+from sknorm_images import ImageDecodeError, ImageDecodeWarning, SavedImages, save_images
 from tests import new_process
 from tests.lazy_photos import lazy
 
@@ -280,6 +280,103 @@ def test_the_only_copy_of_a_store_that_was_being_replaced_is_put_back(
             continue
         np.testing.assert_array_equal(saved_in(path), precious)
     assert names_in(path.parent) == ["photos.zarr"]
+
+
+# Killed whenever a file gets its name: the failures stay those of the array that is there
+
+
+KILLED_AT_A_NAME = """
+import warnings
+
+warnings.simplefilter("ignore")
+n_named, name = 0, Path.replace
+
+
+def named(source, target):
+    global n_named
+    if n_named == inputs["moment"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    n_named += 1
+    return name(source, target)
+
+
+def be_killed():
+    Path.replace = named
+    images = lazy(inputs["files"], on_error="blank")
+    save_images(images, path, overwrite=inputs["overwrite"], chunk_size=4)
+
+
+print(status_of(fork(be_killed)))
+"""
+
+
+def save_with_failures(copies: list[Path], path: Path, bad: list[int]) -> dict[Path, bytes]:
+    """Save photos of which some cannot be read; returns the content of those."""
+    contents = {copies[i]: copies[i].read_bytes() for i in bad}
+    for copy in contents:
+        copy.write_bytes(b"no photo")
+    with pytest.warns(ImageDecodeWarning):
+        save_images(lazy(copies, on_error="blank"), path, overwrite=True, chunk_size=4)
+    return contents
+
+
+def repair(contents: dict[Path, bytes]) -> None:
+    for copy, content in contents.items():
+        copy.write_bytes(content)
+
+
+@each_name
+def test_failures_are_never_those_of_the_array_that_was_replaced(
+    name, finish, copies, pixels, tmp_path
+):
+    path, n_killed, found = tmp_path / name, 0, []
+    files = [str(copy) for copy in copies]
+    while True:
+        repair(save_with_failures(copies, path, [3, 20]))
+        spoiled = copies[5].read_bytes()
+        copies[5].write_bytes(b"no photo")
+        inputs = {"files": files, "path": str(path), "overwrite": True, "moment": n_killed}
+        status = int(finish(KILLED_AT_A_NAME, **inputs))
+        copies[5].write_bytes(spoiled)
+        saved = SavedImages(path)
+        black = [row for row in range(24) if not saved.array[row].any()]
+        assert sorted(saved.failures) == black
+        found.append(black)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+        n_killed += 1
+    assert found[0] == [3, 20]
+    assert found[-1] == [5]
+    assert n_killed == (3 if name.endswith("npy") else 1)
+    sys.stdout.write(f"killed at {n_killed} moments\n")
+
+
+@each_name
+def test_a_run_that_mends_failures_is_killed_without_a_loss_and_is_done_again(
+    name, finish, copies, pixels, tmp_path
+):
+    path, n_killed = tmp_path / name, 0
+    files = [str(copy) for copy in copies]
+    while True:
+        repair(save_with_failures(copies, path, [3, 9, 20]))
+        inputs = {"files": files, "path": str(path), "overwrite": "failed"}
+        status = int(finish(KILLED_AT_A_NAME, moment=n_killed, **inputs))
+        saved = SavedImages(path)
+        good = [row for row in range(24) if row not in saved.failures]
+        assert set(range(24)) - {3, 9, 20} <= set(good)
+        np.testing.assert_array_equal(saved.array[:][good], pixels[good])
+        if status == 0:
+            break
+        assert sorted(saved.failures) == [3, 9, 20]
+        mended = save_images(lazy(copies), path, overwrite="failed", chunk_size=4)
+        assert mended.failures == {}
+        np.testing.assert_array_equal(mended, pixels)
+        assert names_in(tmp_path) == sorted(["copies", *names_of(name)])
+        n_killed += 1
+    assert good == list(range(24))
+    assert n_killed >= 2  # newer versions of Zarr rename files, too
+    sys.stdout.write(f"killed at {n_killed} moments\n")
 
 
 # Runs that are not dead

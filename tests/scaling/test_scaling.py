@@ -18,6 +18,7 @@ from sknorm_images import (
     ImageFlattener,
     JpegLoader,
     Resizer,
+    SavedImages,
     save_images,
 )
 from tests.lazy_photos import lazy
@@ -439,7 +440,7 @@ def test_the_path_of_a_saved_array_is_refused_with_the_call_that_opens_it(
         scaler.fit(path)
 
     advised = str(caught.value).partition("Pass ")[2].rstrip(".")
-    opened = eval(advised, {"numpy": np, "zarr": pytest.importorskip("zarr")})
+    opened = eval(advised, {"SavedImages": SavedImages})
     np.testing.assert_array_equal(opened, pixels)
 
 
