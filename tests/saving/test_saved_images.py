@@ -98,7 +98,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-@pytest.mark.parametrize("opened", ["by us", "by Zarr", "in memory"])
+@pytest.mark.parametrize("opened", ["by us", "by Zarr", "in an archive"])
 def test_a_lost_chunk_is_an_error_that_names_its_rows(opened, reader, files, pixels, tmp_path):
     path = tmp_path / "photos.zarr"
     save_images(lazy(files), path, chunk_size=5)
@@ -106,17 +106,9 @@ def test_a_lost_chunk_is_an_error_that_names_its_rows(opened, reader, files, pix
     images: Any = SavedImages(path)
     if opened == "by Zarr":
         images = zarr.open_array(path, mode="r")
-    elif opened == "in memory":  # a store that is no folder
-        store = zarr.storage.MemoryStore()
-        kept = {
-            str(file.relative_to(path)): zarr.core.buffer.cpu.Buffer.from_bytes(
-                file.read_bytes()
-            )
-            for file in path.rglob("*")
-            if file.is_file()
-        }
-        images = zarr.open_array(zarr.storage.MemoryStore(kept), mode="r")
-        assert len(store._store_dict) == 0
+    elif opened == "in an archive":  # a store that is no folder
+        archive = shutil.make_archive(str(tmp_path / "photos"), "zip", path)
+        images = zarr.open_array(zarr.storage.ZipStore(archive, mode="r"), mode="r")
     with pytest.raises(OSError, match=r"Rows 10 to 14 are lost: .* lacks the files"):
         reader(images)
 
@@ -453,3 +445,30 @@ def test_what_lost_its_chunk_and_its_file_is_listed(copies, tmp_path):
     with pytest.warns(ImageDecodeWarning, match="1 of 24"):
         save_images(lazy(copies, on_error="blank"), path, overwrite="failed")
     assert failed_rows(path) == [6]
+
+
+@each_name
+def test_a_second_run_that_mends_the_same_array_is_kept_out(name, copies, tmp_path):
+    pytest.importorskip("fcntl", reason="Windows has no such locks")
+    path, contents = tmp_path / name, spoil(copies)
+    save_with_failures(copies, path)
+    repair(copies, contents)
+    refusals = []
+
+    class Meanwhile:
+        """A path that has the same saved by another run before it is read."""
+
+        def __fspath__(self) -> str:
+            if list(tmp_path.glob(".sknorm-images-*")) or name.endswith("npy"):
+                with pytest.raises(FileExistsError, match="another run is") as refusal:
+                    save_images(lazy(copies), path, overwrite="failed")
+                refusals.append(refusal)
+            return str(copies[20])
+
+    images = lazy(copies)
+    images._sources[20] = Meanwhile()
+    with pytest.MonkeyPatch.context() as patch:  # the same images, as far as one can tell
+        patch.setattr(images, "_fingerprint", lazy(copies)._fingerprint)
+        saved = save_images(images, path, overwrite="failed")
+    assert refusals
+    assert saved.failures == {}
