@@ -79,7 +79,7 @@ def test_blank_files_weigh_nothing_however_the_pipeline_is_put_together(
 
 def test_a_step_before_a_loader_that_leaves_files_blank_is_refused(broken, blank_pipeline):
     pipeline = make_pipeline(FunctionTransformer(), *blank_pipeline.named_steps.values())
-    with pytest.raises(ValueError, match=r"on_error='blank'.*Apply that step to X first"):
+    with pytest.raises(ValueError, match=r"on_error='blank'.*Apply it to X first"):
         PipelineDataset(pipeline, broken, np.arange(12))
 
 
