@@ -54,6 +54,7 @@ def test_an_image_costs_few_calls(method, thumbnails):
     assert (more - fewer) / 20 <= MOST_PER_IMAGE
 
 
+@pytest.mark.one_version  # older ones of scikit-learn call more themselves
 def test_one_upload_costs_few_calls_beside_those_of_pillow(thumbnails):
     content = Path(thumbnails[0]).read_bytes()
     pipeline = make_image_pipeline((64, 64)).fit(thumbnails)

@@ -6,6 +6,7 @@ import copy
 import gc
 import os
 import pickle
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -351,11 +352,16 @@ def test_a_copy_that_is_made_within_a_pass_begins_the_same_epoch():
 
 
 @pytest.mark.one_backend
+@pytest.mark.one_version  # it depends on what Keras itself keeps
 def test_passes_of_calls_that_are_over_are_not_kept():
     dataset = numbered()
     for _ in range(3):
         identity_model().evaluate(dataset, verbose=0)
-    gc.collect()
+    for _ in range(10):  # threads of Keras may still be ending
+        gc.collect()
+        if not dataset._passes:
+            break
+        time.sleep(0.1)
     assert len(dataset._passes) == 0
 
 
