@@ -122,7 +122,7 @@ def save_images(
     SavedImages
         The saved array, of the shape and dtype of `images`. Scalers and `PipelineDataset`
         take it, and never load it whole. ``SavedImages(path)`` opens it again; its attribute
-        `array` is the `numpy.memmap` or `zarr.Array`.
+        ``array`` is the `numpy.memmap` or ``zarr.Array``.
 
     Raises
     ------

@@ -323,7 +323,7 @@ class PipelineDataset(keras.utils.PyDataset):
 
         Pass it to `fit` in ``callbacks``. Epoch k of Keras then has the order of epoch k,
         also where a new process begins with `initial_epoch`, or where
-        `keras.callbacks.BackupAndRestore` found a backup.
+        ``keras.callbacks.BackupAndRestore`` found a backup.
 
         Returns
         -------
