@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -14,6 +14,8 @@ from joblib import parallel_config
 from sknorm_images._common.cancellation import Cancellation, Cancelled
 
 T = TypeVar("T")
+
+_LONGEST_WAIT = 0.5  # seconds until a waiting thread looks for an interrupt
 
 
 class LookAhead(Generic[T]):
@@ -49,6 +51,9 @@ class LookAhead(Generic[T]):
                 self._look_at(range(i + 1, min(i + 1 + n_ahead, self._n_items)))
             if item is not None:
                 with suppress(Cancelled):  # only at exit, which other threads may outlive
+                    # An interrupt that comes just before Python waits is noticed after it.
+                    while not item.future.done():
+                        wait([item.future], timeout=_LONGEST_WAIT)
                     return item.future.result()
             return self._make(i)
         except BaseException:  # an interrupt, too
