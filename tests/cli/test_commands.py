@@ -320,7 +320,7 @@ def test_a_folder_of_broken_files_alone_is_refused(tmp_path, call):
         (["--engine", "gpu"], "--engine gpu"),
         (["--engine", "simd", "--interpolation", "box"], "--engine simd"),
         (["--on-error", "skip"], "--on-error skip is not known. Pass one of 'raise', 'blank'"),
-        (["--jobs", "0"], "--jobs 0 leaves"),
+        (["--jobs", "0"], "--jobs 0 means"),
         (["--formats", "BMPEG"], "--formats BMPEG holds a name that Pillow cannot open"),
         (["--formats", "JPEG,,PNG"], "--formats 'JPEG,,PNG' holds an empty name"),
         (["--extensions", ""], "--extensions '' holds an empty name"),
