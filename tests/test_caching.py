@@ -547,7 +547,7 @@ def test_names_that_no_file_can_have_are_hashed(project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [str, Path], ids=["str", "Path"])
-def test_100_000_paths_are_hashed_in_seconds(tmp_path, kind):
+def test_100_000_paths_are_hashed_in_less_than_3_seconds(tmp_path, kind):
     for i in range(100_000):
         os.close(os.open(tmp_path / f"{i}.jpg", os.O_CREAT))
     images = JpegLoader().transform([kind(tmp_path / f"{i}.jpg") for i in range(100_000)])
@@ -555,5 +555,4 @@ def test_100_000_paths_are_hashed_in_seconds(tmp_path, kind):
     began = time.process_time()
     joblib.hash(images)
 
-    # It took 0.6 and 2.3; a machine that does other work takes longer.
-    assert time.process_time() - began < 8
+    assert time.process_time() - began < 3  # it took 0.5 and 1.1

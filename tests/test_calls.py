@@ -18,8 +18,8 @@ from tests.conftest import encode
 
 # Pillow alone makes some 300 to open, decode and resize a thumbnail and to copy it into an
 # array (of version 13; 11 makes fewer).
-MOST_PER_IMAGE = 415
-MOST_BESIDE_PILLOW = 800  # of one upload; through joblib, it would be twice as many
+MOST_PER_IMAGE = 400
+MOST_BESIDE_PILLOW = 700  # of one upload; through joblib, it would be twice as many
 
 
 def n_calls(function: Callable[[], Any]) -> int:

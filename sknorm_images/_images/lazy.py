@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import Any, Self, SupportsIndex, overload
 
 import joblib
@@ -230,7 +231,9 @@ class LazyImages:
             return reduced
         self._was_hashed = True
         make, arguments, state, *others = reduced
-        state = state | {_STAMP: stamp(self._sources)}
+        # A Path takes five times as long as a tuple.
+        sources = [(str(s),) if isinstance(s, PurePath) else s for s in self._sources]
+        state = state | {"_sources": sources, _STAMP: stamp(self._sources)}
         if self._recipe.resizings:
             # They change no pixel. Before the Resizer they count, since what a cache returns
             # for it is read as they say.
@@ -242,6 +245,10 @@ class LazyImages:
         if "_sources" not in own:  # as first versions saved it: a recipe held all of these
             recipe = vars(own["_recipe"])
             own |= {f"_{name}": recipe.pop(name) for name in ("sources", "n_jobs", "verbose")}
+        if _STAMP in state:  # a pickle of the protocol that joblib hashes with
+            own["_sources"] = [
+                Path(*s) if isinstance(s, tuple) else s for s in own["_sources"]
+            ]
         self.__dict__.update(own)
 
     @property

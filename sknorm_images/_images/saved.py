@@ -19,10 +19,13 @@ from sknorm_images._common.published import published
 from sknorm_images._common.wording import shorten, show_name
 from sknorm_images._files.stamps import stamp
 from sknorm_images._images.indexing import select
-from sknorm_images._images.saved_records import RECORD_KEY, SavedRecord, record_file
+from sknorm_images._images.saved_records import (
+    RECORD_KEY,
+    SAVED_SUFFIXES,
+    SavedRecord,
+    record_file,
+)
 from sknorm_images._images.stored import StoredImages, record_in
-
-SAVED_SUFFIXES = (".npy", ".zarr")
 
 
 @published("sknorm_images")

@@ -13,6 +13,7 @@ from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.failures import Failures, ReadError
 from sknorm_images._common.wording import shorten
 
+SAVED_SUFFIXES = (".npy", ".zarr")  # of arrays that `save_images` writes
 # The attribute of a Zarr array that holds the record, and the key of it in a JSON file.
 RECORD_KEY = "sknorm_images"
 _SUFFIX = ".sknorm-images.json"

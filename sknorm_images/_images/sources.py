@@ -17,9 +17,9 @@ from sknorm_images._files.reading import Missing, Source, name_of
 from sknorm_images._files.remote import check_protocols
 from sknorm_images._images.decoding import Picture
 from sknorm_images._images.lazy import LazyImages
+from sknorm_images._images.saved_records import SAVED_SUFFIXES
 
 _BYTES = bytes | bytearray | memoryview
-_SAVED_SUFFIXES = (".npy", ".zarr")  # of arrays that SavedImages opens
 _COLUMN_HINT = (
     "Pass a list, an array or a column of paths, of bytes, of binary files, or of images as "
     "Pillow or NumPy hold them."
@@ -207,12 +207,12 @@ def refuse_files(X: Any, taker: str) -> None:
     first = next(iter(np.ravel(X)), None)
     if isinstance(first, str | bytes | os.PathLike):
         name = name_of(first)
-        if Path(name).suffix.lower() in _SAVED_SUFFIXES:
+        if Path(name).suffix.lower() in SAVED_SUFFIXES:
             raise ValueError(
                 f"X is the path {show_name(name)}, and {taker} takes the array in it. Pass "
                 f"SavedImages({show_name(name)})."
             )
         raise ValueError(
-            f"X holds {show_name(name_of(first))}, and {taker} takes images. Put a "
+            f"X holds {show_name(name)}, and {taker} takes images. Put a "
             "JpegLoader and a Resizer before it, as make_image_pipeline does."
         )
