@@ -65,7 +65,7 @@ def _calls(run: Callable[[], None]) -> int:
     profile.enable()
     run()
     profile.disable()
-    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined] # typeshed lacks it
 
 
 def _one_pass(files: list[str], size: int, engine: str, method: str) -> Callable[[], None]:

@@ -246,7 +246,7 @@ TABLES = [
             for engine in ("pillow", "simd")
             for n in JOBS
             for where, backend in (("threads", None), ("processes", "loky"))
-            if backend is None or n > 1  # one job is no other process
+            if backend is None or n > 1  # one job needs no other process
         ],
     ),
     Table(

@@ -27,7 +27,7 @@ def n_calls(function: Callable[[], Any]) -> int:
     profile.enable()
     function()
     profile.disable()
-    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined] # typeshed lacks it
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def read_plain_header(data: bytes) -> PlainHeader | None:
 
     In a plain one, segments of the usual kinds and lengths follow one another without a gap.
     It has one frame, in Huffman code, of 8 bits per sample and one or three components. Its
-    metadata follow their standards, and tell of no other image.
+    metadata follow their standards, and name no further image.
     """
     header, position, n_bytes = PlainHeader(), 2, len(data)
     try:

@@ -37,7 +37,7 @@ _NUMBERS: dict[type[OSError], int] = {
     NotADirectoryError: errno.ENOTDIR,
     TimeoutError: errno.ETIMEDOUT,
 }
-_FORBIDDEN = "Forbidden: "  # what gcsfs begins with, in place of a class of its own
+_FORBIDDEN = "Forbidden: "  # how messages of gcsfs begin, which has no class for this
 _FORBIDS_ONE = ("denied", "does not have")  # in the words of Google Cloud Storage
 # Passwords and signatures: user:password@ after the protocol, and ?name=value.
 _SECRETS = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?<=\?)[^\s\"'<>()?=]*=[^\s\"'<>()]*")

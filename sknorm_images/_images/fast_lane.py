@@ -40,7 +40,7 @@ else:
 _SHORTEST_SIDE = 16  # of less, simplejpeg might find the same size at another scale
 # Since 2.1, libjpeg-turbo decodes to the same pixels. Pillow may be built with an older one.
 _OLDEST_OF_PILLOW = (2, 1)
-_MOST_KEPT = 2**22  # bytes that a thread keeps to decode into, and again for a stack
+_MOST_KEPT = 2**22  # bytes of each buffer a thread keeps: one to decode into, one for a stack
 
 
 class _Canvas(NamedTuple):

@@ -59,7 +59,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     # Names of the parameters that are constants in grey levels.
     _grey_levels: ClassVar[tuple[str, ...]] = ()
 
-    # Whether a scaled channel depends on several channels, so that there is no scale for each.
+    # Whether a scaled channel depends on several channels, so none has a scale of its own.
     _mixes_channels: ClassVar[bool] = False
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:

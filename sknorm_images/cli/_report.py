@@ -198,7 +198,7 @@ def _histograms(
 def _scaled_histogram(scaler: Any, here: ChannelHistogram, mode: ColorMode) -> str | None:
     """Draw the channels of this folder in one panel, as the scaler makes them.
 
-    None if grey levels of a channel alone do not tell what they become.
+    None if the output of a channel depends on other channels.
     """
     if scaler.per_image or scaler._mixes_channels:
         return None

@@ -1,4 +1,4 @@
-"""Who uses a dataset: which calls of a model run, and which of them asks for a batch.
+"""Find out who uses a dataset: running calls of a model, and what asks for a batch.
 
 Keras does not tell a dataset. Its calls are found on the stack by their public names, and
 what asks is the object whose method does: for each call of ``fit``, ``evaluate`` or

@@ -495,7 +495,7 @@ class PipelineDataset(keras.utils.PyDataset):
     def _check_index(self, index: Any) -> None:
         if not hasattr(index, "__index__"):
             raise TypeError(
-                f"index={show_value(index)} is not the number of a batch. Pass one of 0 to "
+                f"index={show_value(index)} is not a batch number. Pass one from 0 to "
                 f"{len(self) - 1}; for parts of a dataset, index X and y."
             )
         if not 0 <= index < len(self):

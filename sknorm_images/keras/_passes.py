@@ -91,5 +91,5 @@ class Pass:
     def _keep(self, i: int, batch: Batch, n_kept: int) -> None:
         if i < n_kept:
             self._kept[i] = batch
-        else:  # so many are no probe, but all of `predict`
+        else:  # too many for a probe: this is `predict`
             self._kept.clear()

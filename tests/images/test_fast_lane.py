@@ -592,7 +592,7 @@ def test_few_calls_of_python_stand_behind_an_image(uniform_files, method):
     def n_calls(n: int) -> int:
         profiler = cProfile.Profile()
         profiler.runcall(run, uniform_files[:n])
-        return pstats.Stats(profiler).total_calls  # type: ignore[attr-defined]
+        return pstats.Stats(profiler).total_calls  # type: ignore[attr-defined] # typeshed lacks it
 
     n_calls(2)
     assert (n_calls(240) - n_calls(120)) / 120 <= 70

@@ -479,7 +479,7 @@ def test_a_dataset_shows_its_size_and_order():
 @pytest.mark.one_backend
 @pytest.mark.parametrize("index", [slice(0, 2), [0, 1], 1.0, "0", None])
 def test_what_is_not_the_number_of_a_batch_is_refused(index):
-    with pytest.raises(TypeError, match=r"is not the number of a batch.*index X and y"):
+    with pytest.raises(TypeError, match=r"is not a batch number.*index X and y"):
         numbered()[index]
 
 

@@ -136,7 +136,7 @@ CASES = {
 def images() -> dict[str, LazyImages]:
     """LazyImages of arrays and of files without loss, resized so that no decoder matters.
 
-    The third of the files is no image, and the last has no content at all.
+    The third file is not an image, and the last one is empty.
     """
     pngs = []
     for photo in photos():
