@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from sknorm_images._common.exceptions import ImageDecodeError, ImageDecodeWarning
@@ -62,6 +63,8 @@ class SavedImages:
         If there is no such array.
     ValueError
         If `path` ends in neither ``.npy`` nor ``.zarr``, or is not such an array.
+    TypeError
+        If it is not a path.
     ImportError
         If Zarr is needed and not installed.
 
@@ -94,6 +97,11 @@ class SavedImages:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(
+                f"path is a {type(path).__name__}, which names no file. Pass the path that "
+                "save_images was given."
+            )
         given = Path(path)
         if given.suffix not in SAVED_SUFFIXES:
             suffixes = " nor ".join(SAVED_SUFFIXES)
@@ -266,14 +274,30 @@ def _reopened(path: str, rows: NDArray[np.intp] | None, _: object) -> SavedImage
 def open_saved(path: Path) -> tuple[Any, SavedRecord]:
     """Open an array to read, with its record, which is empty if others wrote the array."""
     if path.suffix == ".zarr":
-        array = import_zarr().open_array(str(path), mode="r")
+        zarr = import_zarr()
+        try:
+            array = zarr.open_array(str(path), mode="r")
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            if not path.exists():
+                raise
+            raise _unopened(path, error) from error
         return array, record_in(array) or SavedRecord()
     text = _record_text(path)
     while True:
-        array = np.load(path, mmap_mode="r")
+        try:
+            array = npy.open_memmap(path, mode="r")  # np.load would take archives, too
+        except (ValueError, EOFError) as error:
+            raise _unopened(path, error) from error
         before, text = text, _record_text(path)
         if text == before:  # else another run replaced both meanwhile
             return array, _of_black_rows(_parsed(text), array)
+
+
+def _unopened(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{show_name(str(path))} is not an array that save_images or NumPy wrote "
+        f"({shorten(error)}). Pass another path, or save the images again."
+    )
 
 
 def read_record(path: Path) -> SavedRecord:

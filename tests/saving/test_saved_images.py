@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -472,3 +474,45 @@ def test_a_second_run_that_mends_the_same_array_is_kept_out(name, copies, tmp_pa
         saved = save_images(images, path, overwrite="failed")
     assert refusals
     assert saved.failures == {}
+
+
+# What is not a saved array
+
+
+def write_archive(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, images=np.zeros((2, 2), np.uint8))
+
+
+NO_ARRAYS: dict[str, Callable[[Path], object]] = {
+    "text.npy": lambda path: path.write_text("no array"),
+    "empty.npy": lambda path: path.write_bytes(b""),
+    "objects.npy": lambda path: np.save(path, np.array([None, {}]), allow_pickle=True),
+    "archive.npy": write_archive,
+    "cut.npy": lambda path: (
+        np.save(path, np.ones((8, 8), np.uint8)),
+        os.truncate(path, 140),
+    ),
+    "folder.zarr": lambda path: path.mkdir(),
+    "file.zarr": lambda path: path.write_text("no array"),
+    "text.zarr": lambda path: (path.mkdir(), (path / "zarr.json").write_text("no json")),
+}
+
+
+@pytest.mark.parametrize("name", NO_ARRAYS)
+def test_what_is_not_an_array_is_refused_by_its_name_and_never_unpickled(name, tmp_path):
+    path = tmp_path / name
+    NO_ARRAYS[name](path)
+
+    with pytest.raises(
+        ValueError, match=r"is not an array that .* save the images again"
+    ) as e:
+        SavedImages(path)
+
+    assert name in str(e.value)
+    assert "unsafely" not in str(e.value)
+
+
+def test_what_is_not_a_path_is_refused():
+    with pytest.raises(TypeError, match="path is a NoneType, which names no file"):
+        SavedImages(None)
