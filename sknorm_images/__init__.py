@@ -8,17 +8,17 @@ from sknorm_images._common.exceptions import (
 )
 from sknorm_images._common.versions import NewerVersionWarning
 from sknorm_images._common.versions import __version__ as __version__
-from sknorm_images._files.access import Access as Access
 from sknorm_images._files.folders import load_image_folder
+from sknorm_images._files.limits import Access as Access
 from sknorm_images._files.reading import Missing as Missing
 from sknorm_images._images.checking import check_images
 from sknorm_images._images.decoding import Decoding as Decoding
-from sknorm_images._images.flattening import ImageFlattener
-from sknorm_images._images.geometry import Resizing as Resizing
+from sknorm_images._images.flattener import ImageFlattener
 from sknorm_images._images.lazy import LazyImages
-from sknorm_images._images.loading import JpegLoader
+from sknorm_images._images.loader import JpegLoader
 from sknorm_images._images.recipes import Recipe as Recipe
-from sknorm_images._images.resizing import Resizer
+from sknorm_images._images.resizer import Resizer
+from sknorm_images._images.resizing import Resizing as Resizing
 from sknorm_images._images.saved import SavedImages
 from sknorm_images._pipeline import make_image_pipeline
 from sknorm_images._saving.save import save_images

@@ -8,8 +8,8 @@ from sklearn.pipeline import Pipeline
 
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
-from sknorm_images._images.loading import JpegLoader
-from sknorm_images._images.resizing import Resizer
+from sknorm_images._images.loader import JpegLoader
+from sknorm_images._images.resizer import Resizer
 from sknorm_images._scaling.minmax import ChannelMinMaxScaler
 from sknorm_images._scaling.standard import ChannelStandardScaler
 

@@ -17,10 +17,10 @@ from sknorm_images._common.exceptions import (
     ImageUnitsWarning,
 )
 from sknorm_images._common.failures import Failures
-from sknorm_images._images.flattening import ImageFlattener
+from sknorm_images._images.flattener import ImageFlattener
 from sknorm_images._images.lazy import LazyImages
-from sknorm_images._images.loading import JpegLoader
-from sknorm_images._images.resizing import Resizer
+from sknorm_images._images.loader import JpegLoader
+from sknorm_images._images.resizer import Resizer
 from sknorm_images._scaling.base import ChannelScaler
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.published import published
-from sknorm_images._files.access import FIRST_BYTES, Access
+from sknorm_images._files.limits import FIRST_BYTES, Access
 from sknorm_images._files.protocols import (
     as_passed,
     check_local,

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.wording import shorten, shorten_filename, show_name
 from sknorm_images._files import http
-from sknorm_images._files.access import FIRST_BYTES, Access
+from sknorm_images._files.limits import FIRST_BYTES, Access
 from sknorm_images._files.protocols import (
     LOCAL,
     check_allowed,

@@ -18,16 +18,16 @@ from sknorm_images._common.parallel import map_chunks
 from sknorm_images._common.parameters import check_choice, check_n_jobs, check_verbose
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
+from sknorm_images._files.formats import identify
 from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._files.reading import Source, contents_of, name_of
-from sknorm_images._files.signatures import identify
 from sknorm_images._images.damage import WarningOf, find_damage, libjpeg_warnings
 from sknorm_images._images.decoding import (
     ContentError,
     Decoding,
     warn_if_truncated_files_pass,
 )
-from sknorm_images._images.loading import JpegLoader
+from sknorm_images._images.loader import JpegLoader
 from sknorm_images._images.sources import files_of, is_missing
 
 _DTYPES = {str: object, int: np.int64, bool: np.bool_}

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageChops
 
+from sknorm_images._files.formats import JPEG
 from sknorm_images._files.jpeg_damage import ImageData, read_image_data
 from sknorm_images._files.jpeg_markers import read_structure
-from sknorm_images._files.signatures import JPEG
 from sknorm_images._images.decoding import ContentError, Decoding
 
 # From the content of a file to libjpeg's warning: empty if there was none, None if unknown.

@@ -15,11 +15,17 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
-from sknorm_images._files.access import Access
+from sknorm_images._files.formats import JPEG, NOT_OPENED, identify
 from sknorm_images._files.jpeg_markers import JpegStructure, read_structure
-from sknorm_images._files.signatures import JPEG, NOT_OPENED, identify
-from sknorm_images._images.color import Rgb, composited, name_of_profile, opacity_of, to_srgb
+from sknorm_images._files.limits import Access
 from sknorm_images._images.color_modes import COLOR_MODES
+from sknorm_images._images.color_profiles import (
+    Rgb,
+    composited,
+    name_of_profile,
+    opacity_of,
+    to_srgb,
+)
 
 Size: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[float, float, float, float]

@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
+from sknorm_images._files.formats import JPEG
 from sknorm_images._files.jpeg_markers import (
     JpegStructure,
     dear_nanoseconds,
     read_structure,
 )
 from sknorm_images._files.plain_jpeg import read_plain_header
-from sknorm_images._files.signatures import JPEG
 from sknorm_images._images.decoding import Decoding, Size
-from sknorm_images._images.geometry import Resizing, shrinks
+from sknorm_images._images.resizing import Resizing, shrinks
 from sknorm_images._images.stacks import Stack, as_mapped
 
 try:

@@ -31,9 +31,9 @@ from sknorm_images._images.bulk_reading import (
 )
 from sknorm_images._images.color_modes import find_color_mode
 from sknorm_images._images.decoding import ContentError, Decoding, Picture, Pixels
-from sknorm_images._images.geometry import Resizing, upright
 from sknorm_images._images.indexing import select
 from sknorm_images._images.recipes import Recipe
+from sknorm_images._images.resizing import Resizing, upright
 from sknorm_images._images.thumbnails import LARGEST_THUMBNAIL, strip_html
 
 _N_THUMBNAILS = 8

@@ -14,7 +14,7 @@ from sknorm_images._common.failures import ReadError
 from sknorm_images._common.published import published
 from sknorm_images._files.reading import contents_of, read
 from sknorm_images._images.decoding import Decoding, Picture, Pixels
-from sknorm_images._images.geometry import Resizing, upright
+from sknorm_images._images.resizing import Resizing, upright
 
 if TYPE_CHECKING:
     from sknorm_images._images.fast_lane import FastLane

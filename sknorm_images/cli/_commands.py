@@ -26,9 +26,9 @@ from sknorm_images._common.whole_files import whole_file
 from sknorm_images._common.wording import shorten
 from sknorm_images._files.listing import EXTENSIONS
 from sknorm_images._files.protocols import protocols_of
-from sknorm_images._images.color import COLOR_PROFILES
 from sknorm_images._images.color_modes import COLOR_MODES
-from sknorm_images._images.geometry import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
+from sknorm_images._images.color_profiles import COLOR_PROFILES
+from sknorm_images._images.resizing import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
 from sknorm_images._pipeline import SCALERS
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import color_mode_of, flat_steps
@@ -43,10 +43,10 @@ from sknorm_images.cli._files import (
     saved_class_names,
     write_npz,
 )
-from sknorm_images.cli._options import in_options
 from sknorm_images.cli._spreadsheets import write_csv
 from sknorm_images.cli._tables import numbered, show_findings, show_statistics, show_steps
 from sknorm_images.cli._terminal import complain, tell_passed_over
+from sknorm_images.cli._wording import in_options
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -28,10 +28,10 @@ from sknorm_images._files.folders import (
 )
 from sknorm_images._files.listing import EXTENSIONS, list_folder
 from sknorm_images._files.protocols import is_url
-from sknorm_images._images.color import checked_background
+from sknorm_images._images.color_profiles import checked_background
 from sknorm_images._steps import flat_steps
-from sknorm_images.cli._options import READING
 from sknorm_images.cli._terminal import complain
+from sknorm_images.cli._wording import READING
 
 
 class Photos(NamedTuple):

@@ -20,8 +20,8 @@ from typer.main import get_command
 
 from sknorm_images._common.wording import printable
 from sknorm_images.cli._commands import app
-from sknorm_images.cli._options import in_options, options_by_parameter
 from sknorm_images.cli._terminal import complain, readable_warnings
+from sknorm_images.cli._wording import in_options, options_by_parameter
 
 _OF_A_CLOSED_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
 

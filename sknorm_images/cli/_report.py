@@ -34,7 +34,7 @@ from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images.cli._batches import images_of, transform_batches
 from sknorm_images.cli._files import Photos
-from sknorm_images.cli._options import in_options
+from sknorm_images.cli._wording import in_options
 from sknorm_images.plotting import ChannelHistogramDisplay
 
 _SAMPLES = 6

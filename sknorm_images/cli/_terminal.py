@@ -13,7 +13,7 @@ import typer
 from sknorm_images import ImageDecodeError, ImageDecodeWarning
 from sknorm_images._common.wording import shorten
 from sknorm_images._files.folders import show_counts
-from sknorm_images.cli._options import in_options
+from sknorm_images.cli._wording import in_options
 
 _LONGEST_LINE = 1500  # characters
 _LONGEST_PROGRAM = 80

@@ -39,7 +39,7 @@ from sknorm_images import (
     load_image_folder,
     make_image_pipeline,
 )
-from sknorm_images._files.access import Access
+from sknorm_images._files.limits import Access
 from sknorm_images._files.reading import read
 from tests import new_process
 from tests.command import assert_refused

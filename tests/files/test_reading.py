@@ -9,7 +9,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from sknorm_images import ImageDecodeError
-from sknorm_images._files.access import Access
+from sknorm_images._files.limits import Access
 from sknorm_images._files.reading import Missing, contents_of
 
 ACCESS = Access(("file", "memory"), max_pixels=1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sknorm_images.cli._options import in_options, options_by_parameter
+from sknorm_images.cli._wording import in_options, options_by_parameter
 
 OPTIONS = options_by_parameter(
     ["--class-names", "--size", "--jobs", "-j", "--quantile-range", "--on-error", "--formats"]

@@ -18,11 +18,11 @@ from sknorm_images._common.parameters import (
 )
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
-from sknorm_images._files.access import Access
+from sknorm_images._files.limits import Access
 from sknorm_images._files.protocols import check_protocol_names
 from sknorm_images._files.reading import name_of
-from sknorm_images._images.color import check_color_profile, checked_background
 from sknorm_images._images.color_modes import COLOR_MODES
+from sknorm_images._images.color_profiles import check_color_profile, checked_background
 from sknorm_images._images.decoding import ContentError, Decoding, warn_if_truncated_files_pass
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.sources import column_of, refuse_missing, sources_of

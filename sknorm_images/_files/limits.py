@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sknorm_images._common.published import published
+from sknorm_images._files.formats import JPEG
 from sknorm_images._files.jpeg_markers import read_structure
-from sknorm_images._files.signatures import JPEG
 
 # No format needs more per pixel than four channels of 16 bits; profiles, thumbnails and the
 # like come on top.
