@@ -561,7 +561,9 @@ def test_a_lone_path_is_refused_as_the_loader_refuses_it(files):
 
 
 @pytest.mark.parametrize(
-    "images", [Image.new("RGB", (4, 4)), ["photo.jpg"], [Path("photo.jpg")]], ids=repr
+    "images",
+    [Image.new("RGB", (4, 4)), ["photo.jpg"], [Path("photo.jpg")]],
+    ids=["an image", "names", "paths"],
 )
 def test_what_is_no_sequence_of_arrays_is_refused(images):
     with pytest.raises(TypeError, match="no sequence of arrays"):

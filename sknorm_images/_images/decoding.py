@@ -19,13 +19,8 @@ from sknorm_images._files.formats import JPEG, NOT_OPENED, identify
 from sknorm_images._files.jpeg_markers import JpegStructure, read_structure
 from sknorm_images._files.limits import Access
 from sknorm_images._images.color_modes import COLOR_MODES
-from sknorm_images._images.color_profiles import (
-    Rgb,
-    composited,
-    name_of_profile,
-    opacity_of,
-    to_srgb,
-)
+from sknorm_images._images.color_profiles import name_of_profile, to_srgb
+from sknorm_images._images.transparency import Rgb, composited, opacity_of
 
 Size: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[float, float, float, float]

@@ -22,11 +22,12 @@ from sknorm_images._files.limits import Access
 from sknorm_images._files.protocols import check_protocol_names
 from sknorm_images._files.reading import name_of
 from sknorm_images._images.color_modes import COLOR_MODES
-from sknorm_images._images.color_profiles import check_color_profile, checked_background
+from sknorm_images._images.color_profiles import check_color_profile
 from sknorm_images._images.decoding import ContentError, Decoding, warn_if_truncated_files_pass
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.sources import column_of, refuse_missing, sources_of
 from sknorm_images._images.transformer import StatelessImageTransformer
+from sknorm_images._images.transparency import checked_background
 
 
 @published("sknorm_images")

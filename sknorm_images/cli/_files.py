@@ -28,7 +28,7 @@ from sknorm_images._files.folders import (
 )
 from sknorm_images._files.listing import EXTENSIONS, list_folder
 from sknorm_images._files.protocols import is_url
-from sknorm_images._images.color_profiles import checked_background
+from sknorm_images._images.transparency import checked_background
 from sknorm_images._steps import flat_steps
 from sknorm_images.cli._terminal import complain
 from sknorm_images.cli._wording import READING
