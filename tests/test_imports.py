@@ -128,7 +128,7 @@ def test_decoding_knows_neither_names_nor_where_contents_come_from():
         ("ray", set()),
         (
             "typer",
-            {"cli._terminal", "cli._tables", "cli._commands", "cli._program", "cli.__init__"},
+            {"cli._terminal", "cli._tables", "cli._commands", "cli._running", "cli.__init__"},
         ),
         ("rich", {"cli._tables", "cli.__init__"}),
         ("jinja2", {"cli._report", "cli.__init__"}),

@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from sknorm_images._common.failures import Failures
-from sknorm_images._common.npy import write_header
+from sknorm_images._common.npy_header import write_header
 from sknorm_images._common.whole_files import lock, remove_left_files, whole_file
 from sknorm_images._common.wording import show_name
 from sknorm_images._images.saved import read_record

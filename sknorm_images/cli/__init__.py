@@ -10,6 +10,6 @@ except ImportError as error:
         'Run: python -m pip install "sknorm-images[cli]"'
     ) from error
 
-from sknorm_images.cli._program import run
+from sknorm_images.cli._running import run
 
 __all__ = ["run"]

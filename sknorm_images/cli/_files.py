@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from sknorm_images import JpegLoader
-from sknorm_images._common.npy import write_header
+from sknorm_images._common.npy_header import write_header
 from sknorm_images._common.wording import shorten, show_name, show_value
 from sknorm_images._files.folders import (
     label_files,
