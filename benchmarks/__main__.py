@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     if options.corpus and not options.corpus.is_dir():
-        parser.error(f"--corpus {options.corpus} is no folder")
+        parser.error(f"--corpus {options.corpus} is not a folder")
 
     with TemporaryDirectory() as temporary:
         _run(parser, options, Path(temporary))

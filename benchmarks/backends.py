@@ -87,7 +87,7 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         files = photos(Path(temporary), options.files) * options.repeat
         print(
-            "| backend | ms a chunk | of these, in the submitting process | s a call | fit |"
+            "| backend | ms per chunk | of it in the submitting process | s per call | fit |"
         )
         print("| --- | ---: | ---: | ---: | ---: |", flush=True)
         for backend in options.backends:

@@ -1,7 +1,7 @@
 """Python's share of an image: the calls that it costs, and the time under Python's lock.
 
 Calls are counted by cProfile: those of one call on all files less those on half of them. The
-lock is watched by py-spy, which looks which thread holds it, some hundred times a second, in
+lock is watched by py-spy, which looks which thread holds it, some hundred times per second, in
 a process with one thread. In between that process spins in Python for a known CPU time, so
 that samples become milliseconds without trusting the sampler's rate:
 

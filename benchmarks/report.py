@@ -99,7 +99,7 @@ def draw(path: Path, table: Table, results: list[Result]) -> None:
         [result.name for result in ran], rates, color=colours, xerr=spread, ecolor="grey"
     )
     axes.axvline(rates[-1], color="black", linestyle="--", linewidth=1)
-    axes.set_xlabel(f"images a second; dashed: {ran[-1].name}")
+    axes.set_xlabel(f"images per second; dashed: {ran[-1].name}")
     memory.barh([result.name for result in ran], [r.peak_mib or 0 for r in ran], color=colours)
     memory.set_xlabel("peak memory, MiB")
     figure.suptitle(table.title)

@@ -27,7 +27,7 @@ class Result:
     """What a row of a table showed."""
 
     name: str
-    rates: list[float] = field(default_factory=list)  # images a second, round by round
+    rates: list[float] = field(default_factory=list)  # images per second, round by round
     decibels: float | None = None
     peak_mib: float | None = None
     why_not: str = ""

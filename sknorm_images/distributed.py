@@ -60,7 +60,7 @@ def to_dask_array(
     ------
     TypeError
         If `pipeline` does not begin with a `JpegLoader`, or does not transform; if X is of a
-        kind that the loader does not take; or if `chunks` are no integers.
+        kind that the loader does not take; or if `chunks` are not integers.
     ValueError
         If X is empty, images of differing sizes have no common shape, since there is no
         `Resizer`, or `chunks` are below 1 or do not add up.

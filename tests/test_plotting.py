@@ -566,7 +566,7 @@ def test_a_lone_path_is_refused_as_the_loader_refuses_it(files):
     ids=["an image", "names", "paths"],
 )
 def test_what_is_no_sequence_of_arrays_is_refused(images):
-    with pytest.raises(TypeError, match="no sequence of arrays"):
+    with pytest.raises(TypeError, match="not a sequence of arrays"):
         ImageGridDisplay.from_images(images)
 
 

@@ -28,7 +28,7 @@ photos = load_image_folder(folder)
 print(len(photos.filenames), "files of", photos.target_names)
 
 # %%
-# `~sknorm_images.JpegLoader` and `~sknorm_images.Resizer` only describe what is to be done.
+# `~sknorm_images.JpegLoader` and `~sknorm_images.Resizer` only describe the work.
 # The grid is the first time that files are opened, twelve of them.
 
 import matplotlib.pyplot as plt

@@ -28,7 +28,7 @@ files, test_files, y, y_test = train_test_split(
 pipeline = make_image_pipeline((48, 48), n_jobs=2).fit(files)
 
 # %%
-# What the scaler learned: a histogram a channel, with the mean and the standard deviation
+# What the scaler learned: one histogram per channel, with the mean and the standard deviation
 # that batches are scaled by.
 
 import matplotlib.pyplot as plt

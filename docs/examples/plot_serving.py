@@ -86,7 +86,7 @@ for ax, filename in zip(axes, photos.filenames[[1, -3]], strict=True):
 plt.show()
 
 # %%
-# An upload that is no photo
+# An upload that is not a photo
 # -------------------------------
 #
 # The error says what is wrong with it, in one line, and no decoder ever saw it.

@@ -20,14 +20,14 @@ def as_weights(sample_weight: ArrayLike | None, n_samples: int) -> Weights:
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"sample_weight holds no numbers ({shorten(error)}). Pass one number a sample."
+            f"sample_weight holds no numbers ({shorten(error)}). Pass one number per sample."
         ) from error
     if weights.ndim == 0:
         weights = np.full(n_samples, weights)
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight is of shape {weights.shape}, and X has {n_samples} samples. "
-            f"Pass one weight a sample, of shape ({n_samples},)."
+            f"Pass one weight per sample, of shape ({n_samples},)."
         )
     for problem, found in (
         ("NaN or infinity", not np.isfinite(weights).all()),

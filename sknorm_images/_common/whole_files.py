@@ -39,7 +39,7 @@ def free_target(path: Path, overwrite: bool, how_to_overwrite: str) -> Path:
 
 
 def tell_target(error: OSError, part: Path, path: Path) -> None:
-    """Make an error about the unfinished `part` name the `path` that the user asked for.
+    """Make an error about the unfinished `part` name the `path` that the user named.
 
     The error is changed in place, and also gets the path if it names no file, as that of a
     full disk. One without an errno is this package's own message, and stays as it is.
@@ -120,7 +120,7 @@ def whole_file(
     be written.
     """
     if path.exists() and not path.is_file():
-        raise FileExistsError(f"{show_name(str(path))} is no file. Name a file to write.")
+        raise FileExistsError(f"{show_name(str(path))} is not a file. Name a file to write.")
     target = free_target(path, overwrite, how_to_overwrite)
     remove_left_files(target)
     is_written = False

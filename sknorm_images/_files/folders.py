@@ -114,7 +114,7 @@ def load_image_folder(
     for parameter, value in (("class_names", class_names), ("extensions", extensions)):
         if isinstance(value, str):
             raise TypeError(
-                f"{parameter}={show_value(value)} is one string, and a sequence is asked for. "
+                f"{parameter}={show_value(value)} is one string, and a sequence is expected. "
                 f"Pass [{show_value(value)}]."
             )
     extensions = tuple(extension.lower() for extension in extensions)

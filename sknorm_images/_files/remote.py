@@ -25,7 +25,7 @@ from sknorm_images._files.protocols import (
 _CACHES = ("simplecache", "filecache", "blockcache", "cached")  # their path is the next one's
 _WITHOUT_FOLDERS = {"s3", "gs", "abfs", "oss"}  # stores that list all names in one go
 
-NO_REGULAR_FILE = "it is no regular file"
+NO_REGULAR_FILE = "it is not a regular file"
 
 _PLAIN = ("builtins", "socket")  # modules of errors whose strerror is the reason alone
 # Raised as they are: the first is ours, and no file or network causes the others.

@@ -52,7 +52,7 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
     background : int, (int, int, int) or None, default=None
         What shows through images that are not opaque, such as PNG files where `formats` lets
         them in: a grey level, or red, green and blue, from 0 to 255; such as 255 for white.
-        None drops the transparency, so what it hides shows, and warns once a call with an
+        None drops the transparency, so what it hides shows, and warns once per call with an
         `ImageTransparencyWarning`. Arrays of four channels, whose last one is the opacity,
         are treated alike.
     formats : tuple of str, default=("JPEG",)
@@ -163,8 +163,8 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         TypeError
             If X, or something in it, is none of these, or a parameter is of a wrong type.
         ValueError
-            If X has another shape, an array in it is no image, a path or URL in it leads to
-            a protocol that is not allowed or not known, or a parameter is out of its range;
+            If X has another shape, an array in it is not an image, a path or URL in it leads
+            to a protocol that is not allowed or not known, or a parameter is out of its range;
             if cells are missing, and `on_error` is ``"raise"``.
         ImageDecodeError
             If the EXIF of an image of Pillow is damaged, and warnings are errors.

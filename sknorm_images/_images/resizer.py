@@ -106,7 +106,7 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         Raises
         ------
         TypeError
-            If X is no images.
+            If X does not hold images.
         ValueError
             If arrays are of another shape or dtype, or a parameter is out of its range.
         ImportError

@@ -151,7 +151,7 @@ class StatelessImageTransformer(ImageTransformer, metaclass=ABCMeta):
         return True
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that no fit is needed, and that X is no table."""
+        """Tell scikit-learn that no fit is needed, and that X is not a table."""
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.input_tags.two_d_array = False

@@ -130,13 +130,13 @@ def save_images(
         If there is something at `path`, no folder for it, or too little space. There is then
         nothing new under `path`.
     ImportError
-        If Zarr is asked for and not installed.
+        If `path` ends in ``.zarr`` and Zarr is not installed.
     ValueError
         If `path` ends in neither of the two or is a URL, or a parameter is out of its range;
         if there are no images, they differ in size, or none can be read; if
         ``overwrite="failed"`` and the array was saved from others.
     TypeError
-        If `path` is no path, or `chunk_size` no integer.
+        If `path` is not a path, or `chunk_size` not an integer.
     ImageDecodeError, OSError
         If an image cannot be read, unless the loader has ``on_error="blank"``: then it is
         black, and `failures` of what is returned lists it, also when it is opened again.

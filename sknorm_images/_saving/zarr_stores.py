@@ -280,7 +280,8 @@ def _check_replaceable(path: Path) -> None:
     text = description.read_text(encoding="utf-8") if description.is_file() else "{}"
     if json.loads(text).get("node_type") != "array":
         raise FileExistsError(
-            f"{show_name(str(path))} is no Zarr array of format 3. Name one, or another path."
+            f"{show_name(str(path))} is not a Zarr array of format 3. Name one, or another "
+            "path."
         )
 
 

@@ -47,7 +47,7 @@ def merge_scalers(scalers: Sequence[S]) -> S:
     Raises
     ------
     TypeError
-        If `scalers` is no sequence of channel scalers, or of more than one class.
+        If `scalers` is not a sequence of channel scalers, or of more than one class.
     ValueError
         If it is empty; if parameters or channels differ; if two learned exactly the same, as
         when one shard is passed twice; if some scalers learned from uint8

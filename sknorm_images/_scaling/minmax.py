@@ -140,7 +140,7 @@ class ChannelMinMaxScaler(ChannelScaler):
         _check_pair("quantile_range", self.quantile_range)
         if self.quantile_range[0] < 0 or self.quantile_range[1] > 100:
             raise ValueError(
-                f"quantile_range={show_value(self.quantile_range)} is no range of "
+                f"quantile_range={show_value(self.quantile_range)} is not a range of "
                 "percentiles. Pass two numbers from 0 to 100, the lower one first."
             )
         if self._robust and not self._learns:
@@ -246,6 +246,6 @@ def _check_pair(name: str, pair: Any, max_ndim: int = 1) -> None:
     is_pair = ends is not None and 1 <= ends.ndim <= max_ndim and len(ends) == 2
     if ends is None or not is_pair or not np.all(ends[0] < ends[1]):
         raise ValueError(
-            f"{name}={show_value(pair)} is no range. Pass two finite numbers, the lower one "
-            "first."
+            f"{name}={show_value(pair)} is not a range. Pass two finite numbers, the lower "
+            "one first."
         )

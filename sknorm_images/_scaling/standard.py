@@ -129,7 +129,7 @@ class ChannelStandardScaler(ChannelScaler):
             numbers = finite_numbers(value)
             if numbers is None or numbers.ndim > 1:
                 raise ValueError(
-                    f"{name}={show_value(value)} is no list of finite numbers. Pass one "
+                    f"{name}={show_value(value)} is not a list of finite numbers. Pass one "
                     "number, or one for each channel."
                 )
             if not wanted:

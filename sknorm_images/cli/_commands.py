@@ -380,7 +380,7 @@ def report(
 def demo(
     data: Annotated[
         str | None,
-        _option("DIR", "Folder with one sub-folder a class; else, photos of its own."),
+        _option("DIR", "Folder with one sub-folder per class; else, photos of its own."),
     ] = None,
     class_names: Annotated[
         str | None,
@@ -440,7 +440,7 @@ def _parse_color(text: str) -> int | tuple[int, ...]:
 def _parse_size(text: str) -> int | tuple[int, int]:
     if not (match := re.fullmatch(r"(\d+)(?:x(\d+))?", text)):
         raise ValueError(
-            f"--size {shorten(text)} is no size. Pass HEIGHTxWIDTH, as in 224x224."
+            f"--size {shorten(text)} is not a valid size. Pass HEIGHTxWIDTH, as in 224x224."
         )
     height, width = match.groups()
     return (int(height), int(width)) if width else int(height)

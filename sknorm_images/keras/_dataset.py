@@ -360,7 +360,7 @@ class PipelineDataset(keras.utils.PyDataset):
         IndexError
             If there is no such batch.
         TypeError, ValueError
-            If `epoch` is no integer, or below 0.
+            If `epoch` is not an integer, or below 0.
         """
         self._check_index(batch_index)
         if epoch is not None:

@@ -208,7 +208,7 @@ def _first(X: Any, n: int) -> Any:
 def _check_sequence(images: Any) -> None:
     if not hasattr(images, "__len__") or any(isinstance(i, str | PathLike) for i in images):
         raise TypeError(
-            f"images is a {type(images).__name__} that is no sequence of arrays. Put one "
+            f"images is a {type(images).__name__} which is not a sequence of arrays. Put one "
             "image in a list; for paths, call from_estimator(pipeline, paths)."
         )
 

@@ -112,7 +112,7 @@ class ChannelHistogramDisplay(PanelDisplay):
         sklearn.exceptions.NotFittedError
             If the scaler is not fitted.
         TypeError
-            If `estimator` is no such scaler, and does not end in one.
+            If `estimator` is not such a scaler, and does not end in one.
         ValueError
             If the scaler learned no histogram, or one of too many channels, or `ax` cannot
             be used.

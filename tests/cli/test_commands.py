@@ -440,13 +440,13 @@ def test_an_output_without_a_folder_is_refused(which, fitted, folder, tmp_path, 
 
 def test_an_output_that_is_a_folder_is_refused(folder, tmp_path, call):
     finished = call("fit", folder, "-o", tmp_path, "--force")
-    assert_refused(finished, str(tmp_path), "is no file")
+    assert_refused(finished, str(tmp_path), "is not a file")
 
 
 def test_an_output_that_is_no_regular_file_is_refused(folder, tmp_path, call):
     os.mkfifo(tmp_path / "pipe")
     finished = call("fit", folder, "-o", tmp_path / "pipe", "--force")
-    assert_refused(finished, "pipe", "is no file")
+    assert_refused(finished, "pipe", "is not a file")
     assert (tmp_path / "pipe").is_fifo()
 
 

@@ -54,7 +54,7 @@ def test_parameters_become_options_as_they_are_typed(message, expected):
         "Pillow's 'class_names=a', and the images' \"size=3\"",
         "of another size, and other formats",  # words of English
         "interpolation='cubic' is not known",  # not an option of this command
-        "--size 64,64 is no size",
+        "--size 64,64 is not a valid size",
         "the pipeline has resize=3",
     ],
 )

@@ -296,7 +296,7 @@ def test_a_pipe_is_refused_wherever_it_stands(form, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     loader = JpegLoader(protocols=("file", "zip", "simplecache"))
 
-    with pytest.raises(ImageDecodeError, match="no regular file"):
+    with pytest.raises(ImageDecodeError, match="not a regular file"):
         loader.transform([form.format(tmp_path / "pipe")])[0]
 
 

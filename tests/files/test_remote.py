@@ -916,7 +916,7 @@ def test_a_server_that_heeds_no_range_is_read_all_the_same(site, local):
 def test_a_named_pipe_at_a_file_url_is_refused_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
 
-    with pytest.raises(ImageDecodeError, match="no regular file"):
+    with pytest.raises(ImageDecodeError, match="not a regular file"):
         jpeg_loader().transform([f"file://{tmp_path}/pipe.jpg"])[0]
 
 

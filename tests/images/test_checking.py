@@ -129,7 +129,7 @@ def test_a_missing_file_and_what_is_no_file_are_rows_too(folder):
     assert found.readable.tolist() == [False] * 4 + [True]
     assert found.reason.tolist() == [
         "No such file or directory",
-        "it is no regular file",
+        "it is not a regular file",
         "Is a directory",
         "no file can have this path (Too many levels of symbolic links)",
         "",

@@ -62,7 +62,7 @@ def test_keras_runs_on_the_backend_that_the_environment_names():
     assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
 
 
-# Every row once an epoch
+# Every row once per epoch
 
 
 @pytest.mark.parametrize(

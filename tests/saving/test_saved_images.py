@@ -108,7 +108,7 @@ def test_a_lost_chunk_is_an_error_that_names_its_rows(opened, reader, files, pix
     images: Any = SavedImages(path)
     if opened == "by Zarr":
         images = zarr.open_array(path, mode="r")
-    elif opened == "in an archive":  # a store that is no folder
+    elif opened == "in an archive":  # a store that is not a folder
         archive = shutil.make_archive(str(tmp_path / "photos"), "zip", path)
         images = zarr.open_array(zarr.storage.ZipStore(archive, mode="r"), mode="r")
     with pytest.raises(OSError, match=r"Rows 10 to 14 are lost: .* lacks the files"):

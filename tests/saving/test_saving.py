@@ -194,9 +194,9 @@ def test_a_folder_that_is_no_store_is_never_replaced(files, tmp_path):
     (tmp_path / "photos.zarr").mkdir()
     (tmp_path / "photos.zarr" / "precious").touch()
     (tmp_path / "photos.npy").mkdir()
-    with pytest.raises(FileExistsError, match="is no Zarr array"):
+    with pytest.raises(FileExistsError, match="is not a Zarr array"):
         save_images(lazy(files), tmp_path / "photos.zarr", overwrite=True)
-    with pytest.raises(FileExistsError, match="is no file"):
+    with pytest.raises(FileExistsError, match="is not a file"):
         save_images(lazy(files), tmp_path / "photos.npy", overwrite=True)
     assert everything_in(tmp_path) == ["photos.npy", "photos.zarr", "photos.zarr/precious"]
 
@@ -532,7 +532,7 @@ def test_what_turns_up_under_the_name_meanwhile_is_kept(overwrite, files, tmp_pa
         (path / "precious").touch()
 
     images = lazy([*files[:20], Meanwhile(files[20], tmp_path, turn_up), *files[21:]])
-    with pytest.raises(FileExistsError, match="is no Zarr array"):
+    with pytest.raises(FileExistsError, match="is not a Zarr array"):
         save_images(images, path, chunk_size=3, overwrite=overwrite)
     assert everything_in(path) == ["precious"]
 
@@ -541,7 +541,7 @@ def test_a_group_of_arrays_is_never_replaced(files, tmp_path):
     zarr.open_group(tmp_path / "photos.zarr", mode="w").create_array(
         "precious", shape=(3,), dtype="int64"
     )
-    with pytest.raises(FileExistsError, match="is no Zarr array"):
+    with pytest.raises(FileExistsError, match="is not a Zarr array"):
         save_images(lazy(files), tmp_path / "photos.zarr", overwrite=True)
     assert "photos.zarr/precious" in everything_in(tmp_path)
 

@@ -280,7 +280,7 @@ def test_weights_of_streamed_images(scaler, files, pixels):
         ([-1] * 24, "negative"),
         ([np.nan] * 24, "NaN"),
         ([0] * 24, "at least one above zero"),
-        ([[1]] * 24, "one weight a sample"),
+        ([[1]] * 24, "one weight per sample"),
         ([1e16] * 24, "Pass smaller weights"),
     ],
 )
