@@ -60,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory() as temporary:
         files = photos(Path(temporary), options.files)
-        print("| paths | images/s | peak, MiB | chunks | scheduling, µs a chunk |")
+        print("| paths | images/s | peak, MiB | chunks | scheduling, µs per chunk |")
         print("| ---: | ---: | ---: | ---: | ---: |", flush=True)
         for n_paths in options.paths:
             arguments = [files, n_paths, options.size, options.n_jobs]

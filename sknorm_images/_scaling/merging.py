@@ -28,7 +28,7 @@ S = TypeVar("S", bound=ChannelScaler)
 def merge_scalers(scalers: Sequence[S]) -> S:
     """Make one scaler of several that were fitted apart, as if fitted to all their images.
 
-    Only statistics are needed, a few kB a scaler: for shards that were fitted on different
+    Only statistics are needed, a few kB per scaler: for shards that were fitted on different
     machines, or for sites that cannot share their images. Those of uint8 images are
     integers, so what is merged is the same to the last bit as one fit to everything, in
     any order; those of other dtypes are equal to rounding.
