@@ -552,7 +552,10 @@ def test_100_000_paths_are_hashed_in_less_than_3_seconds(tmp_path, kind):
         os.close(os.open(tmp_path / f"{i}.jpg", os.O_CREAT))
     images = JpegLoader().transform([kind(tmp_path / f"{i}.jpg") for i in range(100_000)])
 
-    began = time.process_time()
-    joblib.hash(images)
+    def seconds() -> float:
+        began = time.process_time()
+        joblib.hash(images)
+        return time.process_time() - began
 
-    assert time.process_time() - began < 3  # it took 0.5 and 1.1
+    # It took 0.5 and 1.1. Other work on the machine makes it slower, and nothing makes it faster.
+    assert min(seconds() for _ in range(3)) < 3
