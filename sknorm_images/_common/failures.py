@@ -127,6 +127,6 @@ def refuse_if_none_is_readable(failures: Failures, n_images: int) -> None:
     if failures and len(failures) == n_images:
         first = min(failures)
         raise ValueError(
-            f"None of the {n_images} images can be read, so there is nothing to go on with. "
+            f"None of the {n_images} images can be read. "
             f"Check X; image {first} fails with: {brief(failures[first])}"
         )

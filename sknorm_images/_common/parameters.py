@@ -38,7 +38,7 @@ def check_number(
     if isinstance(value, bool) or not isinstance(value, kind):
         expected = "an integer" if integral else "a number"
         raise TypeError(
-            f"{name}={show_value(value)} is of type {type(value).__name__}, and not "
+            f"{name}={show_value(value)} is of type {type(value).__name__}, expected "
             f"{expected}. Pass {expected}."
         )
     try:

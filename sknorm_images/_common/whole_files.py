@@ -28,7 +28,7 @@ def free_target(path: Path, overwrite: bool, how_to_overwrite: str) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"there is no folder {show_name(str(path.parent))} to write "
-            f"{show_name(path.name)} to. Make it."
+            f"{show_name(path.name)} to. Create it first."
         )
     if path.exists() and not overwrite:
         raise FileExistsError(

@@ -184,8 +184,8 @@ async def _read_one(fs: Any, url: str, n_bytes: int, began: float, *, by_range: 
                 return body
     raise OSError(
         errno.EIO,
-        "the server sends a part of the file where all of it was asked for; download it by "
-        "other means",
+        "the server sends only part of the file in answer to a request for all of it; "
+        "download it by other means",
     )
 
 

@@ -129,7 +129,7 @@ class Decoding:
         if stored.startswith("I") or stored == "F":
             raise ValueError(
                 f"its values (Pillow's mode {stored}) are not the grey levels 0 to 255 of "
-                "8 bits a channel, and nothing tells which of them is white. Convert it first"
+                "8 bits per channel, and nothing tells which is white. Convert it first"
             )
         opacity = None
         if stored not in _OPAQUE or "transparency" in image.info:

@@ -135,8 +135,8 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         if self.interpolation not in ENGINES[self.engine]:
             able = ", ".join(map(repr, ENGINES[self.engine]))
             raise ValueError(
-                f"interpolation={show_value(self.interpolation)} is none that "
-                f"engine={show_value(self.engine)} does as Pillow does. Pass "
+                f"engine={show_value(self.engine)} does not support "
+                f"interpolation={show_value(self.interpolation)} as Pillow does it. Pass "
                 f"interpolation={able}, or engine='pillow'."
             )
         if self.engine == "simd":

@@ -183,8 +183,8 @@ def _source(item: Any, position: int) -> Source | Picture:
         if isinstance(content, _BYTES):
             return bytes(content)
     raise TypeError(
-        f"Image {position} of X is {show_value(item)}, of type {type(item).__name__}, and no "
-        f"path, bytes, binary file or image. {_COLUMN_HINT}"
+        f"Image {position} of X is {show_value(item)}, of type {type(item).__name__}, "
+        f"expected a path, bytes, a binary file or an image. {_COLUMN_HINT}"
     )
 
 

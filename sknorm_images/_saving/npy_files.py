@@ -94,7 +94,7 @@ def mended_npy(path: Path, record: SavedRecord) -> Iterator[NpyRows]:
     with path.open("rb+") as file:
         if lock(file, path.resolve()) in ("theirs", "gone"):
             raise FileExistsError(
-                f"another run is writing to {show_name(str(path))}. Wait for it."
+                f"another run is writing to {show_name(str(path))}. Wait for it to finish."
             )
         write_record(path, SavedRecord(record.identity, record.failures, True))
         array = NpyRows(file)

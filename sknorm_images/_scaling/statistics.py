@@ -189,7 +189,7 @@ class ChannelHistogram(Statistics):
         Parameters
         ----------
         picture : PIL.Image.Image
-            The image, of 8 bits a channel.
+            The image, of 8 bits per channel.
         weight : int, float or None, default=None
             Its weight, above zero; None means one.
 

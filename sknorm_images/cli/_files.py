@@ -146,7 +146,7 @@ def load_pipeline(path: Path, loading: Mapping[str, Any] | None = None) -> Pipel
             ) from error
     if not isinstance(pipeline, Pipeline):
         raise ValueError(
-            f"{show_name(str(path))} holds a {type(pipeline).__name__}, and no pipeline. Pass "
+            f"{show_name(str(path))} holds a {type(pipeline).__name__}, not a pipeline. Pass "
             "a file that `sknorm-images fit` or joblib.dump made."
         )
     for step in flat_steps(pipeline)[:1]:

@@ -120,7 +120,7 @@ def _named_targets(
 ) -> dict[str, NDArray[Any]]:
     if label_mode in _ENCODED:
         raise ValueError(
-            f"y is a dict, and label_mode={show_value(label_mode)} numbers one label a "
+            f"y is a dict, and label_mode={show_value(label_mode)} numbers one label per "
             "sample. Pass arrays of numbers by name, with label_mode='auto'."
         )
     for name, values in y.items():

@@ -179,8 +179,8 @@ def test_what_is_there_is_kept_unless_told_otherwise(name, files, prepared, tmp_
         ("photos.jpg", ValueError, "photos.jpg' ends in neither .npy nor .zarr"),
         ("s3://bucket/photos.zarr", ValueError, "is a URL, and arrays are saved on this"),
         ("s3:/bucket/photos.zarr", ValueError, "is a URL, and arrays are saved on this"),
-        ("missing/photos.npy", FileNotFoundError, "no folder '.*missing'.* Make it"),
-        ("missing/photos.zarr", FileNotFoundError, "no folder '.*missing'.* Make it"),
+        ("missing/photos.npy", FileNotFoundError, "no folder '.*missing'.* Create it"),
+        ("missing/photos.zarr", FileNotFoundError, "no folder '.*missing'.* Create it"),
     ],
 )
 def test_a_path_that_cannot_be_is_refused(path, error, message, files, prepared, tmp_path):
