@@ -5,6 +5,7 @@ from sknorm_images._common.exceptions import (
     ImageDecodeWarning,
     ImageTransparencyWarning,
     ImageUnitsWarning,
+    WorkerVersionWarning,
 )
 from sknorm_images._common.versions import NewerVersionWarning
 from sknorm_images._common.versions import __version__ as __version__
@@ -43,6 +44,7 @@ __all__ = [
     "NewerVersionWarning",
     "Resizer",
     "SavedImages",
+    "WorkerVersionWarning",
     "check_images",
     "load_image_folder",
     "make_image_pipeline",

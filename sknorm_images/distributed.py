@@ -10,6 +10,7 @@ from typing import Any
 
 try:
     import dask.array as da
+    from dask import config
     from dask.delayed import delayed
 except ImportError as error:
     raise ImportError(
@@ -25,6 +26,7 @@ from sklearn.pipeline import Pipeline
 from sknorm_images import ImageDecodeWarning, LazyImages, Resizer
 from sknorm_images._common.parameters import check_number
 from sknorm_images._common.wording import show_value
+from sknorm_images._common.workers import check_dask_workers, current_dask_client
 from sknorm_images._steps import describe_files, describe_images, flat_steps, transform_images
 
 __all__ = ["to_dask_array"]
@@ -65,7 +67,8 @@ def to_dask_array(
         If X is empty, images of differing sizes have no common shape, since there is no
         `Resizer`, or `chunks` are below 1 or do not add up.
     ImportError
-        If fsspec, or the library that it reads a URL with, is not installed.
+        If fsspec, or the library that it reads a URL with, is not installed; or if a worker
+        or the scheduler of the current Dask client cannot import this package.
     sklearn.exceptions.NotFittedError
         If the pipeline is not fitted.
 
@@ -83,6 +86,9 @@ def to_dask_array(
     its block is computed. With ``on_error="blank"`` it becomes zeros, and its block warns
     where it is computed: on a cluster, that is the log of a worker. `check_images` tells
     beforehand.
+
+    A `WorkerVersionWarning` names workers of the current Dask client that have another version
+    of this package, of Pillow or of libjpeg. Workers that join later are not asked.
 
     Examples
     --------
@@ -106,6 +112,7 @@ def to_dask_array(
         raise ValueError("X is empty, so there is nothing to transform. Check X.")
     sizes = _sizes(chunks, len(images))
     example = _example(pipeline)
+    _check_workers()
     images = images.configured()
     blocks = np.empty(len(sizes), object)
     for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes, strict=True)):
@@ -155,6 +162,14 @@ def _example(pipeline: Pipeline) -> NDArray[Any]:
             ) from error
         error.add_note("Images 0 and 1 stand for those of X here, to learn their shape.")
         raise
+
+
+def _check_workers() -> None:
+    """Check the workers of the cluster that would compute an array now, if there is one."""
+    if config.get("scheduler", None) in (None, "distributed", "dask.distributed"):
+        client = current_dask_client()
+        if client is not None:
+            check_dask_workers(client)
 
 
 def _sizes(chunks: int | tuple[int, ...] | list[int], n_images: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import ray
 from ray.util.joblib import register_ray
 from sklearn.base import clone
 
-from sknorm_images import ChannelStandardScaler, make_image_pipeline
+from sknorm_images import ChannelStandardScaler, WorkerVersionWarning, make_image_pipeline
 from sknorm_images.demo import make_photo_folder
 from tests.noted_paths import interrupt_when_read, noted, readings
 
@@ -43,6 +44,8 @@ def main(folder: Path) -> None:
         answers["damaged"] = fit(damaged, folder / "damaged", config)
         answers["missing"] = fit([*paths[:200], "missing.jpg"], folder / "missing", config)
         answers["page"] = page()
+        for change in ("sys.modules['sknorm_images'] = None", "PIL.__version__ = '11.3.0'"):
+            answers[change] = fit_with_changed_workers(paths[:300], change)
     finally:
         ray.shutdown()
     (folder / "answers.json").write_text(json.dumps(answers))
@@ -93,6 +96,25 @@ def interrupted(paths: list[str], folder: Path, config: dict[str, Any]) -> dict[
     read = sum(readings(folder).values())
     time.sleep(1)
     return answer | {"at once": read, "later": sum(readings(folder).values())}
+
+
+def fit_with_changed_workers(paths: list[str], change: str) -> dict[str, Any]:
+    """Fit with workers that begin with a change, and tell what was raised or warned of."""
+    folder = Path("changed").absolute()
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(f"import sys\nimport PIL\n{change}\n")
+    runtime_env = {"env_vars": {"PYTHONPATH": str(folder)}}
+    config = {"n_jobs": -1, "ray_remote_args": {"runtime_env": runtime_env}}
+    with (
+        joblib.parallel_config("ray", **config),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always", WorkerVersionWarning)
+        try:
+            make_image_pipeline(32).fit(paths)
+        except ImportError as error:
+            return {"error": str(error)}
+    return {"warnings": [str(warning.message) for warning in caught]}
 
 
 def page() -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageDecodeError,
     ImageDecodeWarning,
+    WorkerVersionWarning,
     make_image_pipeline,
 )
 from sknorm_images._common.parallel import map_chunks
+from sknorm_images._common.workers import versions_here
 from tests.noted_paths import interrupt_when_read, noted, readings
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 to_dask_array = pytest.importorskip("sknorm_images.distributed").to_dask_array
 
@@ -197,3 +201,67 @@ def test_an_image_of_a_dask_array_is_named_by_its_position(
     with pytest.raises(ImageDecodeError) as raised:
         array.mean().compute()
     assert (raised.value.position, raised.value.source) == (700, not_a_photo)
+
+
+# Workers that have not what this process has
+
+WITHOUT_PACKAGE = """
+import sys
+sys.kept = {n: sys.modules.pop(n) for n in list(sys.modules) if n.startswith("sknorm_images")}
+sys.modules["sknorm_images"] = None  # what import takes for a package that is not there
+"""
+WITH_PACKAGE = "import sys; del sys.modules['sknorm_images']; sys.modules.update(sys.kept)"
+
+
+@contextmanager
+def changed(client: Any, workers: list[str], code: str, undo: str) -> Iterator[None]:
+    """Run code in some workers, and something else in the end."""
+    client.run(exec, code, workers=workers)
+    try:
+        yield
+    finally:
+        client.run(exec, undo, workers=workers)
+
+
+@pytest.fixture
+def uses(client: Any, reference: Pipeline, files: list[str]) -> list[Callable[[], Any]]:
+    """What asks the workers before they get work."""
+
+    def fit() -> None:
+        with joblib.parallel_config("dask"):
+            make_image_pipeline(32).fit(files)
+
+    return [fit, lambda: to_dask_array(reference, files)]
+
+
+@pytest.mark.parametrize("n_lacking", [1, 2])
+def test_workers_without_the_package_are_named(n_lacking, client, uses):
+    everyone = sorted(client.ncores())
+    lacking = everyone[:n_lacking]
+    with changed(client, lacking, WITHOUT_PACKAGE, WITH_PACKAGE):
+        for use in uses:
+            with pytest.raises(ImportError, match="Install it there") as raised:
+                use()
+            assert f"cannot be imported by {n_lacking} of the cluster" in str(raised.value)
+            assert [who for who in everyone if who in str(raised.value)] == lacking
+    assert sorted(client.ncores()) == everyone  # Dask has not lost them meanwhile
+
+
+def test_workers_with_another_version_of_pillow_are_named(client, uses):
+    other, same = sorted(client.ncores())
+    older = "import PIL; PIL.kept, PIL.__version__ = PIL.__version__, '11.3.0'"
+    with changed(client, [other], older, "import PIL; PIL.__version__ = PIL.kept"):
+        for use in uses:
+            with pytest.warns(WorkerVersionWarning, match="other versions") as warned:
+                use()
+            assert len(warned) == 1
+            assert warned[0].message.workers == {other: versions_here() | {"Pillow": "11.3.0"}}
+            assert f"{other} has Pillow 11.3.0. Install" in str(warned[0].message)
+            assert same not in str(warned[0].message)
+
+
+def test_workers_that_will_not_be_used_are_not_asked(client, reference, files):
+    with changed(client, list(client.ncores()), WITHOUT_PACKAGE, WITH_PACKAGE):
+        make_image_pipeline(32, n_jobs=2).fit(files)
+        with dask.config.set(scheduler="threads"):
+            to_dask_array(reference, files).compute()

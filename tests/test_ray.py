@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -106,3 +107,17 @@ def test_the_recipes_of_the_page_give_what_the_pipeline_does(answers):
         "same images": True,
         "dtype": "float32",
     }
+
+
+def test_workers_without_the_package_are_named(answers):
+    message = answers["sys.modules['sknorm_images'] = None"]["error"]
+    assert "cannot be imported by 2 of the cluster" in message
+    assert message.count(f"{platform.node()} (worker ") == 2
+    assert "No module named 'sknorm_images'" in message
+
+
+def test_workers_with_another_version_of_pillow_are_named(answers):
+    (message,) = answers["PIL.__version__ = '11.3.0'"]["warnings"]
+    assert message.startswith("2 of the workers have other versions than this process")
+    assert message.count(f"{platform.node()} (worker ") == 2
+    assert message.count(" has Pillow 11.3.0") == 2

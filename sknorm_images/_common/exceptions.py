@@ -200,3 +200,66 @@ std=[58.395, 57.12, 57.375].
     Where it is right as it is, say so with
     ``warnings.simplefilter("ignore", ImageUnitsWarning)``.
     """
+
+
+@published("sknorm_images")
+class WorkerVersionWarning(UserWarning):
+    """Warns that workers of a cluster have other versions than the process that asks them.
+
+    Another version of this package, of Pillow or of libjpeg may decode some pixels to other
+    grey levels. What comes back is then a mix, and not the same to the last bit as what one
+    machine computes.
+
+    Parameters
+    ----------
+    workers : mapping of str to mapping of str to str
+        The versions that those workers have, by the worker's name: of ``"sknorm_images"``,
+        ``"Pillow"`` and ``"libjpeg"``.
+    here : mapping of str to str
+        The versions that this process has.
+
+    Attributes
+    ----------
+    workers : dict of str to dict of str to str
+        As above.
+    here : dict of str to str
+        As above.
+
+    Examples
+    --------
+    >>> from sknorm_images import WorkerVersionWarning
+    >>> here = {"sknorm_images": "0.1.0", "Pillow": "13.0.0", "libjpeg": "turbo 3.1.2"}
+    >>> print(WorkerVersionWarning({"tcp://10.0.0.7:4321": here | {"Pillow": "11.3.0"}}, here))
+    1 of the workers has other versions than this process, which has sknorm_images 0.1.0, \
+Pillow 13.0.0, libjpeg turbo 3.1.2, so some pixels may differ: tcp://10.0.0.7:4321 has \
+Pillow 11.3.0. Install the same versions everywhere.
+
+    ``warnings.simplefilter("error", WorkerVersionWarning)`` refuses to compute with a mix.
+    """
+
+    def __init__(
+        self, workers: Mapping[str, Mapping[str, str]], here: Mapping[str, str]
+    ) -> None:
+        super().__init__(workers, here)
+        self.workers = {worker: dict(versions) for worker, versions in workers.items()}
+        self.here = dict(here)
+
+    def __str__(self) -> str:
+        def show(worker: str) -> str:
+            found = self.workers[worker]
+            differing = (name for name in self.here if found.get(name) != self.here[name])
+            return (
+                f"{worker} has {_versions({name: found.get(name, '?') for name in differing})}"
+            )
+
+        verb = "has" if len(self.workers) == 1 else "have"
+        return (
+            f"{len(self.workers)} of the workers {verb} other versions than this process, "
+            f"which has {_versions(self.here)}, so some pixels may differ: "
+            f"{show_some(self.workers, show, '; ', '; `workers` has them all')}. "
+            "Install the same versions everywhere."
+        )
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {shorten(version, 40)}" for name, version in versions.items())

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs, parallel_config
 
 from sknorm_images._common.cancellation import Cancellation, Cancelled
+from sknorm_images._common.workers import check_dask_behind_joblib, check_pool
 
 T = TypeVar("T")
 
@@ -199,13 +200,19 @@ def _run(tasks: Callable[[int], Iterator[Any]], n_jobs: int, local: bool) -> Ite
     options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1, "pre_dispatch": 2 * n_jobs}
     options |= {"backend": "threading"} if local else {"prefer": "threads"}
     pool: Any
+    is_pool = False
     try:
         pool = nullcontext(Parallel(return_as="generator", **options))
         n_ahead = max(_CHUNKS_AHEAD, 4 * n_jobs)
     except ValueError:  # multiprocessing's and Ray's backends only return lists
         pool = Parallel(**options)
         n_ahead = _CHUNKS_PER_LIST * n_jobs
+        is_pool = True
     with pool as parallel:
+        if is_pool:
+            check_pool(parallel, n_jobs)
+        elif not local:
+            check_dask_behind_joblib()
         while some := _unless_empty(tasks(n_ahead)):
             yield from parallel(some)
 

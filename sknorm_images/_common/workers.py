@@ -1,0 +1,108 @@
+"""Whether the workers of a cluster have this package, and make the same pixels as we do here.
+
+A task that a worker cannot unpickle ends Dask's connection to it, and joblib waits for ever
+for a task that no worker runs. So workers are asked before they get any work.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import warnings
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import PIL
+from joblib import Parallel, delayed, effective_n_jobs
+from PIL import features
+
+from sknorm_images._common.exceptions import WorkerVersionWarning
+from sknorm_images._common.versions import __version__
+from sknorm_images._common.wording import shorten, show_some
+
+_PACKAGE = "sknorm_images"
+
+
+def versions_here() -> dict[str, str]:
+    """Tell the versions of what decides which pixels this process makes of a photo."""
+    turbo = features.version("libjpeg_turbo")
+    return {
+        _PACKAGE: __version__,
+        "Pillow": PIL.__version__,
+        "libjpeg": f"turbo {turbo}" if turbo else str(features.version("jpg")),
+    }
+
+
+def check_dask_workers(client: Any) -> None:
+    """Ask all workers of a Dask client, as `check_reports` describes.
+
+    One that lacks the package cannot unpickle the question, and that is its answer. The
+    scheduler, too, unpickles what it is told to hand out.
+    """
+    reports = client.run(versions_here, on_error="return")
+    try:
+        client.run_on_scheduler(versions_here)
+    except Exception as error:  # noqa: BLE001 - Dask makes one of what is raised there
+        reports["the scheduler"] = error
+    check_reports(reports)
+
+
+def check_dask_behind_joblib() -> None:
+    """Do so if joblib's backend is Dask, with the client that is current in this thread.
+
+    joblib does not tell its backend. Dask's alone answers with all cores of its cluster,
+    whatever number of jobs it is asked for.
+    """
+    if (client := current_dask_client()) is None:
+        return
+    n_cores = sum(client.ncores().values())
+    if n_cores > 1 and effective_n_jobs(n_cores + 1) == n_cores:
+        check_dask_workers(client)
+
+
+def current_dask_client() -> Any:
+    """Return the client of Dask that is current in this thread; None if there is none."""
+    if (distributed := sys.modules.get("distributed")) is None:
+        return None
+    try:
+        client = distributed.get_client()
+    except ValueError:
+        return None
+    return None if client.asynchronous else client  # in a coroutine, which would have to wait
+
+
+def check_pool(parallel: Parallel, n_workers: int) -> None:
+    """Ask all workers of a pool that joblib holds open, as `check_reports` describes.
+
+    The pool of Ray hands out jobs to its workers in turn. A worker without the package can run
+    functions of Python itself.
+    """
+    hosts = parallel(delayed(platform.node)() for _ in range(n_workers))
+    found = parallel(delayed(find_spec)(_PACKAGE) for _ in range(n_workers))
+    names = [f"{host} (worker {i})" for i, host in enumerate(hosts)]
+    if all(found):
+        reports = parallel(delayed(versions_here)() for _ in range(n_workers))
+    else:
+        missing = ModuleNotFoundError(f"No module named {_PACKAGE!r}")
+        reports = [None if spec else missing for spec in found]
+    check_reports(dict(zip(names, reports, strict=True)))
+
+
+def check_reports(reports: Mapping[str, Any]) -> None:
+    """Raise ImportError, or warn, unless all workers have what this process has.
+
+    `reports` has what `versions_here` returned or raised in each of them, or None.
+    """
+    lacking = {who: error for who, error in reports.items() if isinstance(error, Exception)}
+    if lacking:
+        who = show_some(lacking, lambda name: f"{name} ({shorten(lacking[name], 200)})")
+        raise ImportError(
+            f"{_PACKAGE} {__version__} cannot be imported by {len(lacking)} of the cluster, "
+            f"whose workers all need it: {who}. Install it there, and start them again: "
+            f'python -m pip install "sknorm-images=={__version__}".'
+        )
+    here = versions_here()
+    others = {who: found for who, found in reports.items() if found and found != here}
+    if others:
+        warnings.warn(WorkerVersionWarning(others, here), stacklevel=2)
