@@ -110,6 +110,19 @@ def test_links_to_files_of_the_repository_work(page):
             assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
+def test_tests_that_pages_name_exist():
+    named = [
+        (page, *match)
+        for page in sorted(PAGES)
+        for match in re.findall(
+            r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / page).read_text("utf-8")
+        )
+    ]
+    assert "docs/scaling.md" in {page for page, _, _ in named}
+    for page, module, test in named:
+        assert f"\ndef {test}(" in (ROOT / module).read_text("utf-8"), f"{page} names {test}"
+
+
 def test_the_reference_names_everything_that_is_public():
     pytest.importorskip("matplotlib")
     pytest.importorskip("dask")
