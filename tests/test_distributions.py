@@ -91,4 +91,7 @@ def test_the_package_says_what_it_needs_and_who_may_use_it(wheel):
     ]
     (address,) = metadata.get_all("Project-URL")
     assert JpegLoader()._get_doc_link().startswith(address.removeprefix("Documentation, "))
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {metadata['Version']}\n" in citation
+    assert f"\nlicense: {metadata['License-Expression']}\n" in citation
     assert metadata.get_payload() == (ROOT / "README.md").read_text("utf-8")

@@ -13,6 +13,9 @@ import pytest
 from tests import page_runner
 
 ROOT = Path(__file__).parent.parent
+OTHER_PAGES = {
+    f"{name}.md" for name in ("CHANGELOG", "CODE_OF_CONDUCT", "CONTRIBUTING", "SECURITY")
+}
 PAGES = {"README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))}
 # Named, so that no other page loses its examples unnoticed.
 WITHOUT_EXAMPLES = {
@@ -102,7 +105,7 @@ def test_a_page_that_is_wrong_is_noticed(page, message, tmp_path, monkeypatch):
         page_runner.run("page.md")
 
 
-@pytest.mark.parametrize("page", sorted(PAGES | {"CHANGELOG.md", "SECURITY.md"}))
+@pytest.mark.parametrize("page", sorted(PAGES | OTHER_PAGES))
 def test_links_to_files_of_the_repository_work(page):
     text = (ROOT / page).read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
