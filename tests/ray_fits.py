@@ -102,8 +102,9 @@ def fit_with_changed_workers(paths: list[str], change: str) -> dict[str, Any]:
     """Fit with workers that begin with a change, and tell what was raised or warned of."""
     folder = Path("changed").absolute()
     folder.mkdir(exist_ok=True)
-    (folder / "sitecustomize.py").write_text(f"import sys\nimport PIL\n{change}\n")
-    runtime_env = {"env_vars": {"PYTHONPATH": str(folder)}}
+    (folder / "sitecustomize.py").write_text(f"import sys\nimport PIL.Image\n{change}\n")
+    search_path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    runtime_env = {"env_vars": {"PYTHONPATH": search_path}}
     config = {"n_jobs": -1, "ray_remote_args": {"runtime_env": runtime_env}}
     with (
         joblib.parallel_config("ray", **config),

@@ -242,7 +242,8 @@ def test_workers_without_the_package_are_named(n_lacking, client, uses):
         for use in uses:
             with pytest.raises(ImportError, match="Install it there") as raised:
                 use()
-            assert f"cannot be imported by {n_lacking} of the cluster" in str(raised.value)
+            assert "cannot be imported everywhere in the cluster" in str(raised.value)
+            assert str(raised.value).count("ModuleNotFoundError") == n_lacking
             assert [who for who in everyone if who in str(raised.value)] == lacking
     assert sorted(client.ncores()) == everyone  # Dask has not lost them meanwhile
 
@@ -260,6 +261,7 @@ def test_workers_with_another_version_of_pillow_are_named(client, uses):
             assert same not in str(warned[0].message)
 
 
+@pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler")  # an older Dask
 def test_workers_that_will_not_be_used_are_not_asked(client, reference, files):
     with changed(client, list(client.ncores()), WITHOUT_PACKAGE, WITH_PACKAGE):
         make_image_pipeline(32, n_jobs=2).fit(files)

@@ -98,11 +98,12 @@ def check_reports(reports: Mapping[str, Any]) -> None:
     if lacking:
         who = show_some(lacking, lambda name: f"{name} ({shorten(lacking[name], 200)})")
         raise ImportError(
-            f"{_PACKAGE} {__version__} cannot be imported by {len(lacking)} of the cluster, "
-            f"whose workers all need it: {who}. Install it there, and start them again: "
-            f'python -m pip install "sknorm-images=={__version__}".'
+            f"{_PACKAGE} {__version__} cannot be imported everywhere in the cluster: {who}. "
+            f'Install it there (python -m pip install "sknorm-images=={__version__}"), and '
+            "start these processes again."
         )
     here = versions_here()
     others = {who: found for who, found in reports.items() if found and found != here}
     if others:
-        warnings.warn(WorkerVersionWarning(others, here), stacklevel=2)
+        # It is about the cluster, not a line of the caller.
+        warnings.warn(WorkerVersionWarning(others, here), stacklevel=1)
