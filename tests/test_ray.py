@@ -34,7 +34,7 @@ def answers(files: list[str]) -> dict[str, Any]:
             cwd=Path(__file__).parent.parent,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         assert process.returncode == 0, process.stderr
