@@ -198,6 +198,12 @@ def _refuse_empty_classes(
             )
 
 
+def empty_classes(folder: Folder) -> list[str]:
+    """List the sub-folders at which `label_files` stops, since they hold no image files."""
+    full = {file.parts[0] for file in folder.files if len(file.parts) > 1}
+    return [name for name in folder.folders if name not in full] if full else []
+
+
 def _warn_if_split(folder: Folder) -> None:
     if parts := parts_of_split(folder):
         shown = show_some(list(parts))

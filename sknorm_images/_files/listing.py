@@ -69,6 +69,11 @@ def list_folder(
     try:
         return _list_local(Path(path), extensions)
     except OSError as error:
+        if isinstance(error, NotADirectoryError) and Path(path).is_file():
+            raise NotADirectoryError(
+                f"{show_name(os.fsdecode(directory))} is a file, and a folder is expected. "
+                "Pass the folder that holds it."
+            ) from error
         if (named := as_passed(error, os.fsdecode(directory), path)) is not error:
             raise named from error
         raise

@@ -95,9 +95,10 @@ def column_of(X: Any) -> list[Any]:
             "or pass it to the steps that come after the loader, such as pipeline[1:]."
         )
     if isinstance(X, str | _BYTES | os.PathLike) or hasattr(X, "read"):
+        path = f", {show_name(os.fsdecode(X))}" if isinstance(X, str | os.PathLike) else ""
         raise TypeError(
-            f"X is a single {type(X).__name__}, and a loader takes a sequence. Put a file in "
-            "a list: [X]; for a folder, pass load_image_folder(X).filenames."
+            f"X is a single {type(X).__name__}{path}, and a loader takes a sequence. Put a "
+            "file in a list: [X]; for a folder, pass load_image_folder(X).filenames."
         )
     shape = getattr(X, "shape", None)
     if hasattr(X, "__dask_graph__") and len(shape or ()) <= 2:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +25,7 @@ from sknorm_images import (
 )
 from sknorm_images._common.failures import ON_ERROR_CHOICES
 from sknorm_images._common.whole_files import whole_file
-from sknorm_images._common.wording import shorten
+from sknorm_images._common.wording import shorten, show_name
 from sknorm_images._files.listing import EXTENSIONS
 from sknorm_images._files.protocols import protocols_of
 from sknorm_images._images.color_modes import COLOR_MODES
@@ -45,7 +47,13 @@ from sknorm_images.cli._files import (
 )
 from sknorm_images.cli._spreadsheets import write_csv
 from sknorm_images.cli._tables import numbered, show_findings, show_statistics, show_steps
-from sknorm_images.cli._terminal import complain, tell_passed_over
+from sknorm_images.cli._terminal import (
+    MOST_FILES,
+    complain,
+    count,
+    tell_passed_over,
+    tell_written,
+)
 from sknorm_images.cli._wording import in_options
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -63,8 +71,37 @@ def _choice(names: Collection[str], text: str) -> Any:
     return _option("|".join(names), text)
 
 
+def _expanded(given: Any) -> Any:
+    """Expand ``~`` in a path, or in each of several: no shell does in ``--output=~/x``."""
+    if isinstance(given, str | Path):
+        # Unlike Path.expanduser, this leaves a ~name alone that no user has.
+        return type(given)(os.path.expanduser(given))  # noqa: PTH111
+    return given and [_expanded(path) for path in given]
+
+
 def _folder(text: str) -> Any:
-    return typer.Argument(metavar="DIR", help=text)
+    return typer.Argument(metavar="DIR", help=text, callback=_expanded)
+
+
+def _file(text: str, *names: str) -> Any:
+    return typer.Option(*names, metavar="FILE", help=text, callback=_expanded)
+
+
+def _output(kind: str, *suffixes: str) -> Any:
+    """Make the option for an output of this `kind`, whose name ends in one of `suffixes`."""
+
+    def checked(given: Path) -> Path:
+        path: Path = _expanded(given)
+        if path.suffix and path.suffix.lower() not in suffixes:
+            other = path.with_suffix(suffixes[0])
+            raise ValueError(
+                f"--output {show_name(str(path))} ends in {shorten(path.suffix)}, and this "
+                f"command writes {kind}. Pass --output {show_name(str(other))}."
+            )
+        return path
+
+    text = f"{kind[0].upper()}{kind[1:]}, written whole or not at all."
+    return typer.Option("--output", "-o", metavar="FILE", help=text, callback=checked)
 
 
 # str, since a Path drops a slash from a URL
@@ -73,8 +110,7 @@ Folder = Annotated[
 ]
 AnyFolder = Annotated[str, _folder("Folder of JPEG files, at any depth; or its URL.")]
 _WHAT = "What `fit` wrote. It is a pickle, which runs code: take none from strangers."
-SavedPipeline = Annotated[Path, _option("FILE", _WHAT, "--pipeline", "-p")]
-Output = Annotated[Path, _option("FILE", "Written whole or not at all.", "--output", "-o")]
+SavedPipeline = Annotated[Path, _file(_WHAT, "--pipeline", "-p")]
 Force = Annotated[bool, _flag("Overwrite the output if it exists.", "--force")]
 ClassNames = Annotated[
     str | None,
@@ -126,7 +162,9 @@ def _options(
 @app.command(epilog="Example: sknorm-images fit photos -o pipeline.joblib --size 224x224")
 def fit(
     directory: Folder,
-    output: Output,
+    output: Annotated[
+        Path, _output("a pipeline as a .joblib file", ".joblib", ".pkl", ".pickle")
+    ],
     size: Annotated[
         str, _option("HEIGHTxWIDTH", "Of all images, in pixels; or one number.")
     ] = "224x224",
@@ -204,13 +242,14 @@ def fit(
         pipeline.set_params(load__n_jobs=None, load__verbose=0)  # settings for this machine
         joblib.dump(pipeline, file)
     show_statistics(pipeline[-1], color_mode)
+    tell_written("the pipeline", output)
 
 
 @app.command(epilog="Example: sknorm-images transform photos -p pipeline.joblib -o train.npz")
 def transform(
     directory: Folder,
     pipeline: SavedPipeline,
-    output: Output,
+    output: Annotated[Path, _output("arrays as an .npz file", ".npz")],
     dtype: Annotated[
         str | None,
         _choice(_DTYPES, "Of the images; else what the pipeline gives."),
@@ -257,7 +296,7 @@ def transform(
     if photos.target is not None:
         others |= {"labels": photos.target, "class_names": np.array(photos.target_names)}
     with whole_file(output, force, "--force") as file:
-        write_npz(file, blocks(), len(images), others)
+        what = write_npz(file, blocks(), len(images), others)
     if names and saved and not _number_alike(names, saved):
         complain(
             f"warning: --class-names numbers {shorten(numbered(names))}, and the pipeline "
@@ -270,6 +309,9 @@ def transform(
             f"{shorten(numbered(photos.target_names))}. Pass --class-names to number them as "
             "another folder does."
         )
+    if n_blank := int((weights == 0).sum()):
+        what += f" ({n_blank:,} of them blank)"
+    tell_written(what, output)
 
 
 def _number_alike(names: Sequence[str], others: Sequence[str]) -> bool:
@@ -296,7 +338,7 @@ def check(
     """Look for broken, damaged and duplicate files, in one folder or in two.
 
     Takes the files that `fit` and `transform` take. A damaged file can be read, but part of
-    the picture is lost. Exit status 1 if there is one of any kind.
+    the picture is lost. Exit status 1 if there is one of any kind, or a class without files.
     """
     if as_json and as_csv:
         raise ValueError("--json and --csv are two formats. Pass one of them.")
@@ -324,14 +366,19 @@ def check(
     elif as_csv:
         write_csv(sys.stdout, found)
     else:
-        show_findings(found)
+        show_findings(found, len(photos.empty))
+    for message in islice(photos.empty, MOST_FILES):
+        complain(f"warning: {in_options(message)} `fit` stops there.")
     is_damaged = found.damage != ""
-    if not found.readable.all() or is_damaged.any() or (found.duplicate_of >= 0).any():
+    is_twice = found.duplicate_of >= 0
+    if not found.readable.all() or is_damaged.any() or is_twice.any() or photos.empty:
         raise typer.Exit(1)
 
 
 @app.command(epilog="Example: sknorm-images show pipeline.joblib")
-def show(file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT)]) -> None:
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT, callback=_expanded)],
+) -> None:
     """Show the steps of a saved pipeline, and what it learned.
 
     Loading one runs whatever code the file holds: take none from people whom you would not
@@ -350,7 +397,7 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT)]) -> N
 def report(
     directory: AnyFolder,
     pipeline: SavedPipeline,
-    output: Output,
+    output: Annotated[Path, _output("a page as an .html file", ".html", ".htm")],
     extensions: Extensions = None,
     formats: Formats = None,
     max_pixels: MaxPixels = None,
@@ -374,13 +421,18 @@ def report(
     with whole_file(output, force, "--force") as file:
         page = make_report(directory, loaded, photos, n_jobs=jobs, verbose=sys.stderr.isatty())
         file.write(page.encode())
+    tell_written(f"a report on {count(len(photos.files), 'file')}", output)
 
 
 @app.command(epilog="Example: sknorm-images demo --data photos")
 def demo(
     data: Annotated[
         str | None,
-        _option("DIR", "Folder with one sub-folder per class; else, photos of its own."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder with one sub-folder per class; else, photos of its own.",
+            callback=_expanded,
+        ),
     ] = None,
     class_names: Annotated[
         str | None,

@@ -21,6 +21,7 @@ from sknorm_images import JpegLoader
 from sknorm_images._common.npy_header import write_header
 from sknorm_images._common.wording import shorten, show_name, show_value
 from sknorm_images._files.folders import (
+    empty_classes,
     label_files,
     parts_of_split,
     passed_over,
@@ -30,7 +31,7 @@ from sknorm_images._files.listing import EXTENSIONS, list_folder
 from sknorm_images._files.protocols import is_url
 from sknorm_images._images.transparency import checked_background
 from sknorm_images._steps import flat_steps
-from sknorm_images.cli._terminal import complain
+from sknorm_images.cli._terminal import complain, count
 from sknorm_images.cli._wording import READING
 
 
@@ -40,6 +41,7 @@ class Photos(NamedTuple):
     files: list[str]  # paths and URLs, folder by folder
     classes: list[str | None]  # of the files; None for those in no sub-folder
     passed_over: Counter[str]  # how many others there are, by extension
+    empty: Sequence[str] = ()  # a message for each class without files
 
 
 def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS) -> Photos:
@@ -51,11 +53,13 @@ def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS
     """
     found: dict[str, tuple[str, str | None]] = {}  # by absolute path
     counts = Counter[str]()
+    empty: list[str] = []
     places = {Path(_place(folder)): folder for folder in folders}
     for place, directory in places.items():
         folder = list_folder(directory, extensions)
         if not folder.files:
             raise ValueError(without_images(folder, extensions))
+        empty += [without_images(folder, extensions, name) for name in empty_classes(folder)]
         split = parts_of_split(folder)
         for file in folder.files:
             *above, _ = file.parts[1:] if file.parts[0] in split else file.parts
@@ -64,7 +68,7 @@ def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS
         if places.keys().isdisjoint(place.parents):
             counts += passed_over(folder)
     files, classes = zip(*found.values(), strict=True)
-    return Photos(list(files), list(classes), counts)
+    return Photos(list(files), list(classes), counts, empty)
 
 
 def _place(path: str) -> str:
@@ -136,6 +140,11 @@ def load_pipeline(path: Path, loading: Mapping[str, Any] | None = None) -> Pipel
     `loading` sets parameters of its loader anew. Raises OSError if the file cannot be opened,
     and ValueError if it holds no pipeline.
     """
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{show_name(str(path))} is a folder, and a saved pipeline is expected. Pass a "
+            "file that `sknorm-images fit` or joblib.dump made."
+        )
     with path.open("rb") as file:
         try:
             pipeline = joblib.load(file)
@@ -180,8 +189,10 @@ def write_npz(
     blocks: Iterator[NDArray[Any]],
     n_rows: int,
     others: Mapping[str, NDArray[Any]],
-) -> None:
+) -> str:
     """Write arrays as `numpy.savez` does, the array ``images`` block by block.
+
+    Returns what ``images`` holds, in words.
 
     The blocks have one dtype and `n_rows` rows in all. `others` are read after the last block,
     so the caller may fill them while yielding blocks.
@@ -195,3 +206,5 @@ def write_npz(
         for name, array in others.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, array, allow_pickle=False)
+    shape = " x ".join(map(str, first.shape[1:]))
+    return f"{count(n_rows, 'image')} of {shape} as {first.dtype}"

@@ -52,8 +52,11 @@ def show_statistics(scaler: ChannelScaler, color_mode: str | None) -> None:
     _show_table(f"{name}, {told}", ("channel", *columns), rows, numbers=True)
 
 
-def show_findings(found: Bunch) -> None:
-    """Show the problems that `check_images` found, and how many there are."""
+def show_findings(found: Bunch, n_empty: int = 0) -> None:
+    """Show the problems that `check_images` found, and how many there are.
+
+    `n_empty` is the number of classes without files.
+    """
     names = found.filename
     broken, twice = np.flatnonzero(~found.readable), np.flatnonzero(found.duplicate_of >= 0)
     damaged = np.flatnonzero(found.damage != "")
@@ -69,6 +72,8 @@ def show_findings(found: Bunch) -> None:
     summary += f", {len(twice)} there twice"
     if n_conflicts := int(found.in_another_class.sum()):
         summary += f", {n_conflicts} in another class"
+    if n_empty:
+        summary += f", {n_empty} empty class{'es' if n_empty > 1 else ''}"
     typer.echo(summary)
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,7 +18,7 @@ from sknorm_images.cli._wording import in_options
 
 _LONGEST_LINE = 1500  # characters
 _LONGEST_PROGRAM = 80
-_MOST_FILES = 20  # named one by one
+MOST_FILES = 20  # named one by one
 _MOST_WARNINGS = 20  # of other kinds: Pillow warns of each entry of damaged metadata
 
 
@@ -32,7 +33,7 @@ def complain_of(failures: Collection[Exception], n_before: int = 0) -> None:
 
     At most 20 are named, counting the `n_before` that were named earlier.
     """
-    for error in islice(failures, max(0, _MOST_FILES - n_before)):
+    for error in islice(failures, max(0, MOST_FILES - n_before)):
         if isinstance(error, ImageDecodeError):
             reason = in_options(shorten(error.reason))
             complain(f"warning: {shorten(error.source)}: {reason}")
@@ -42,7 +43,7 @@ def complain_of(failures: Collection[Exception], n_before: int = 0) -> None:
 
 def complain_of_others(n_failed: int) -> None:
     """Say how many files `complain_of` did not name, if there are any."""
-    if (n_others := n_failed - _MOST_FILES) > 0:
+    if (n_others := n_failed - MOST_FILES) > 0:
         complain(
             f"warning: {n_others:,} more files cannot be read. `sknorm-images check` lists "
             "them all; with --json or --csv, for programs."
@@ -62,9 +63,28 @@ def tell_passed_over(counts: Mapping[str, int], extensions: tuple[str, ...]) -> 
         )
 
 
+def tell_written(what: str, path: Path) -> None:
+    """Say on stdout what a command wrote, where, and how large it is."""
+    place = shorten(path, _LONGEST_LINE)
+    typer.echo(f"Wrote {what} to {place} ({show_size(path.stat().st_size)})")
+
+
+def show_size(n_bytes: int) -> str:
+    """Show a number of bytes in the largest decimal unit that leaves a whole one."""
+    size, units = float(n_bytes), iter(("bytes", "kB", "MB", "GB"))
+    unit = next(units)
+    while size >= 999.95 and (larger := next(units, None)):
+        size, unit = size / 1000, larger
+    return f"{n_bytes} bytes" if unit == "bytes" else f"{size:,.1f} {unit}"
+
+
+def count(n: int, noun: str) -> str:
+    """Show how many there are, as in "1 file" and "2,000 files"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def _n_files(counts: Mapping[str, int]) -> str:
-    n_files = sum(counts.values())
-    return f"{n_files:,} file{'s' if n_files > 1 else ''}"
+    return count(sum(counts.values()), "file")
 
 
 @contextmanager

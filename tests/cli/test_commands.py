@@ -43,6 +43,7 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from sknorm_images._images.color_modes import COLOR_MODES
+from sknorm_images.cli._terminal import show_size
 from tests.command import COMMAND, Finished, assert_refused
 from tests.conftest import encode
 from tests.fifth_scaler import ChannelWhitener
@@ -146,7 +147,10 @@ def test_a_process_refuses_bad_input_in_one_line(tmp_path):
 
 def test_report_as_a_process_writes_a_page(fitted, folder, tmp_path):
     output = tmp_path / "report.html"
-    assert run("report", folder, "-p", fitted[1], "-o", output) == (0, "", "")
+    finished = run("report", folder, "-p", fitted[1], "-o", output)
+    size = output.stat().st_size
+    told = f"Wrote a report on 24 files to {output} ({size / 1000:,.1f} kB)\n"
+    assert finished == (0, told, "")
     assert output.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
@@ -228,7 +232,8 @@ def test_fit_and_show_name_the_channels_of_a_colour_mode(
 
     for finished in (fitted, call("show", output)):
         assert finished.status == 0
-        table = finished.out.splitlines()[-len(MORE_COLOR_MODES[name].channels) :]
+        lines = [line for line in finished.out.splitlines() if not line.startswith("Wrote ")]
+        table = lines[-len(MORE_COLOR_MODES[name].channels) :]
         assert [row.split()[0] for row in table] == list(MORE_COLOR_MODES[name].channels)
 
 
@@ -438,6 +443,59 @@ def test_an_output_without_a_folder_is_refused(which, fitted, folder, tmp_path, 
     assert_refused(finished, str(tmp_path / "missing"))
 
 
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["fit", "transform", "report"])
+def test_a_wrong_suffix_is_refused_before_a_folder_is_read(which, tmp_path, call):
+    right = ("joblib", "npz", "html")[which]
+    for wrong in {"x.npz", "x.html", "x.joblib"} - {f"x.{right}"}:
+        finished = call(
+            *outputs(tmp_path / "none", tmp_path / "none", tmp_path / wrong)[which]
+        )
+        assert_refused(
+            finished, str(tmp_path / wrong), f"Pass --output '{tmp_path}/x.{right}'"
+        )
+
+
+def test_a_tilde_stands_for_the_home_folder_in_every_path(
+    folder, tmp_path, call, monkeypatch, undrawn
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "photos").symlink_to(folder)
+    commands = outputs("~/photos", "~/p.joblib", "~/p.joblib")
+    for arguments, output in zip(commands, ("p.joblib", "x.npz", "r.html"), strict=True):
+        finished = call(*arguments[:-1], f"~/{output}")
+        assert finished.status == 0, finished
+        size = (tmp_path / output).stat().st_size
+        assert finished.out.endswith(f" to {tmp_path}/{output} ({size / 1000:,.1f} kB)\n")
+    assert call("check", "~/photos").status == 0
+    assert call("show", "~/p.joblib").status == 0
+    assert_refused(call("demo", "--data", "~/photos/flower"), f"{tmp_path}/photos/flower")
+    assert_refused(call("check", "~nobody-of-this-name/x"), "'~nobody-of-this-name/x'")
+
+
+def test_a_folder_for_a_file_and_a_file_for_a_folder_are_refused(folder, tmp_path, call):
+    file = load_image_folder(folder).filenames[0]
+    for command in (["check"], ["fit", "-o", tmp_path / "p"], ["demo", "--data"]):
+        assert_refused(call(*command, file), f"{file!r} is a file, and a folder is expected")
+    for command in (["show", folder], ["report", folder, "-p", folder, "-o", tmp_path / "r"]):
+        assert_refused(call(*command), f"{str(folder)!r} is a folder, and a saved pipeline")
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "shown"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1_000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_951, "1.0 MB"),
+        (150_528_384, "150.5 MB"),
+        (10**13, "10,000.0 GB"),
+    ],
+)
+def test_sizes_are_shown_in_decimal_units(n_bytes, shown):
+    assert show_size(n_bytes) == shown
+
+
 def test_an_output_that_is_a_folder_is_refused(folder, tmp_path, call):
     finished = call("fit", folder, "-o", tmp_path, "--force")
     assert_refused(finished, str(tmp_path), "is not a file")
@@ -486,7 +544,9 @@ def test_an_output_has_the_permissions_that_the_user_gives_to_files(folder, tmp_
 def test_transform_writes_what_the_pipeline_gives(fitted, folder, tmp_path):
     output = tmp_path / "train.npz"
     finished = run("transform", folder, "-p", fitted[1], "-o", output)
-    assert finished == (0, "", "")
+    size = output.stat().st_size
+    told = f"Wrote 24 images of 32 x 48 x 3 as float32 to {output} ({size / 1000:,.1f} kB)\n"
+    assert finished == (0, told, "")
     photos = load_image_folder(folder)
     expected = joblib.load(fitted[1]).transform(photos.filenames)
     with np.load(output) as saved:  # which refuses pickled objects
@@ -531,10 +591,12 @@ def test_a_later_folder_is_numbered_as_the_folder_of_fit_was(train_and_test, tmp
     assert call("fit", train, "-o", saved, "--size", "8").status == 0
     assert "classes: 0 cat, 1 dog, 2 fox\n" in call("show", saved).out
 
-    assert call("transform", test, "-p", saved, "-o", output) == (0, "", "")
+    finished = call("transform", test, "-p", saved, "-o", output)
 
+    assert (finished.status, finished.err) == (0, "")
     assert labels_in(output) == ([0, 2], ["cat", "dog", "fox"])
-    assert call("transform", train, "-p", saved, "-o", output, "--force") == (0, "", "")
+    finished = call("transform", train, "-p", saved, "-o", output, "--force")
+    assert (finished.status, finished.err) == (0, "")
     assert labels_in(output) == ([0, 1, 2], ["cat", "dog", "fox"])
     (test / "wolf").mkdir()
     refused = call("transform", test, "-p", saved, "-o", output, "--force")
@@ -558,11 +620,8 @@ def test_class_names_may_be_said_by_hand(train_and_test, tmp_path, call):
     assert "--class-names numbers 0 dog, 1 cat, 2 fox, and the pipeline was fitted" in line
     assert "with 0 fox, 1 dog, 2 cat. Leave --class-names out" in line
     names = ("--class-names", "fox,dog,cat,wolf")  # a new one at the end shifts nothing
-    assert call("transform", train, "-p", saved, "-o", output, "--force", *names) == (
-        0,
-        "",
-        "",
-    )
+    finished = call("transform", train, "-p", saved, "-o", output, "--force", *names)
+    assert (finished.status, finished.err) == (0, "")
 
     refused = call("fit", train, "-o", saved, "--force", "--class-names", "dog,cat")
     assert_refused(refused, "'fox'", "not among --class-names dog,cat. Add")
@@ -607,7 +666,7 @@ def test_a_pipeline_without_class_names_says_how_it_numbers(train_and_test, tmp_
     assert labels_in(output) == ([0, 1], ["cat", "fox"])
     assert "classes:" not in call("show", saved).out
     flat = call("transform", test / "cat", "-p", saved, "-o", output, "--force")
-    assert flat == (0, "", "")
+    assert (flat.status, flat.err) == (0, "")
 
 
 @pytest.fixture
@@ -867,7 +926,10 @@ def test_images_left_blank_are_zeros_of_weight_0(with_broken, tmp_path, call, mo
     joblib.dump(pipeline, tmp_path / "p.joblib")
     output = tmp_path / "out.npz"
     finished = call("transform", folder, "-p", tmp_path / "p.joblib", "-o", output)
-    assert (finished.status, finished.out) == (0, "")
+    assert finished.status == 0
+    assert finished.out.startswith(
+        "Wrote 10 images of 16 x 16 x 3 as float32 (3 of them blank)"
+    )
     assert [line.split(": ")[2] for line in finished.err.splitlines()] == broken
     with pytest.warns(UserWarning, match="3 of 10"):
         expected = pipeline.transform(files)
@@ -1335,6 +1397,28 @@ def test_names_that_cannot_be_encoded_are_shown_escaped(tmp_path, call):
     [row] = json.loads(call("check", "--json", tmp_path).out)
     assert row["filename"] == str(tmp_path / name)
     assert f'"file://{tmp_path}/caf%E9.jpg"' in call("check", "--csv", tmp_path).out
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_check_sees_the_empty_class_at_which_fit_stops(form, photos, tmp_path, call):
+    for name in ("cat", "dog", "fox"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    (tmp_path / "photos" / "dog" / "1.jpg").write_bytes(encode(photos[0]))
+    (tmp_path / "photos" / "fox" / "1.png").write_bytes(encode(photos[0], "PNG"))
+    assert_refused(call("fit", tmp_path / "photos", "-o", tmp_path / "p"), "photos/cat' holds")
+
+    finished = call("check", tmp_path / "photos", *form)
+
+    assert finished.status == 1
+    passed_over, *lines = finished.err.splitlines()
+    assert "1 file passed over" in passed_over
+    assert [line.partition(" holds no files that end in ")[0] for line in lines] == [
+        f"sknorm-images: warning: '{tmp_path}/photos/{name}'" for name in ("cat", "fox")
+    ]
+    assert "or pass --extensions .jpg,.jpeg,.jpe,.jfif,.png." in lines[1]
+    if not form:
+        summary = "1 file: 0 broken, 0 damaged, 0 there twice, 2 empty classes\n"
+        assert finished.out == summary
 
 
 # show

@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import load_files
 from sklearn.utils import Bunch
 
-from sknorm_images import load_image_folder
+from sknorm_images import JpegLoader, load_image_folder
 from tests.empty_files import make, relative
 
 NAMES = [
@@ -635,3 +635,14 @@ def test_one_class_name_outside_a_list_is_refused(tmp_path):
 
     with pytest.raises(TypeError, match=r"class_names='ab' is one string, .* Pass"):
         load_image_folder(tmp_path, class_names="ab")
+
+
+def test_a_file_for_a_folder_and_a_folder_for_files_are_named_in_the_error(tmp_path):
+    (tmp_path / "1.jpg").write_bytes(b"")
+
+    for file in (tmp_path / "1.jpg", str(tmp_path / "1.jpg")):
+        with pytest.raises(NotADirectoryError, match=r"/1\.jpg' is a file, and a folder is"):
+            load_image_folder(file)
+    for folder in (tmp_path, str(tmp_path)):
+        with pytest.raises(TypeError, match=f"'{tmp_path}', and a loader takes a sequence"):
+            JpegLoader().transform(folder)
