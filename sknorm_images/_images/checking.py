@@ -156,7 +156,7 @@ def check_images(
     order, and missing scans. What shifts the rest of the picture but neither ends early nor
     leaves such marks is found with simplejpeg alone.
 
-    What a camera puts behind the image, and up to 16 bytes of padding before its end, are no
+    What a camera puts behind the image, and up to 16 bytes of padding before its end, are not
     damage. Data of JPEG files in arithmetic code is not looked at by simplejpeg.
 
     See Also

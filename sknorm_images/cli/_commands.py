@@ -106,7 +106,7 @@ def _output(kind: str, *suffixes: str) -> Any:
 
 # str, since a Path drops a slash from a URL
 Folder = Annotated[
-    str, _folder("Folder of JPEG files, or of one sub-folder of them a class; or its URL.")
+    str, _folder("Folder of JPEG files, or of one sub-folder of them per class; or its URL.")
 ]
 AnyFolder = Annotated[str, _folder("Folder of JPEG files, at any depth; or its URL.")]
 _WHAT = "What `fit` wrote. It is a pickle, which runs code: take none from strangers."

@@ -388,8 +388,8 @@ class PipelineDataset(keras.utils.PyDataset):
         IndexError, ValueError
             If there is no such batch, or epoch.
         TypeError
-            If the pipeline begins with no loader, and X is no LazyImages; or if `epoch` is
-            no integer.
+            If the pipeline begins with no loader, and X is not LazyImages; or if `epoch` is
+            not an integer.
         """
         rows = self.rows(batch_index, epoch)
         images = self._batches.images

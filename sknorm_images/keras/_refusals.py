@@ -39,7 +39,7 @@ def refuse_without_targets(call: str, model: object) -> None:
     """Raise ValueError if a loss of Keras' own would be computed without targets."""
     if getattr(model, "loss", None) is None:
         return
-    # Whoever writes one of these may get along without targets.
+    # A model with a step of its own may do without targets.
     step = {"fit": "train_step", "evaluate": "test_step"}[call]
     if all(
         getattr(type(model), name) is getattr(keras.Model, name)
