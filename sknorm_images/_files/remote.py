@@ -214,7 +214,7 @@ def _locate(url: str, archives: dict[str, Any], protocols: tuple[str, ...]) -> _
         if link in LOCAL and not _holds_something(fsspec.core.strip_protocol(part)):
             raise ImageDecodeError(url, NO_REGULAR_FILE)  # opening a pipe would wait
     # fsspec would open an archive again, and read its directory, for every file in it.
-    if rest and not fsspec.get_filesystem_class(links[0]).cacheable:
+    if rest and not fsspec.get_filesystem_class(links[0]).cachable:
         root = f"{links[0]}://::{rest}"
         if root not in archives:
             archives[root] = fsspec.core.url_to_fs(root, **options)[0]
