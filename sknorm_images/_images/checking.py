@@ -130,7 +130,7 @@ def check_images(
     Raises
     ------
     TypeError
-        If X, or something in it, is not a path, bytes or a binary file, or `loader` is no
+        If X, or something in it, is not a path, bytes or a binary file, or `loader` is not a
         JpegLoader.
     ValueError
         If X or `target` has another shape, something in X leads to a protocol that `loader`
