@@ -54,6 +54,7 @@ GROUPS = {
         "docs/from_image_data_generator.md",
         "docs/from_image_dataset_from_directory.md",
         "docs/saved_images.md",
+        "docs/segmentation.md",
         "docs/training_with_keras.md",
         "docs/tutorial.md",
     ],

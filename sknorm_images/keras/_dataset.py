@@ -19,9 +19,10 @@ from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
 from sknorm_images.keras._augmentation import Augment, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
-from sknorm_images.keras._batches import Batch, Batches, describe_samples
+from sknorm_images.keras._batches import Batch, Batches
 from sknorm_images.keras._callers import find_consumer, has_workers, running_calls
 from sknorm_images.keras._class_balance import classes_to_draw_evenly, loss_weights
+from sknorm_images.keras._columns import describe_samples
 from sknorm_images.keras._passes import Pass
 from sknorm_images.keras._refusals import (
     read_only,
@@ -53,7 +54,8 @@ class PipelineDataset(keras.utils.PyDataset):
         a chunked array, such as `save_images` returns, which is not read whole.
     y : array-like of shape (n_samples, ...), dict of str to array-like, or None, default=None
         Labels of classes; targets of any shape; or several targets by name, for a model of
-        several outputs. None for ``predict``.
+        several outputs. LazyImages, SavedImages and chunked arrays, such as masks, are read
+        batch by batch, also in a dict. None for ``predict``.
     batch_size : int, default=32
         Number of images in a batch; the last one may be smaller.
     shuffle : bool, default=False
@@ -128,10 +130,12 @@ class PipelineDataset(keras.utils.PyDataset):
 
     Notes
     -----
-    Where the loader has ``on_error="blank"``, batches carry sample weights: 0 for images
-    that cannot be read, 1, or their `sample_weight`, for the others. One
-    `ImageDecodeWarning` per epoch lists them. Keras does not combine sample weights with
-    `class_weight`, nor `class_weight` with a dict of targets: pass `sample_weight`.
+    Where the loader has ``on_error="blank"``, that of X or that of images in `y`, batches
+    carry sample weights: 0 for rows with an image that cannot be read, 1, or their
+    `sample_weight`, for the others. One `ImageDecodeWarning` per epoch lists the images.
+    Keras does not combine sample weights with `class_weight`, nor `class_weight` with a dict
+    of targets: pass `sample_weight`. Targets of three or more dimensions, such as masks, get
+    a weight per pixel, and a dict of targets with some of those a dict of weights.
 
     Every call of `fit`, `evaluate` or `predict` has a pass of its own, and so has user code
     that takes batches by index: none disturbs the order of another. Each file is decoded once
@@ -190,8 +194,8 @@ class PipelineDataset(keras.utils.PyDataset):
             check_number("seed", seed, low=0, integral=True)
         check_n_jobs(n_jobs)
         check_augment(augment)
-        images, steps = describe_samples(pipeline, X)
-        n_samples = images.shape[0]
+        inputs = describe_samples(pipeline, X)
+        n_samples = len(inputs)
         targets = encode_targets(y, label_mode, classes, n_samples)
         weights = loss_weights(sample_weight, y, n_samples)
         if weights is not None and not targets.are_there:
@@ -202,7 +206,7 @@ class PipelineDataset(keras.utils.PyDataset):
         class_numbers = None
         if oversample:
             class_numbers = classes_to_draw_evenly(y, n_samples, shuffle, sample_weight)
-        self._batches = Batches(images, steps, targets, weights, augment)
+        self._batches = Batches(inputs, targets, weights, augment)
         self._order = BatchOrder(
             n_samples,
             int(batch_size),
@@ -237,7 +241,8 @@ class PipelineDataset(keras.utils.PyDataset):
         ndarray, (ndarray, targets) or (ndarray, targets, ndarray)
             The images; with `y`, the targets; with `sample_weight`, or where images
             that cannot be read are left blank, also sample weights, float32, of shape
-            (batch_size,).
+            (batch_size,). Targets of three or more dimensions, such as masks, have a weight
+            per pixel, of shape (batch_size, ..., 1); in a dict, one such array per target.
 
         Raises
         ------
@@ -392,7 +397,7 @@ class PipelineDataset(keras.utils.PyDataset):
             not an integer.
         """
         rows = self.rows(batch_index, epoch)
-        images = self._batches.images
+        images = self._batches.inputs.images
         if not isinstance(images, LazyImages):
             raise TypeError(
                 "X holds no files that a JpegLoader at the beginning of the pipeline reads, "

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from sknorm_images._common.failures import Failures
 from sknorm_images._common.parameters import check_choice
 from sknorm_images._common.wording import shorten, show_some, show_value
 from sknorm_images._images.sources import is_missing
+from sknorm_images.keras._columns import Column, are_unread_images, unread_column
 
 _ENCODED = ("int", "categorical", "binary")
 LABEL_MODES = ("auto", *_ENCODED, "input", None)
@@ -24,12 +26,13 @@ LABEL_MODES = ("auto", *_ENCODED, "input", None)
 class Targets:
     """The targets of all samples, as `encode_targets` makes them.
 
-    `values` are the targets, or the numbers of the classes, with one entry per sample.
-    `classes` are the labels in the order of their numbers, if they are numbered.
+    `values` are the targets, or the numbers of the classes, with one entry per sample; images
+    that are read batch by batch are a `Column`. `classes` are the labels in the order of
+    their numbers, if they are numbered.
     """
 
     label_mode: str | None
-    values: NDArray[Any] | dict[str, NDArray[Any]] | None = None
+    values: NDArray[Any] | Column | dict[str, NDArray[Any] | Column] | None = None
     classes: NDArray[Any] | None = None
 
     @property
@@ -42,20 +45,39 @@ class Targets:
         """Whether a batch has targets besides its images."""
         return self.values is not None or self.are_images
 
-    def of(self, rows: NDArray[np.intp], x: NDArray[Any]) -> Any:
-        """Make the targets of the samples at positions `rows`, whose images are `x`."""
+    @property
+    def may_be_blank(self) -> bool:
+        """Whether targets may be images that cannot be read, and are zeros."""
+        values = self.values.values() if isinstance(self.values, dict) else [self.values]
+        return any(isinstance(part, Column) and part.may_be_blank for part in values)
+
+    def at(self, rows: NDArray[np.intp], x: NDArray[Any], blank: Failures) -> tuple[Any, Any]:
+        """Make the targets of the samples at positions `rows`, whose images are `x`.
+
+        `blank` are the images that cannot be read. Also tells which targets are such images,
+        under the names of the targets if these have some.
+        """
+        values = self.values
         if self.are_images:
-            return x
-        if self.values is None:
-            return None
-        if isinstance(self.values, dict):
-            return {name: values[rows] for name, values in self.values.items()}
+            return x, blank
+        if values is None:
+            return None, Failures()
+        if isinstance(values, dict):
+            taken = {name: _taken(part, rows) for name, part in values.items()}
+            targets = {name: part for name, (part, _) in taken.items()}
+            return targets, {name: failures for name, (_, failures) in taken.items()}
+        y, failures = _taken(values, rows)
         if self.label_mode == "binary":
-            return self.values[rows, np.newaxis].astype(np.float32)
-        if self.label_mode == "categorical" and self.classes is not None:
-            numbers = np.arange(len(self.classes))
-            return (self.values[rows, np.newaxis] == numbers).astype(np.float32)
-        return self.values[rows]
+            y = y[:, np.newaxis].astype(np.float32)
+        elif self.label_mode == "categorical" and self.classes is not None:
+            y = (y[:, np.newaxis] == np.arange(len(self.classes))).astype(np.float32)
+        return y, failures
+
+
+def _taken(
+    values: NDArray[Any] | Column, rows: NDArray[np.intp]
+) -> tuple[NDArray[Any], Failures]:
+    return values.at(rows) if isinstance(values, Column) else (values[rows], Failures())
 
 
 def encode_targets(
@@ -78,6 +100,8 @@ def encode_targets(
     if isinstance(y, Mapping):
         targets = _named_targets(y, label_mode, n_samples)
         return Targets(label_mode, targets if label_mode == "auto" else None)
+    if are_unread_images(y):
+        return _image_targets(y, label_mode, classes, n_samples)
     labels = _as_labels(y)
     _check_length("y", labels, n_samples)
     if label_mode in ("input", None):
@@ -103,7 +127,8 @@ def class_numbers(y: Any, n_samples: int, purpose: str) -> NDArray[np.intp]:
     The numbers start at 0 and have no gaps. `purpose` is the parameter that needs them, for
     the message. Raises ValueError if `y` is not one class label for each of `n_samples`.
     """
-    labels = None if y is None or isinstance(y, Mapping) else _as_labels(y)
+    has_labels = not (y is None or isinstance(y, Mapping) or are_unread_images(y))
+    labels = _as_labels(y) if has_labels else None
     if labels is not None:
         _refuse_missing(labels)
     if labels is None or labels.ndim != 1 or _is_continuous(labels):
@@ -115,30 +140,56 @@ def class_numbers(y: Any, n_samples: int, purpose: str) -> NDArray[np.intp]:
     return _numbers(labels, _distinct(labels))
 
 
+def _image_targets(
+    y: Any, label_mode: str | None, classes: ArrayLike | None, n_samples: int
+) -> Targets:
+    """Check images that are targets, such as masks, without reading them."""
+    setting = "" if label_mode == "auto" else f"label_mode={show_value(label_mode)}"
+    if classes is not None:
+        setting = setting or "classes"
+    if setting:
+        raise ValueError(
+            f"y is a {type(y).__name__}, whose images are targets as they are, and {setting} "
+            "is about labels of classes. Leave it out, or pass y of labels."
+        )
+    column = unread_column(y)
+    _check_length("y", column, n_samples)
+    return Targets(label_mode, column)
+
+
 def _named_targets(
-    y: Mapping[str, ArrayLike], label_mode: str | None, n_samples: int
-) -> dict[str, NDArray[Any]]:
+    y: Mapping[str, Any], label_mode: str | None, n_samples: int
+) -> dict[str, NDArray[Any] | Column]:
     if label_mode in _ENCODED:
         raise ValueError(
             f"y is a dict, and label_mode={show_value(label_mode)} numbers one label per "
             "sample. Pass arrays of numbers by name, with label_mode='auto'."
         )
-    for name, values in y.items():
-        _refuse_sparse(f"y[{show_value(name)}]", values)
-    targets = {name: np.asarray(values) for name, values in y.items()}
-    for name, values in targets.items():
-        _refuse_dates(f"y[{show_value(name)}]", values)
-        if values.ndim == 0 or _is_text(values):
-            raise ValueError(
-                f"y[{show_value(name)}] is of dtype {values.dtype} and shape {values.shape}, "
-                "and a dict passes through as it is. Pass numbers, such as those "
-                "LabelEncoder makes."
-            )
-        _check_length(f"y[{show_value(name)}]", values, n_samples)
+    targets = {
+        name: _named_target(f"y[{show_value(name)}]", values, n_samples)
+        for name, values in y.items()
+    }
     if not targets:
         raise ValueError(
             "y is an empty dict, which names no targets. Pass targets by name, or None."
         )
+    return targets
+
+
+def _named_target(name: str, values: Any, n_samples: int) -> NDArray[Any] | Column:
+    if are_unread_images(values):
+        column = unread_column(values)
+        _check_length(name, column, n_samples)
+        return column
+    _refuse_sparse(name, values)
+    targets = np.asarray(values)
+    _refuse_dates(name, targets)
+    if targets.ndim == 0 or _is_text(targets):
+        raise ValueError(
+            f"{name} is of dtype {targets.dtype} and shape {targets.shape}, and a dict passes "
+            "through as it is. Pass numbers, such as those LabelEncoder makes, or LazyImages."
+        )
+    _check_length(name, targets, n_samples)
     return targets
 
 
@@ -233,13 +284,13 @@ def _refuse_file_names(labels: NDArray[Any], label_mode: str | None) -> None:
     if len(paths) == labels.size and all(str(p).lower().endswith(suffixes) for p in paths):
         raise ValueError(
             f"y holds names of image files, such as {show_value(paths[0])}, and "
-            f"label_mode={show_value(label_mode)} would number them as classes. Pass an array "
-            "of these images: np.asarray of what a JpegLoader and a Resizer with "
-            "interpolation='nearest' make of the files."
+            f"label_mode={show_value(label_mode)} would number them as classes. Pass what a "
+            "JpegLoader and a Resizer with interpolation='nearest' make of them, which "
+            "decodes each batch when it is due."
         )
 
 
-def _check_length(name: str, values: NDArray[Any], n_samples: int) -> None:
+def _check_length(name: str, values: NDArray[Any] | Column, n_samples: int) -> None:
     if len(values) != n_samples:
         raise ValueError(
             f"X has {n_samples} samples and {name} has {len(values)}, so their rows do not "

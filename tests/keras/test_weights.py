@@ -62,7 +62,8 @@ def test_balanced_weights_are_those_of_scikit_learn(y, label_mode, shuffle):
     expected = compute_sample_weight("balanced", y).astype(np.float32)
     for i in range(len(dataset)):
         x, _, weights = dataset[i]
-        np.testing.assert_array_equal(weights, expected[x.ravel().astype(int)], strict=True)
+        wanted = expected[x.ravel().astype(int)]
+        np.testing.assert_array_equal(weights.ravel(), wanted, strict=True)
 
 
 def test_balanced_weights_are_those_of_the_classes_present():

@@ -1,0 +1,110 @@
+"""Columns of samples that are read batch by batch, such as photos, or their masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sknorm_images import JpegLoader, LazyImages, SavedImages
+from sknorm_images._common.failures import Failures
+from sknorm_images._common.wording import show_value
+from sknorm_images._images.stored import StoredImages, failures_of, is_stored_in_chunks
+from sknorm_images._steps import describe_images, flat_steps, transform_images
+
+
+@dataclass(frozen=True)
+class Column:
+    """Samples that are read where they are indexed, and what is done with each batch of them.
+
+    `images` have a shape and take positions; `steps` are those that `describe_images` left.
+    `told` holds what was warned of and is not repeated.
+    """
+
+    images: Any
+    steps: list[Any] = field(default_factory=list)
+    told: dict[str, object] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    @property
+    def may_be_blank(self) -> bool:
+        """Whether samples that cannot be read are zeros, instead of an error."""
+        images = self.images
+        is_blank_on_error = isinstance(images, LazyImages) and images.on_error == "blank"
+        return is_blank_on_error or bool(failures_of(images))
+
+    def at(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], Failures]:
+        """Read and transform the samples at positions `rows`; also tell which are blank.
+
+        Raises ImageDecodeError or OSError if an image cannot be read, unless the loader has
+        ``on_error="blank"``.
+        """
+        images = self.images
+        images = images.iloc[rows] if hasattr(images, "iloc") else images[rows]
+        blank = failures_of(self.images).at(rows)
+        transformed, failures = transform_images(self.steps, images, rows, self.told, blank)
+        return failures.zeroed(np.asarray(transformed)), failures
+
+
+def describe_samples(pipeline: Any, X: Any) -> Column:
+    """Run the steps that read no file on all of X, and leave the others for the batches.
+
+    Raises NotFittedError if the pipeline is not fitted, TypeError if it does not transform or
+    X holds no images, and ValueError if X is empty or blank images would go unnoticed.
+    """
+    if not hasattr(pipeline, "fit"):  # check_is_fitted would write out the whole of it
+        raise TypeError(
+            f"pipeline={show_value(pipeline)} is not a transformer. Pass the pipeline first, "
+            "then X and y."
+        )
+    check_is_fitted(pipeline)
+    if not hasattr(pipeline, "transform"):
+        raise TypeError(
+            f"pipeline is a {type(pipeline).__name__} that does not transform. Pass the "
+            "steps before the last one, such as pipeline[:-1]."
+        )
+    images, steps = describe_images(pipeline, X)
+    left = [step for part in steps for step in flat_steps(part)]
+    if any(isinstance(step, JpegLoader) and step.on_error == "blank" for step in left):
+        raise ValueError(
+            "The JpegLoader has on_error='blank', and another step comes before it. That step "
+            "hides which images are blank. Apply it to X first."
+        )
+    images = _readable(images)
+    if not images.shape:
+        raise TypeError(
+            f"X is a {type(X).__name__}, which holds no images. Pass paths, bytes, "
+            "LazyImages or an array."
+        )
+    if not images.shape[0]:
+        raise ValueError("X is empty, so there is nothing to make batches of. Check X.")
+    return Column(images, steps)
+
+
+def are_unread_images(values: Any) -> bool:
+    """Whether these are images that an array would hold all at once if it were made."""
+    return isinstance(values, LazyImages | SavedImages) or is_stored_in_chunks(values)
+
+
+def unread_column(images: Any) -> Column:
+    """Make a column of images for which `are_unread_images` is true, as they are."""
+    return Column(_readable(images))
+
+
+def _readable(images: Any) -> Any:
+    """Give images the form in which batches of them are read."""
+    if isinstance(images, LazyImages):
+        # The dataset decodes in parallel, and shows no progress bar per batch.
+        return images.configured()
+    if isinstance(images, SavedImages):
+        return images._stored()
+    if not hasattr(images, "shape"):
+        return np.asarray(images)
+    if is_stored_in_chunks(images):
+        return StoredImages(images, finite=False)  # the steps decide what they take
+    return images
