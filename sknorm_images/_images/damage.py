@@ -18,7 +18,7 @@ from PIL import Image, ImageChops
 from sknorm_images._files.formats import JPEG
 from sknorm_images._files.jpeg_damage import ImageData, read_image_data
 from sknorm_images._files.jpeg_markers import read_structure
-from sknorm_images._images.decoding import ContentError, Decoding
+from sknorm_images._images.decoding import ContentError, DecodedImage, Decoding
 
 # From the content of a file to libjpeg's warning: empty if there was none, None if unknown.
 WarningOf: TypeAlias = Callable[[bytes], str | None]
@@ -37,23 +37,34 @@ _FILLER = 2**12  # bytes
 _LONG_PADDING = b"\xff" * 2**20
 
 
-def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -> str:
+def find_damage(
+    data: bytes,
+    decoding: Decoding,
+    warning_of: WarningOf | None,
+    look_at: Callable[[DecodedImage], None] | None = None,
+) -> str:
     """Decode an image, and say what is damaged in it; empty if nothing is found.
 
     `data` must be accepted by `Decoding.read_header`, and `warning_of` is what
-    `libjpeg_warnings` returns. Damage is only looked for in JPEG files. Raises
-    ContentError if the image cannot be decoded.
+    `libjpeg_warnings` returns. Damage is only looked for in JPEG files. `look_at` is called
+    with the image at full size; without it, libjpeg's word may spare Pillow the decoding.
+    Raises ContentError if the image cannot be decoded.
     """
     if not data.startswith(JPEG):
-        decoding.decode(data)
+        decoded = decoding.decode(data)
+        if look_at:
+            look_at(decoded)
         return ""
     found = read_image_data(data)
     warning = None
     if warning_of and not found.damage and not _is_dear(data, decoding):
         warning = warning_of(data)
-        if warning == "" and decoding.color_profile == "ignore":
+        if warning == "" and decoding.color_profile == "ignore" and not look_at:
             return ""  # libjpeg went through all of it, so Pillow's decoder would not fail
-    image = decoding.decode(data).image
+    decoded = decoding.decode(data)
+    if look_at:
+        look_at(decoded)
+    image = decoded.image
     if found.damage:
         return found.damage
     if warning == "" or not found.is_huffman:
@@ -62,7 +73,7 @@ def find_damage(data: bytes, decoding: Decoding, warning_of: WarningOf | None) -
     # A profile moves the grey that is looked for.
     is_moved = decoding.color_profile != "ignore" and "icc_profile" in image.info
     ends_in_grey, height = is_moved or _ends_in(level, image), image.height
-    del image  # free it before another one is decoded
+    del decoded, image  # free it before another one is decoded
     if not ends_in_grey or _is_dear(data, decoding) or _LONG_PADDING in data:
         return warning or ""
     stored = replace(decoding, color_profile="ignore", background=None)

@@ -1,0 +1,186 @@
+"""Say in words what is conspicuous among the images of a folder, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sknorm_images._files.protocols import is_url
+from sknorm_images._images.sources import is_missing
+
+Columns: TypeAlias = Mapping[str, NDArray[Any]]
+
+# Grey levels. As CleanVision 0.3, an image is too dark if 99 % of its pixels are below 32 % of
+# white. It calls images bright whose darkest 5 % are above 95 % of white, which even photos
+# that were washed out to levels from 215 on are not; so 80 % here.
+DARK = 0.32 * 255
+BRIGHT = 0.80 * 255
+# Of 100 pieces of scikit-learn's photos, 160 to 400 pixels wide, the sharpness was 0.039 and
+# more. After a Gaussian blur with a radius of 2 pixels, 95 were below 0.010.
+BLURRY = 0.015
+# Bits a pixel, as CleanVision; and grey levels, below which no perceptual hash is made.
+LOW_ENTROPY = 3.0
+LOW_CONTRAST = 5.0
+# Ratio to the folder's median, and quartiles' distances from it: the outer fences of Tukey
+# (Exploratory Data Analysis, 1977), for logarithms, and never less than a factor of two.
+ODD_RATIO = 2.0
+ODD_FENCE = 3.0
+FEWEST_FOR_MEDIAN = 8  # images; fewer have no usual size
+
+# What files of these names hold, in Pillow's words.
+_FORMATS = {
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
+    "PNG": ("png",),
+    "GIF": ("gif",),
+    "BMP": ("bmp", "dib"),
+    "TIFF": ("tif", "tiff"),
+    "WEBP": ("webp",),
+    "AVIF": ("avif",),
+    "HEIF": ("heic", "heif"),
+}
+_FORMAT_OF = {suffix: name for name, suffixes in _FORMATS.items() for suffix in suffixes}
+_FORMAT_OF |= {"mpo": "JPEG"}
+
+ADVICE = {
+    "broken": "Replace or delete these files, or leave them out with on_error='blank'.",
+    "damaged": "Look at these files, and replace or delete them: part of the picture is lost.",
+    "same content": "Keep one file of each; where the classes differ, correct the label.",
+    "same pixels": "Keep one file of each: only what is not the picture differs.",
+    "near duplicate": "Look at both, and keep them in the same split, or keep one of them.",
+    "too dark": "Look whether anything can be seen; if not, leave these files out.",
+    "too bright": "Look whether anything can be seen; if not, leave these files out.",
+    "blurry": "Leave these files out, unless what you predict on is as blurry.",
+    "little information": "Leave these files out if they are blank pages or placeholders.",
+    "odd size": "Look whether these are thumbnails or scans that got in by mistake.",
+    "odd aspect ratio": "Resize with aspect_ratio='pad' or 'crop', or leave them out.",
+    "grey among colour": "Expected? Else convert all: color_mode='grayscale'.",
+    "colour profile": "Convert the colours: color_profile='srgb'.",
+    "not what its name says": "Rename these files; formats says which ones are read.",
+}
+
+
+class Finding(NamedTuple):
+    """One thing that is conspicuous about one file."""
+
+    position: int
+    kind: str  # a key of ADVICE
+    words: str  # which begin with the kind
+
+
+def find_all(found: Columns, labels: NDArray[Any] | None, ignores_profiles: bool) -> list[str]:
+    """Say about each file what was found, most serious first; empty for most."""
+    words: list[list[str]] = [[] for _ in found["filename"]]
+    for finding in findings_in(found, labels, ignores_profiles):
+        words[finding.position].append(finding.words)
+    return ["; ".join(each) for each in words]
+
+
+def findings_in(
+    found: Columns, labels: NDArray[Any] | None, ignores_profiles: bool
+) -> Iterator[Finding]:
+    """Yield what is found, kind by kind in the order of ADVICE."""
+    for i in np.flatnonzero(~found["readable"]):
+        yield Finding(int(i), "broken", f"broken: {found['reason'][i]}")
+    for i in np.flatnonzero(found["damage"] != ""):
+        yield Finding(int(i), "damaged", f"damaged: {found['damage'][i]}")
+    yield from _copies(found, labels)
+    for kind, is_so in _looks(found).items():
+        for i in np.flatnonzero(is_so):
+            yield Finding(int(i), kind, kind)
+    yield from _odd_shapes(found)
+    for i in np.flatnonzero(_grey_among_colour(found)):
+        yield Finding(int(i), "grey among colour", "grey among colour")
+    for i in np.flatnonzero(found["profile"] != ""):
+        profile = found["profile"][i]
+        if ignores_profiles and "srgb" not in profile.lower():
+            yield Finding(
+                int(i), "colour profile", f"colour profile that is ignored: {profile}"
+            )
+    for i, name in enumerate(found["filename"]):
+        held, called = found["format"][i], _FORMAT_OF.get(_suffix(name))
+        if held and called and held.replace("MPO", "JPEG") != called:
+            kind = "not what its name says"
+            yield Finding(i, kind, f"{kind}: {held} data")
+
+
+def are_of_another_class(
+    labels: NDArray[Any], partner: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Compare the class of each file with that of its partner, where both are known."""
+    conflicts = np.zeros(len(labels), np.bool_)
+    for i in np.flatnonzero(partner >= 0):
+        label, other = labels[i], labels[partner[i]]
+        conflicts[i] = not is_missing(label) and not is_missing(other) and label != other
+    return conflicts
+
+
+def _copies(found: Columns, labels: NDArray[Any] | None) -> Iterator[Finding]:
+    """Name for each file the closest kind of copy alone."""
+    is_told = np.zeros(len(found["filename"]), np.bool_)
+    kinds = {
+        "same content": ("duplicate_of", "same content as"),
+        "same pixels": ("same_pixels_as", "same pixels as"),
+        "near duplicate": ("near_duplicate_of", "near duplicate of"),
+    }
+    for kind, (column, words) in kinds.items():
+        for i in np.flatnonzero((found[column] >= 0) & ~is_told):
+            partner = found[column][i]
+            told = f"{words} {found['filename'][partner]}"
+            yield Finding(int(i), kind, told + _classes(labels, int(i), int(partner)))
+        is_told |= found[column] >= 0
+
+
+def _classes(labels: NDArray[Any] | None, one: int, other: int) -> str:
+    if labels is None or is_missing(labels[one]) or is_missing(labels[other]):
+        return ""
+    same = labels[one] == labels[other]
+    return ", in the same class" if same else ", in another class"
+
+
+def _looks(found: Columns) -> dict[str, NDArray[np.bool_]]:
+    """Tell which images look bad by themselves; NaN is never below or above anything."""
+    little = (found["entropy"] < LOW_ENTROPY) | (found["contrast"] < LOW_CONTRAST)
+    return {
+        "too dark": found["percentile_99"] < DARK,
+        "too bright": found["percentile_5"] > BRIGHT,
+        "blurry": (found["sharpness"] < BLURRY) & ~little,
+        "little information": little,
+    }
+
+
+def _odd_shapes(found: Columns) -> Iterator[Finding]:
+    """Find sizes and aspect ratios that are far from what is usual in this folder."""
+    known = np.flatnonzero(found["readable"] & (found["width"] > 0))
+    if len(known) < FEWEST_FOR_MEDIAN:
+        return
+    width, height = found["width"][known], found["height"][known]
+    sides = {
+        "odd size": np.sqrt(width * height),
+        "odd aspect ratio": np.maximum(width, height) / np.minimum(width, height),
+    }
+    for kind, values in sides.items():
+        logarithms = np.log(values)
+        low, middle, high = np.percentile(logarithms, [25, 50, 75])
+        fence = max(np.log(ODD_RATIO), ODD_FENCE * (high - low))
+        for j in np.flatnonzero(np.abs(logarithms - middle) > fence):
+            told = f"{kind}: {width[j]} x {height[j]}, where the median is "
+            usual = np.exp(middle)
+            told += f"{usual:.0f} squared" if kind == "odd size" else f"{usual:.2f} to 1"
+            yield Finding(int(known[j]), kind, told)
+
+
+def _grey_among_colour(found: Columns) -> NDArray[np.bool_]:
+    """Tell which images are grey, if most are not."""
+    is_grey: NDArray[np.bool_] = found["is_grey"]
+    most_are = 2 * np.count_nonzero(is_grey) >= np.count_nonzero(found["pixel_hash"] != "")
+    return np.zeros_like(is_grey) if most_are else is_grey
+
+
+def _suffix(name: str) -> str:
+    path = urlsplit(name).path if is_url(name) else name
+    return PurePosixPath(path).suffix.lower().removeprefix(".")
