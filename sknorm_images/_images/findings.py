@@ -46,21 +46,21 @@ _FORMATS = {
 _FORMAT_OF = {suffix: name for name, suffixes in _FORMATS.items() for suffix in suffixes}
 _FORMAT_OF |= {"mpo": "JPEG"}
 
-ADVICE = {
-    "broken": "Replace or delete these files, or leave them out with on_error='blank'.",
-    "damaged": "Look at these files, and replace or delete them: part of the picture is lost.",
-    "same content": "Keep one file of each; where the classes differ, correct the label.",
-    "same pixels": "Keep one file of each: only what is not the picture differs.",
-    "near duplicate": "Look at both, and keep them in the same split, or keep one of them.",
-    "too dark": "Look whether anything can be seen; if not, leave these files out.",
-    "too bright": "Look whether anything can be seen; if not, leave these files out.",
-    "blurry": "Leave these files out, unless what you predict on is as blurry.",
-    "little information": "Leave these files out if they are blank pages or placeholders.",
-    "odd size": "Look whether these are thumbnails or scans that got in by mistake.",
-    "odd aspect ratio": "Resize with aspect_ratio='pad' or 'crop', or leave them out.",
-    "grey among colour": "Expected? Else convert all: color_mode='grayscale'.",
+ADVICE = {  # in Python's parameters, which the command line turns into its options
+    "broken": "Replace or delete these files, or go on without them: on_error='blank'.",
+    "damaged": "Part of the picture is lost. Replace or delete these files.",
+    "same content": "Keep one file of each. If the classes differ, correct the label.",
+    "same pixels": "Keep one file of each, as if the files were the same.",
+    "near duplicate": "Look at both. Keep one of them, or keep both on one side of a split.",
+    "too dark": "Look whether they show anything. If not, leave them out.",
+    "too bright": "Look whether they show anything. If not, leave them out.",
+    "blurry": "Leave them out, unless the images that you predict on are as blurry.",
+    "little information": "Leave them out if they are blank, or stand for a missing photo.",
+    "odd size": "Look whether thumbnails or scans got in by mistake.",
+    "odd aspect ratio": "Resize without distortion, aspect_ratio='pad', or leave them out.",
+    "grey among colour": "Make all images grey, color_mode='grayscale', or leave them out.",
     "colour profile": "Convert the colours: color_profile='srgb'.",
-    "not what its name says": "Rename these files; formats says which ones are read.",
+    "not what its name says": "Give these files the suffix of their format.",
 }
 
 
@@ -101,11 +101,11 @@ def findings_in(
             yield Finding(
                 int(i), "colour profile", f"colour profile that is ignored: {profile}"
             )
-    for i, name in enumerate(found["filename"]):
-        held, called = found["format"][i], _FORMAT_OF.get(_suffix(name))
+    for position, name in enumerate(found["filename"]):
+        held, called = found["format"][position], _FORMAT_OF.get(_suffix(name))
         if held and called and held.replace("MPO", "JPEG") != called:
             kind = "not what its name says"
-            yield Finding(i, kind, f"{kind}: {held} data")
+            yield Finding(position, kind, f"{kind}: {held} data")
 
 
 def are_of_another_class(

@@ -119,7 +119,7 @@ def _scan(image: Image.Image) -> tuple[str, bool]:
         check_cancelled()
         strip = image.crop((0, top, size[0], min(top + n_rows, size[1])))
         pixels = np.ascontiguousarray(strip)
-        found.update(pixels)
+        found.update(pixels.data)
         is_grey = is_grey and (n_channels == 1 or _all_grey(pixels))
     return found.hexdigest(), is_grey
 

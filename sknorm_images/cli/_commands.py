@@ -30,6 +30,7 @@ from sknorm_images._files.listing import EXTENSIONS
 from sknorm_images._files.protocols import protocols_of
 from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images._images.color_profiles import COLOR_PROFILES
+from sknorm_images._images.findings import find_all, findings_in
 from sknorm_images._images.resizing import ASPECT_RATIOS, ENGINES, INTERPOLATIONS
 from sknorm_images._pipeline import SCALERS
 from sknorm_images._scaling.base import ChannelScaler
@@ -46,7 +47,13 @@ from sknorm_images.cli._files import (
     write_npz,
 )
 from sknorm_images.cli._spreadsheets import write_csv
-from sknorm_images.cli._tables import numbered, show_findings, show_statistics, show_steps
+from sknorm_images.cli._tables import (
+    numbered,
+    show_details,
+    show_findings,
+    show_statistics,
+    show_steps,
+)
 from sknorm_images.cli._terminal import (
     MOST_FILES,
     complain,
@@ -325,6 +332,9 @@ def check(
     directories: Annotated[
         list[str], _folder("Folders, or their URLs, searched at any depth.")
     ],
+    details: Annotated[
+        bool, _flag("Measure the images, too: near duplicates, light, blur.", "--details")
+    ] = False,
     as_json: Annotated[bool, _flag("Everything about every file, as JSON.", "--json")] = False,
     as_csv: Annotated[bool, _flag("Everything about every file, as CSV.", "--csv")] = False,
     extensions: Extensions = None,
@@ -339,6 +349,11 @@ def check(
 
     Takes the files that `fit` and `transform` take. A damaged file can be read, but part of
     the picture is lost. Exit status 1 if there is one of any kind, or a class without files.
+
+    With --details, also names copies with the same pixels, which count as duplicates, and
+    says what is conspicuous, with what to do about it: near duplicates, images that are too
+    dark, too bright, blurry or of little information, odd sizes and aspect ratios, grey images
+    among colour, colour profiles, and files that are not what their name says.
     """
     if as_json and as_csv:
         raise ValueError("--json and --csv are two formats. Pass one of them.")
@@ -349,29 +364,37 @@ def check(
     taken = parse_extensions(extensions)
     photos = image_files(directories, taken)
     tell_passed_over(photos.passed_over, taken)
+    target = np.array(photos.classes, dtype=object)
     found = check_images(
         photos.files,
-        target=np.array(photos.classes, dtype=object),
+        target=target,
         loader=loader,
+        details=details,
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
     )
     found.reason = np.array([in_options(reason) for reason in found.reason], dtype=object)
-    rows = list(zip(*(column.tolist() for column in found.values()), strict=True))
+    ignores_profiles = loader.color_profile == "ignore"
+    if details:  # with the reasons as they are now
+        found.findings[:] = find_all(found, target, ignores_profiles)
     if as_json:
+        rows = list(zip(*(_without_nan(column) for column in found.values()), strict=True))
         text = json.dumps([dict(zip(found, row, strict=True)) for row in rows], indent=1)
         typer.echo(
             text.replace("\x7f", r"\u007f")
         )  # the one control character that json does not escape
     elif as_csv:
         write_csv(sys.stdout, found)
+    elif details:
+        show_details(found, findings_in(found, target, ignores_profiles))
     else:
         show_findings(found, len(photos.empty))
     for message in islice(photos.empty, MOST_FILES):
         complain(f"warning: {in_options(message)} `fit` stops there.")
-    is_damaged = found.damage != ""
-    is_twice = found.duplicate_of >= 0
-    if not found.readable.all() or is_damaged.any() or is_twice.any() or photos.empty:
+    is_bad = ~found.readable | (found.damage != "") | (found.duplicate_of >= 0)
+    if details:
+        is_bad |= found.same_pixels_as >= 0
+    if is_bad.any() or photos.empty:
         raise typer.Exit(1)
 
 
@@ -456,6 +479,14 @@ def demo(
         photos = labelled_files(data, taken, parse_names("--class-names", class_names))
         tell_passed_over(photos.passed_over, taken)
     raise typer.Exit(run_demo(data, photos, loading))
+
+
+def _without_nan(column: NDArray[Any]) -> list[Any]:
+    """List the values of a column; JSON has no NaN, which stands for what is unknown."""
+    values: list[Any] = column.tolist()
+    if column.dtype.kind != "f":
+        return values
+    return [None if value != value else value for value in values]
 
 
 def _loading(
