@@ -24,6 +24,7 @@ from urllib.parse import unquote
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from matplotlib.figure import Figure
@@ -1320,6 +1321,72 @@ def test_check_as_csv_is_what_check_images_finds(twofold, call):
     assert {name: [row[name] for row in rows] for name in rows[0]} == {
         name: [str(value) for value in column.tolist()] for name, column in found.items()
     }
+
+
+@pytest.fixture
+def conspicuous(photos: list[Image.Image], tmp_path: Path) -> Path:
+    """A photo, an edited copy in another class, a packed one, a dark and a broken one."""
+    one, other = (photo.crop((100, 100, 340, 280)) for photo in photos)
+    data = encode(one)
+    files = {
+        "cat/1.jpg": data,
+        "cat/2.jpg": data[:2] + b"\xff\xfe\x00\x06note" + data[2:],
+        "dog/3.jpg": encode(one, quality=30),
+        "dog/[4].jpg": encode(other.point(lambda level: level // 5)),
+        "dog/5.jpg": data[:-500],
+    }
+    for name, content in files.items():
+        path = tmp_path / "animals" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "animals"
+
+
+def test_check_with_details_says_what_is_found_and_what_to_do(conspicuous, call):
+    finished = call("check", "--details", conspicuous)
+
+    assert (finished.status, finished.err) == (1, "")
+    first = f"{conspicuous}/cat/1.jpg"
+    blocks = [block.splitlines() for block in finished.out.split("\n\n")]
+    rows = {
+        "broken": f"{conspicuous}/dog/5.jpg    broken: image file is truncated",
+        "same pixels": f"{conspicuous}/cat/2.jpg  same pixels as {first}, in the same class",
+        "near duplicate": f"{conspicuous}/dog/3.jpg  near duplicate of {first}, in another cl",
+        "too dark": f"{conspicuous}/dog/[4].jpg  too dark",
+    }
+    for (title, header, row), kind in zip(blocks[:-1], rows, strict=True):
+        assert title.startswith(f"{kind}, 1 file. ")
+        assert header.split() == ["file", "finding"]
+        assert re.sub(" +", " ", row).startswith(re.sub(" +", " ", rows[kind]))
+    assert "go on without them: --on-error blank." in blocks[0][0]
+    assert blocks[-1] == ["5 files: 1 broken, 1 same pixels, 1 near duplicate, 1 too dark"]
+
+
+@pytest.mark.parametrize("output", ["--json", "--csv"])
+def test_check_with_details_writes_what_check_images_finds(output, conspicuous, call):
+    finished = call("check", "--details", output, conspicuous)
+
+    names = names_in(conspicuous)
+    target = [Path(name).parent.name for name in names]
+    found = check_images(names, target=target, details=True)
+    if output == "--json":
+        table = pd.DataFrame(json.loads(finished.out, parse_constant=pytest.fail))
+    else:
+        table = pd.read_csv(io.StringIO(finished.out), dtype={"perceptual_hash": str})
+        words = ["findings", "perceptual_hash"]
+        table[words] = table[words].fillna("")
+    assert table.columns.tolist() == list(found)
+    assert table.findings.tolist() == found.findings.tolist()
+    assert table.perceptual_hash.tolist() == found.perceptual_hash.tolist()
+    np.testing.assert_allclose(table.sharpness.astype(float), found.sharpness)
+
+
+def test_hints_alone_leave_check_with_status_0(conspicuous, call):
+    for name in ("cat/2.jpg", "dog/5.jpg"):
+        (conspicuous / name).unlink()
+    finished = call("check", "--details", conspicuous)
+    assert finished.status == 0
+    assert finished.out.endswith("3 files: 1 near duplicate, 1 too dark\n")
 
 
 @pytest.mark.parametrize("root", ["", "data"])
