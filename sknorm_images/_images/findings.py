@@ -51,7 +51,7 @@ ADVICE = {  # in Python's parameters, which the command line turns into its opti
     "damaged": "Part of the picture is lost. Replace or delete these files.",
     "same content": "Keep one file of each. If the classes differ, correct the label.",
     "same pixels": "Keep one file of each, as if the files were the same.",
-    "near duplicate": "Look at both. Keep one of them, or keep both on one side of a split.",
+    "near duplicate": "Look at both. Keep one, or both on one side of a split, in one class.",
     "too dark": "Look whether they show anything. If not, leave them out.",
     "too bright": "Look whether they show anything. If not, leave them out.",
     "blurry": "Leave them out, unless the images that you predict on are as blurry.",

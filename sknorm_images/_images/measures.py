@@ -117,10 +117,13 @@ def _scan(image: Image.Image) -> tuple[str, bool]:
     n_rows = max(1, _STRIP // (size[0] * n_channels))
     for top in range(0, size[1], n_rows):
         check_cancelled()
-        strip = image.crop((0, top, size[0], min(top + n_rows, size[1])))
-        pixels = np.ascontiguousarray(strip)
-        found.update(pixels.data)
-        is_grey = is_grey and (n_channels == 1 or _all_grey(pixels))
+        bottom = min(top + n_rows, size[1])
+        is_whole = bottom - top == size[1]
+        strip = image if is_whole else image.crop((0, top, size[0], bottom))
+        pixels = strip.tobytes()
+        found.update(pixels)
+        if is_grey and n_channels > 1:
+            is_grey = _all_grey(np.frombuffer(pixels, np.uint8).reshape(-1, n_channels))
     return found.hexdigest(), is_grey
 
 

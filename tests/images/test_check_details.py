@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.ndimage import laplace
 from sknorm_images import JpegLoader, check_images
 from sknorm_images._images.near_duplicates import MOST_BITS, first_alike
 from tests.conftest import encode, encode_turned
+from tests.lazy_photos import OnACrowdedMachine
 
 DETAILS = [
     "brightness",
@@ -300,3 +302,9 @@ def test_copies_are_told_by_their_closest_kind_and_class(pieces):
     ]
     assert found.near_duplicate_of.tolist() == [-1, 0, 0, -1]
     assert found.near_duplicate_in_another_class.tolist() == [False, False, True, False]
+
+
+def test_a_missing_pandas_is_told_before_files_are_read(files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        check_images([*files, OnACrowdedMachine(files[0])], as_frame=True)
