@@ -175,7 +175,7 @@ def check_images(
             Variance of the Laplacian of the grey levels as a share of their variance, with
             the longer side shrunk to 256 pixels. NaN if all pixels are equal.
         entropy : float64
-            Information in the histogram of grey levels, in bits a pixel: 0 to 8.
+            Information in the histogram of grey levels, in bits per pixel: 0 to 8.
         is_grey : bool
             Whether no pixel has colour, though the file may store colours.
         pixel_hash : object (str)

@@ -23,7 +23,7 @@ BRIGHT = 0.80 * 255
 # Of 100 pieces of scikit-learn's photos, 160 to 400 pixels wide, the sharpness was 0.039 and
 # more. After a Gaussian blur with a radius of 2 pixels, 95 were below 0.010.
 BLURRY = 0.015
-# Bits a pixel, as CleanVision; and grey levels, below which no perceptual hash is made.
+# Bits per pixel, as CleanVision; and grey levels, below which no perceptual hash is made.
 LOW_ENTROPY = 3.0
 LOW_CONTRAST = 5.0
 # Ratio to the folder's median, and quartiles' distances from it: the outer fences of Tukey

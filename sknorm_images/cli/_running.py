@@ -20,7 +20,7 @@ from typer.main import get_command
 
 from sknorm_images._common.wording import printable
 from sknorm_images.cli._commands import app
-from sknorm_images.cli._terminal import complain, readable_warnings
+from sknorm_images.cli._terminal import complain, discard, readable_warnings
 from sknorm_images.cli._wording import in_options, options_by_parameter
 
 _OF_A_CLOSED_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
@@ -182,5 +182,5 @@ def _closed_streams_are_ignored() -> Iterator[None]:
         for stream in streams:
             try:
                 stream.flush()
-            except OSError:  # as https://docs.python.org/3/library/signal.html advises
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            except OSError:
+                discard(stream)

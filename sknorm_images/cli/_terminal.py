@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -64,9 +66,23 @@ def tell_passed_over(counts: Mapping[str, int], extensions: tuple[str, ...]) -> 
 
 
 def tell_written(what: str, path: Path) -> None:
-    """Say on stdout what a command wrote, where, and how large it is."""
+    """Say on stdout what a command wrote, where, and how large it is.
+
+    The command has done its work then, so a stream that takes nothing changes no status.
+    """
     place = shorten(path, _LONGEST_LINE)
-    typer.echo(f"Wrote {what} to {place} ({show_size(path.stat().st_size)})")
+    try:
+        typer.echo(f"Wrote {what} to {place} ({show_size(path.stat().st_size)})")
+    except OSError:
+        discard(sys.stdout)
+
+
+def discard(stream: TextIO) -> None:
+    """Lead a stream to the null device, as Python's page on ``signal`` advises.
+
+    What is left in its buffer would fail again when Python exits.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def show_size(n_bytes: int) -> str:
