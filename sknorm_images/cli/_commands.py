@@ -386,7 +386,7 @@ def check(
     elif as_csv:
         write_csv(sys.stdout, found)
     elif details:
-        show_details(found, findings_in(found, target, ignores_profiles))
+        show_details(found, findings_in(found, target, ignores_profiles), len(photos.empty))
     else:
         show_findings(found, len(photos.empty))
     for message in islice(photos.empty, MOST_FILES):

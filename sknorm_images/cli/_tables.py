@@ -17,6 +17,7 @@ from sknorm_images._common.wording import printable
 from sknorm_images._images.color_modes import channels_of
 from sknorm_images._images.findings import ADVICE, Finding
 from sknorm_images._scaling.base import ChannelScaler
+from sknorm_images.cli._terminal import count
 from sknorm_images.cli._wording import READING, in_options
 
 # What advice names: options of `fit`, too.
@@ -75,32 +76,31 @@ def show_findings(found: Bunch, n_empty: int = 0) -> None:
         rows.append((names[i], told + ", in another class" * bool(found.in_another_class[i])))
     if rows:
         _show_table("Problems", ("file", "what is wrong"), rows)
-    summary = f"{_n_files(len(names))}: {len(broken)} broken, {len(damaged)} damaged"
-    summary += f", {len(twice)} there twice"
+    summary = f"{count(len(names), 'file')}: {len(broken)} broken, {len(damaged)} damaged"
+    summary += f", {count(len(twice), 'duplicate')}"
     if n_conflicts := int(found.in_another_class.sum()):
         summary += f", {n_conflicts} in another class"
-    if n_empty:
-        summary += f", {n_empty} empty class{'es' if n_empty > 1 else ''}"
-    typer.echo(summary)
+    typer.echo(summary + _empty_classes(n_empty))
 
 
-def show_details(found: Bunch, findings: Iterable[Finding]) -> None:
+def show_details(found: Bunch, findings: Iterable[Finding], n_empty: int = 0) -> None:
     """Show what `check_images` found with ``details=True``, and what to do about it."""
     by_kind: dict[str, list[Finding]] = {kind: [] for kind in ADVICE}
     for finding in findings:
         by_kind[finding.kind].append(finding)
     by_kind = {kind: some for kind, some in by_kind.items() if some}
     for kind, some in by_kind.items():
-        title = f"{kind}, {_n_files(len(some))}. {in_options(ADVICE[kind], _TO_DO)}"
+        title = f"{kind}, {count(len(some), 'file')}. {in_options(ADVICE[kind], _TO_DO)}"
         rows = [(found.filename[i], words) for i, _, words in some]
         _show_table(title, ("file", "finding"), rows)
         typer.echo()
     told = ", ".join(f"{len(some)} {kind}" for kind, some in by_kind.items())
-    typer.echo(f"{_n_files(len(found.filename))}: {told or 'nothing found'}")
+    summary = f"{count(len(found.filename), 'file')}: {told or 'nothing found'}"
+    typer.echo(summary + _empty_classes(n_empty))
 
 
-def _n_files(n: int) -> str:
-    return f"{n} file" if n == 1 else f"{n} files"
+def _empty_classes(n: int) -> str:
+    return f", {n} empty class{'es' if n > 1 else ''}" if n else ""
 
 
 def _show_table(

@@ -705,7 +705,7 @@ def test_the_files_that_are_passed_over_are_told_in_a_line(
     told = "28 files passed over: 20 .png, 8 .webp (see --extensions)"
     assert finished.err == f"sknorm-images: {told}\n"
     if command == "check":
-        assert finished.out == "6 files: 0 broken, 0 damaged, 0 there twice\n"
+        assert finished.out == "6 files: 0 broken, 0 damaged, 0 duplicates\n"
 
 
 @pytest.mark.parametrize("command", READERS)
@@ -718,7 +718,7 @@ def test_extensions_and_formats_read_them_all(command, mixed, fitted, tmp_path, 
 
     assert (finished.status, finished.err) == (0, "")
     if command == "check":
-        assert finished.out == "34 files: 0 broken, 0 damaged, 0 there twice\n"
+        assert finished.out == "34 files: 0 broken, 0 damaged, 0 duplicates\n"
     elif command == "fit":
         assert "fitted on 34 images" in finished.out
         assert joblib.load(tmp_path / "out")["load"].formats == ("JPEG", "PNG", "webp")
@@ -1228,7 +1228,7 @@ def test_warnings_are_lines_that_name_no_source(fitted, tmp_path, call, monkeypa
 
 @pytest.fixture
 def twofold(photos: list[Image.Image], tmp_path: Path) -> tuple[Path, Path]:
-    """Two folders: broken files, files that are there twice, and odd names, at any depth."""
+    """Two folders: broken files, duplicates, and odd names, at any depth."""
     contents = [
         encode(photos[0].crop((50 * i, 0, 50 * i + 60, 40)), quality=80) for i in range(5)
     ]
@@ -1273,7 +1273,7 @@ def test_check_shows_what_is_broken_and_what_is_there_twice(twofold):
         [f"{test}/e.jpg", f"same content as {train}/deep/er/b.JPEG"],
     ]
     assert "truncated" in rows[0]
-    assert summary == "6 files: 1 broken, 0 damaged, 2 there twice"
+    assert summary == "6 files: 1 broken, 0 damaged, 2 duplicates"
 
 
 @pytest.mark.parametrize("output", [[], ["--csv"], ["--json"]])
@@ -1289,11 +1289,11 @@ def test_check_tells_of_damaged_files_and_has_status_1(output, folder, photos, t
     assert "rows are grey" in line
     if not output:
         assert line.startswith(f"{copy}/cut.jpg  damaged: its data ends early: the last ")
-        assert finished.out.endswith("25 files: 0 broken, 1 damaged, 0 there twice\n")
+        assert finished.out.endswith("25 files: 0 broken, 1 damaged, 0 duplicates\n")
 
 
 def test_check_of_good_files_has_status_0(folder, call):
-    assert call("check", folder) == (0, "24 files: 0 broken, 0 damaged, 0 there twice\n", "")
+    assert call("check", folder) == (0, "24 files: 0 broken, 0 damaged, 0 duplicates\n", "")
 
 
 def test_check_as_json_is_what_check_images_finds(twofold, call):
@@ -1426,7 +1426,7 @@ def test_check_tells_a_photo_in_two_classes_from_a_copy(root, photos, tmp_path, 
         expected |= {"test/dog/6.jpg": True, "train/dog/4.jpg": True}
     assert twice == expected
     n = sum(expected.values())
-    assert f"9 files: 2 broken, 0 damaged, 4 there twice, {n} in another class" in finished.out
+    assert f"9 files: 2 broken, 0 damaged, 4 duplicates, {n} in another class" in finished.out
     assert len(re.findall("same content as .*, in another class", finished.out)) == n
     assert finished.out.count("same content as") == 4
 
@@ -1484,7 +1484,7 @@ def test_check_sees_the_empty_class_at_which_fit_stops(form, photos, tmp_path, c
     ]
     assert "or pass --extensions .jpg,.jpeg,.jpe,.jfif,.png." in lines[1]
     if not form:
-        summary = "1 file: 0 broken, 0 damaged, 0 there twice, 2 empty classes\n"
+        summary = "1 file: 0 broken, 0 damaged, 0 duplicates, 2 empty classes\n"
         assert finished.out == summary
 
 

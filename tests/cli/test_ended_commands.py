@@ -342,7 +342,7 @@ def test_a_pipe_that_is_closed_is_no_finding(few):
 @pytest.mark.parametrize(
     ("redirection", "folder", "expected"),
     [
-        ("2>&-", "few", (0, "24 files: 0 broken, 0 damaged, 0 there twice\n", "")),
+        ("2>&-", "few", (0, "24 files: 0 broken, 0 damaged, 0 duplicates\n", "")),
         ("2>/dev/full", "missing", (2, "", "")),
     ],
 )
