@@ -23,7 +23,12 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from sknorm_images._common.parallel import map_chunks
-from sknorm_images._common.workers import versions_here
+from sknorm_images._common.workers import (
+    check_dask_workers,
+    check_reports,
+    current_dask_client,
+    versions_here,
+)
 from tests.noted_paths import interrupt_when_read, noted, readings
 
 dask = pytest.importorskip("dask")
@@ -203,7 +208,7 @@ def test_an_image_of_a_dask_array_is_named_by_its_position(
     assert (raised.value.position, raised.value.source) == (700, not_a_photo)
 
 
-# Workers that have not what this process has
+# Workers that lack what this process has
 
 WITHOUT_PACKAGE = """
 import sys
@@ -240,7 +245,7 @@ def test_workers_without_the_package_are_named(n_lacking, client, uses):
     lacking = everyone[:n_lacking]
     with changed(client, lacking, WITHOUT_PACKAGE, WITH_PACKAGE):
         for use in uses:
-            with pytest.raises(ImportError, match="Install it there") as raised:
+            with pytest.raises(ImportError, match="Install this version there") as raised:
                 use()
             assert "cannot be imported everywhere in the cluster" in str(raised.value)
             assert str(raised.value).count("ModuleNotFoundError") == n_lacking
@@ -259,6 +264,26 @@ def test_workers_with_another_version_of_pillow_are_named(client, uses):
             assert warned[0].message.workers == {other: versions_here() | {"Pillow": "11.3.0"}}
             assert f"{other} has Pillow 11.3.0. Install" in str(warned[0].message)
             assert same not in str(warned[0].message)
+
+
+def test_a_scheduler_without_the_package_is_named():
+    class Client:  # of a cluster whose scheduler lacks what its workers have
+        def run(self, function: Callable[[], Any], on_error: str) -> dict[str, Any]:
+            return {"tcp://a:1": function()}
+
+        def run_on_scheduler(self, function: Callable[[], Any]) -> Any:
+            raise Exception("No module named 'sknorm_images'")  # as Dask raises it
+
+    with pytest.raises(ImportError, match=r"everywhere in the cluster: the scheduler \(Exc"):
+        check_dask_workers(Client())
+
+
+def test_a_worker_that_does_not_answer_is_left_to_the_cluster():
+    check_reports({"tcp://a:1": versions_here(), "tcp://b:2": TimeoutError("Timed out")})
+
+
+def test_fits_within_a_task_ask_no_workers(client):
+    assert client.submit(current_dask_client).result() is None
 
 
 @pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler")  # an older Dask

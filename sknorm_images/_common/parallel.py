@@ -211,7 +211,7 @@ def _run(tasks: Callable[[int], Iterator[Any]], n_jobs: int, local: bool) -> Ite
     with pool as parallel:
         if is_pool:
             check_pool(parallel, n_jobs)
-        elif not local:
+        elif not local and n_jobs > 1:
             check_dask_behind_joblib()
         while some := _unless_empty(tasks(n_ahead)):
             yield from parallel(some)

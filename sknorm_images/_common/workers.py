@@ -10,6 +10,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -49,9 +50,9 @@ def check_dask_workers(client: Any) -> None:
 
 
 def check_dask_behind_joblib() -> None:
-    """Do so if joblib's backend is Dask, with the client that is current in this thread.
+    """Ask all workers of the current Dask client if joblib's backend is Dask.
 
-    joblib does not tell its backend. Dask's alone answers with all cores of its cluster,
+    joblib doesn't tell its backend. Only Dask's answers with all cores of its cluster,
     whatever number of jobs it is asked for.
     """
     if (client := current_dask_client()) is None:
@@ -62,8 +63,15 @@ def check_dask_behind_joblib() -> None:
 
 
 def current_dask_client() -> Any:
-    """Return the client of Dask that is current in this thread; None if there is none."""
+    """Return the client of Dask that is current in this thread; None if there is none.
+
+    There is none within a task, where asking for it would make one, and where the process
+    that submitted the task has asked the workers already.
+    """
     if (distributed := sys.modules.get("distributed")) is None:
+        return None
+    with suppress(ValueError):  # unless this is a task
+        distributed.get_worker()
         return None
     try:
         client = distributed.get_client()
@@ -92,18 +100,28 @@ def check_pool(parallel: Parallel, n_workers: int) -> None:
 def check_reports(reports: Mapping[str, Any]) -> None:
     """Raise ImportError, or warn, unless all workers have what this process has.
 
-    `reports` has what `versions_here` returned or raised in each of them, or None.
+    `reports` has what `versions_here` returned or raised in each of them, or None. A worker
+    that was lost meanwhile, say, has not answered, and is left to the cluster.
     """
-    lacking = {who: error for who, error in reports.items() if isinstance(error, Exception)}
+    lacking = {who: error for who, error in reports.items() if _is_missing(error)}
     if lacking:
         who = show_some(lacking, lambda name: f"{name} ({shorten(lacking[name], 200)})")
         raise ImportError(
             f"{_PACKAGE} {__version__} cannot be imported everywhere in the cluster: {who}. "
-            f'Install it there (python -m pip install "sknorm-images=={__version__}"), and '
-            "start these processes again."
+            "Install this version there, and start these processes again."
         )
     here = versions_here()
-    others = {who: found for who, found in reports.items() if found and found != here}
+    others = {
+        who: found
+        for who, found in reports.items()
+        if isinstance(found, Mapping) and found != here
+    }
     if others:
         # It is about the cluster, not a line of the caller.
         warnings.warn(WorkerVersionWarning(others, here), stacklevel=1)
+
+
+def _is_missing(error: object) -> bool:
+    """Whether an import failed; Dask makes text of what its scheduler raises."""
+    is_import = isinstance(error, ImportError)
+    return is_import or (isinstance(error, Exception) and "No module named" in str(error))

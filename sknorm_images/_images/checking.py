@@ -173,7 +173,8 @@ def check_images(
             The grey levels that 5 % and 99 % of the pixels do not exceed.
         sharpness : float64
             Variance of the Laplacian of the grey levels as a share of their variance, with
-            the longer side shrunk to 256 pixels. NaN if all pixels are equal.
+            the longer side shrunk to 256 pixels. NaN if all pixels are equal, or if fewer than
+            three rows or columns are left.
         entropy : float64
             Information in the histogram of grey levels, in bits per pixel: 0 to 8.
         is_grey : bool

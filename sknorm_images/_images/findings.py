@@ -26,8 +26,8 @@ BLURRY = 0.015
 # Bits per pixel, as CleanVision; and grey levels, below which no perceptual hash is made.
 LOW_ENTROPY = 3.0
 LOW_CONTRAST = 5.0
-# Ratio to the folder's median, and quartiles' distances from it: the outer fences of Tukey
-# (Exploratory Data Analysis, 1977), for logarithms, and never less than a factor of two.
+# Ratio to the folder's median that an odd size has at least; and interquartile ranges beyond
+# the quartiles, the outer fences of Tukey (Exploratory Data Analysis, 1977), of logarithms.
 ODD_RATIO = 2.0
 ODD_FENCE = 3.0
 FEWEST_FOR_MEDIAN = 8  # images; fewer have no usual size
@@ -45,21 +45,22 @@ _FORMATS = {
 }
 _FORMAT_OF = {suffix: name for name, suffixes in _FORMATS.items() for suffix in suffixes}
 _FORMAT_OF |= {"mpo": "JPEG"}
+_IN_ANOTHER = ", in another class"
 
 ADVICE = {  # in Python's parameters, which the command line turns into its options
-    "broken": "Replace or delete these files, or go on without them: on_error='blank'.",
+    "broken": "Replace or delete these files, or leave them out, with on_error='blank'.",
     "damaged": "Part of the picture is lost. Replace or delete these files.",
     "same content": "Keep one file of each. If the classes differ, correct the label.",
-    "same pixels": "Keep one file of each, as if the files were the same.",
+    "same pixels": "Keep one file of each: the pixels are identical.",
     "near duplicate": "Look at both. Keep one, or both on one side of a split, in one class.",
-    "too dark": "Look whether they show anything. If not, leave them out.",
-    "too bright": "Look whether they show anything. If not, leave them out.",
+    "too dark": "Check whether they show anything. If not, leave them out.",
+    "too bright": "Check whether they show anything. If not, leave them out.",
     "blurry": "Leave them out, unless the images that you predict on are as blurry.",
     "little information": "Leave them out if they are blank, or stand for a missing photo.",
-    "odd size": "Look whether thumbnails or scans got in by mistake.",
-    "odd aspect ratio": "Resize without distortion, aspect_ratio='pad', or leave them out.",
-    "grey among colour": "Make all images grey, color_mode='grayscale', or leave them out.",
-    "colour profile": "Convert the colours: color_profile='srgb'.",
+    "odd size": "Check whether thumbnails or scans got in by mistake.",
+    "odd aspect ratio": "Resize without distortion, with aspect_ratio='pad'.",
+    "grey among colour": "Make all images grey, with color_mode='grayscale'.",
+    "colour profile": "Convert the colours, with color_profile='srgb'.",
     "not what its name says": "Give these files the suffix of their format.",
 }
 
@@ -70,6 +71,7 @@ class Finding(NamedTuple):
     position: int
     kind: str  # a key of ADVICE
     words: str  # which begin with the kind
+    is_conflict: bool = False  # whether it is a copy of a file in another class
 
 
 def find_all(found: Columns, labels: NDArray[Any] | None, ignores_profiles: bool) -> list[str]:
@@ -131,7 +133,8 @@ def _copies(found: Columns, labels: NDArray[Any] | None) -> Iterator[Finding]:
         for i in np.flatnonzero((found[column] >= 0) & ~is_told):
             partner = found[column][i]
             told = f"{words} {found['filename'][partner]}"
-            yield Finding(int(i), kind, told + _classes(labels, int(i), int(partner)))
+            classes = _classes(labels, int(i), int(partner))
+            yield Finding(int(i), kind, told + classes, classes == _IN_ANOTHER)
         is_told |= found[column] >= 0
 
 
@@ -139,7 +142,7 @@ def _classes(labels: NDArray[Any] | None, one: int, other: int) -> str:
     if labels is None or is_missing(labels[one]) or is_missing(labels[other]):
         return ""
     same = labels[one] == labels[other]
-    return ", in the same class" if same else ", in another class"
+    return ", in the same class" if same else _IN_ANOTHER
 
 
 def _looks(found: Columns) -> dict[str, NDArray[np.bool_]]:
@@ -166,11 +169,14 @@ def _odd_shapes(found: Columns) -> Iterator[Finding]:
     for kind, values in sides.items():
         logarithms = np.log(values)
         low, middle, high = np.percentile(logarithms, [25, 50, 75])
-        fence = max(np.log(ODD_RATIO), ODD_FENCE * (high - low))
-        for j in np.flatnonzero(np.abs(logarithms - middle) > fence):
+        reach = ODD_FENCE * (high - low)
+        is_outside = (logarithms < low - reach) | (logarithms > high + reach)
+        is_odd = is_outside & (np.abs(logarithms - middle) > np.log(ODD_RATIO))
+        for j in np.flatnonzero(is_odd):
             told = f"{kind}: {width[j]} x {height[j]}, where the median is "
             usual = np.exp(middle)
-            told += f"{usual:.0f} squared" if kind == "odd size" else f"{usual:.2f} to 1"
+            is_size = kind == "odd size"
+            told += f"{usual:.0f} x {usual:.0f}" if is_size else f"{usual:.2f} to 1"
             yield Finding(int(known[j]), kind, told)
 
 

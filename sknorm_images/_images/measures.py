@@ -48,18 +48,19 @@ def measure(decoded: DecodedImage) -> Measures:
     if image.mode not in ("RGB", "L"):
         image = image.convert("RGB")
     grey = image if image.mode == "L" else image.convert("L")
-    shares = np.array(grey.histogram()) / (grey.width * grey.height)
-    levels = np.arange(256)
+    counts, levels = np.array(grey.histogram()), np.arange(256)
+    n_pixels = grey.width * grey.height
+    shares = counts / n_pixels
     mean = float(shares @ levels)
-    below = np.cumsum(shares)
+    percents = 100 * np.cumsum(counts)  # times the number of pixels, so that nothing rounds
     known = shares[shares > 0]
     small = _shrunk(grey)
     pixel_hash, is_grey = _scan(image)
     return Measures(
         brightness=mean,
         contrast=float(np.sqrt(shares @ (levels - mean) ** 2)),
-        percentile_5=float(np.searchsorted(below, 0.05)),
-        percentile_99=float(np.searchsorted(below, 0.99)),
+        percentile_5=float(np.searchsorted(percents, 5 * n_pixels)),
+        percentile_99=float(np.searchsorted(percents, 99 * n_pixels)),
         sharpness=_variance_of_laplacian(np.asarray(small, np.float32)),
         entropy=float(-(known @ np.log2(known))) + 0.0,  # not -0.0
         is_grey=is_grey,

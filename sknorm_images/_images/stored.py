@@ -151,7 +151,7 @@ Array: TypeAlias = NDArray[Any] | StoredImages
 
 def is_stored_in_chunks(X: Any) -> bool:
     """Whether X is an array of images that is read slice by slice."""
-    return hasattr(X, "chunks") and len(X.shape) > 2
+    return hasattr(X, "chunks") and len(getattr(X, "shape", ())) > 2
 
 
 def failures_of(images: Any) -> Failures:

@@ -53,13 +53,14 @@ def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS
     """
     found: dict[str, tuple[str, str | None]] = {}  # by absolute path
     counts = Counter[str]()
-    empty: list[str] = []
+    empty: dict[str, str] = {}  # by class
     places = {Path(_place(folder)): folder for folder in folders}
     for place, directory in places.items():
         folder = list_folder(directory, extensions)
         if not folder.files:
             raise ValueError(without_images(folder, extensions))
-        empty += [without_images(folder, extensions, name) for name in empty_classes(folder)]
+        for name in empty_classes(folder):
+            empty[name] = without_images(folder, extensions, name)
         split = parts_of_split(folder)
         for file in folder.files:
             *above, _ = file.parts[1:] if file.parts[0] in split else file.parts
@@ -68,7 +69,8 @@ def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS
         if places.keys().isdisjoint(place.parents):
             counts += passed_over(folder)
     files, classes = zip(*found.values(), strict=True)
-    return Photos(list(files), list(classes), counts, empty)
+    missing = [told for name, told in empty.items() if name not in classes]
+    return Photos(list(files), list(classes), counts, missing)
 
 
 def _place(path: str) -> str:

@@ -18,13 +18,13 @@ from sknorm_images._images.color_modes import channels_of
 from sknorm_images._images.findings import ADVICE, Finding
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images.cli._terminal import count
-from sknorm_images.cli._wording import READING, in_options
+from sknorm_images.cli._wording import in_options
 
-# What advice names: options of `fit`, too.
-_TO_DO = READING | {
-    "on_error": "--on-error",
-    "aspect_ratio": "--aspect-ratio",
-    "color_mode": "--color-mode",
+_TO_DO = {  # what advice names are options of another command
+    "on_error": "fit --on-error",
+    "aspect_ratio": "fit --aspect-ratio",
+    "color_mode": "fit --color-mode",
+    "color_profile": "fit --color-profile",
 }
 _WIDTH_OF_FILES = 1000  # if stdout is not a terminal, each row of a table is one line
 
@@ -91,11 +91,14 @@ def show_details(found: Bunch, findings: Iterable[Finding], n_empty: int = 0) ->
     by_kind = {kind: some for kind, some in by_kind.items() if some}
     for kind, some in by_kind.items():
         title = f"{kind}, {count(len(some), 'file')}. {in_options(ADVICE[kind], _TO_DO)}"
-        rows = [(found.filename[i], words) for i, _, words in some]
+        rows = [(found.filename[i], words) for i, _, words, _ in some]
         _show_table(title, ("file", "finding"), rows)
         typer.echo()
     told = ", ".join(f"{len(some)} {kind}" for kind, some in by_kind.items())
     summary = f"{count(len(found.filename), 'file')}: {told or 'nothing found'}"
+    conflicts = [each for some in by_kind.values() for each in some if each.is_conflict]
+    if conflicts:
+        summary += f", {len(conflicts)} in another class"
     typer.echo(summary + _empty_classes(n_empty))
 
 

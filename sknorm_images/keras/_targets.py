@@ -149,8 +149,8 @@ def _image_targets(
         setting = setting or "classes"
     if setting:
         raise ValueError(
-            f"y is a {type(y).__name__}, whose images are targets as they are, and {setting} "
-            "is about labels of classes. Leave it out, or pass y of labels."
+            f"y holds images, which are targets as they are, and {setting} is about labels of "
+            "classes. Leave it out, or pass y of labels."
         )
     column = unread_column(y)
     _check_length("y", column, n_samples)
@@ -283,7 +283,7 @@ def _refuse_file_names(labels: NDArray[Any], label_mode: str | None) -> None:
     paths = [os.fspath(y) for y in labels.flat if isinstance(y, str | os.PathLike)]
     if len(paths) == labels.size and all(str(p).lower().endswith(suffixes) for p in paths):
         raise ValueError(
-            f"y holds names of image files, such as {show_value(paths[0])}, and "
+            f"y holds names of image files, such as {show_value(str(paths[0]))}, and "
             f"label_mode={show_value(label_mode)} would number them as classes. Pass what a "
             "JpegLoader and a Resizer with interpolation='nearest' make of them, which "
             "decodes each batch when it is due."
@@ -294,7 +294,7 @@ def _check_length(name: str, values: NDArray[Any] | Column, n_samples: int) -> N
     if len(values) != n_samples:
         raise ValueError(
             f"X has {n_samples} samples and {name} has {len(values)}, so their rows do not "
-            "match. Pass one label per sample."
+            "match. Pass one target per sample."
         )
 
 

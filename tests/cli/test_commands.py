@@ -1358,8 +1358,10 @@ def test_check_with_details_says_what_is_found_and_what_to_do(conspicuous, call)
         assert title.startswith(f"{kind}, 1 file. ")
         assert header.split() == ["file", "finding"]
         assert re.sub(" +", " ", row).startswith(re.sub(" +", " ", rows[kind]))
-    assert "go on without them: --on-error blank." in blocks[0][0]
-    assert blocks[-1] == ["5 files: 1 broken, 1 same pixels, 1 near duplicate, 1 too dark"]
+    assert "leave them out, with fit --on-error blank." in blocks[0][0]
+    assert blocks[-1] == [
+        "5 files: 1 broken, 1 same pixels, 1 near duplicate, 1 too dark, 1 in another class"
+    ]
 
 
 @pytest.mark.parametrize("output", ["--json", "--csv"])
@@ -1386,7 +1388,7 @@ def test_hints_alone_leave_check_with_status_0(conspicuous, call):
         (conspicuous / name).unlink()
     finished = call("check", "--details", conspicuous)
     assert finished.status == 0
-    assert finished.out.endswith("3 files: 1 near duplicate, 1 too dark\n")
+    assert finished.out.endswith("3 files: 1 near duplicate, 1 too dark, 1 in another class\n")
 
 
 @pytest.mark.parametrize("root", ["", "data"])
@@ -1464,6 +1466,17 @@ def test_names_that_cannot_be_encoded_are_shown_escaped(tmp_path, call):
     [row] = json.loads(call("check", "--json", tmp_path).out)
     assert row["filename"] == str(tmp_path / name)
     assert f'"file://{tmp_path}/caf%E9.jpg"' in call("check", "--csv", tmp_path).out
+
+
+def test_a_class_that_another_folder_fills_is_not_empty(photos, tmp_path, call):
+    for i, name in enumerate(("train/cat/1.jpg", "train/dog/2.jpg", "test/dog/3.jpg")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(encode(photos[0].crop((50 * i, 0, 50 * i + 60, 40))))
+    (tmp_path / "test" / "cat").mkdir()
+
+    finished = call("check", tmp_path / "train", tmp_path / "test")
+
+    assert finished == (0, "3 files: 0 broken, 0 damaged, 0 duplicates\n", "")
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])

@@ -58,7 +58,12 @@ def pixels_of(data: bytes) -> np.ndarray:
 
 
 def test_measures_are_those_of_numpy_and_scipy(photo, photos):
-    data = [encode(photo), encode(photos[1].crop((0, 0, 200, 150)).convert("L"))]
+    large = photos[0].resize((900, 600))  # in colour more than 1 MiB, and shrunk to 256 x 171
+    data = [
+        encode(photo),
+        encode(photos[1].crop((0, 0, 200, 150)).convert("L")),
+        encode(large),
+    ]
 
     found = check_images(data, details=True)
 
@@ -66,22 +71,45 @@ def test_measures_are_those_of_numpy_and_scipy(photo, photos):
         pixels = pixels_of(content)
         grey = np.asarray(Image.fromarray(pixels).convert("L"), float)
         shares = np.unique(grey, return_counts=True)[1] / grey.size
-        sharpness = laplace(grey)[1:-1, 1:-1].var() / grey.var()
+        shrunk = Image.fromarray(grey.astype(np.uint8))
+        if i == 2:
+            shrunk = shrunk.resize((256, 171), Image.Resampling.BOX)
+        light = np.asarray(shrunk, float)
+        sharpness = laplace(light)[1:-1, 1:-1].var() / light.var()
         np.testing.assert_allclose(found.brightness[i], grey.mean())
         np.testing.assert_allclose(found.contrast[i], grey.std())
         assert found.percentile_5[i] == np.quantile(grey, 0.05, method="inverted_cdf")
         assert found.percentile_99[i] == np.quantile(grey, 0.99, method="inverted_cdf")
         np.testing.assert_allclose(found.entropy[i], -(shares * np.log2(shares)).sum())
         np.testing.assert_allclose(found.sharpness[i], sharpness, rtol=1e-5)
-        small = Image.fromarray(grey.astype(np.uint8)).resize((32, 32), Image.Resampling.BOX)
+        small = shrunk.resize((32, 32), Image.Resampling.BOX)
         low = dctn(np.asarray(small, float), norm=None)[:8, :8].ravel()
         bits = int(found.perceptual_hash[i], 16)
         expected = low > np.median(low[1:])
         assert [bits >> (63 - k) & 1 for k in range(64)] == expected.tolist()
-    assert found.is_grey.tolist() == [False, True]
-    header = f"{photo.width} {photo.height} 3 ".encode()
-    pixel_hash = hashlib.sha256(header + pixels_of(data[0]).tobytes()).hexdigest()
-    assert found.pixel_hash[0] == pixel_hash
+    assert found.is_grey.tolist() == [False, True, False]
+    for i, image in ((0, photo), (2, large)):
+        header = f"{image.width} {image.height} 3 ".encode()
+        pixel_hash = hashlib.sha256(header + pixels_of(data[i]).tobytes()).hexdigest()
+        assert found.pixel_hash[i] == pixel_hash
+
+
+def test_percentiles_are_exact_where_a_grey_level_ends_just_there():
+    random = np.random.default_rng(0)
+    images = [
+        Image.fromarray(random.choice(16 * np.arange(16, dtype=np.uint8), (1, 20 * n)))
+        for n in range(1, 60)
+    ]
+    found = check_images(
+        [encode(image, "PNG") for image in images],
+        details=True,
+        loader=JpegLoader(formats=("PNG",), color_mode="grayscale"),
+    )
+
+    for i, image in enumerate(images):
+        levels = np.sort(np.asarray(image), axis=None)
+        assert found.percentile_5[i] == levels[-(-5 * len(levels) // 100) - 1]
+        assert found.percentile_99[i] == levels[-(-99 * len(levels) // 100) - 1]
 
 
 def test_the_quick_form_keeps_its_fields_and_both_agree_on_them(files, photos):
@@ -170,8 +198,7 @@ def test_planted_near_duplicates_are_found(pieces):
         edited = check_images(copies, details=True).perceptual_hash
         found = [first_alike(np.array(pair))[1] for pair in zip(hashes, edited, strict=True)]
         shares[edit] = sum(place == 0 for place in found) / n
-    assert np.mean(list(shares.values())) >= 0.95
-    assert min(shares.values()) >= 0.9
+    assert min(shares.values()) >= 0.95
 
 
 def test_distinct_pictures_are_not_told_as_near_duplicates(tiles):

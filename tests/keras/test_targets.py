@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import scipy.sparse
 from sklearn.preprocessing import LabelBinarizer, LabelEncoder
@@ -32,8 +33,14 @@ def labels_of(y: Any, **options: Any) -> tuple[np.ndarray, PipelineDataset]:
 
 @pytest.mark.parametrize(
     "container",
-    [list, np.array, lambda y: np.array(y, object), lambda y: pd.Series(y, range(9, 2, -1))],
-    ids=["list", "str", "object", "series"],
+    [
+        list,
+        np.array,
+        lambda y: np.array(y, object),
+        lambda y: pd.Series(y, range(9, 2, -1)),
+        lambda y: pa.chunked_array([y[:3], y[3:]]),
+    ],
+    ids=["list", "str", "object", "series", "chunked array"],
 )
 def test_auto_numbers_strings_as_scikit_learn_does(container):
     y = ["temple", "flower", "bridge", "flower", "temple", "temple", "bridge"]
