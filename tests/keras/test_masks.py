@@ -150,14 +150,14 @@ def test_masks_must_be_as_many_as_the_photos(named, mask_files):
 
 @pytest.mark.parametrize("label_mode", ["int", "categorical", "binary", "input", None])
 def test_masks_are_no_labels_of_classes(label_mode, mask_files):
-    with pytest.raises(ValueError, match=f"y is a LazyImages.*label_mode={label_mode!r} is"):
+    with pytest.raises(ValueError, match=f"y holds images.*label_mode={label_mode!r} is"):
         numbered(y=masks_of(mask_files), label_mode=label_mode)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": [0, 1]}, "y is a LazyImages.*classes is about labels"),
+        ({"classes": [0, 1]}, "y holds images.*classes is about labels"),
         ({"sample_weight": "balanced"}, "'balanced' needs to know the class"),
         ({"oversample": True, "shuffle": True}, "oversample=True needs to know the class"),
     ],
