@@ -274,7 +274,7 @@ def test_a_scheduler_without_the_package_is_named():
         def run_on_scheduler(self, function: Callable[[], Any]) -> Any:
             raise Exception("No module named 'sknorm_images'")  # as Dask raises it
 
-    with pytest.raises(ImportError, match=r"everywhere in the cluster: the scheduler \(No mod"):
+    with pytest.raises(ImportError, match=r"in the cluster: the scheduler \(No mod"):
         check_dask_workers(Client())
 
 
