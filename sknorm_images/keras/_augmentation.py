@@ -43,16 +43,17 @@ def _takes(function: Callable[..., Any], n_arguments: int) -> bool:
 
 def augmented(
     augment: Augment,
-    x: NDArray[Any],
+    x: Any,
     y: Any,
+    n_samples: int,
     new_generator: Callable[[], np.random.Generator],
-) -> tuple[NDArray[Any], Any]:
-    """Call `augment` on one batch, and check what it returns.
+) -> tuple[Any, Any]:
+    """Call `augment` on one batch of `n_samples`, and check what it returns.
 
     `new_generator` makes the random generator that is passed if `augment` requires three
-    arguments. Returns what `augment` returned as NumPy arrays, the targets structured like
-    `y`. Raises TypeError if that was not a pair of arrays, or if targets have other names, and
-    ValueError if the number of images or targets changed.
+    arguments. Returns what `augment` returned as NumPy arrays, structured like `x` and `y`.
+    Raises TypeError if that was not a pair of arrays, or if inputs or targets have other
+    names, and ValueError if the number of images or targets changed.
     """
     result = augment(x, y) if _takes(augment, 2) else augment(x, y, new_generator())
     if not isinstance(result, tuple | list) or len(result) != 2:
@@ -61,15 +62,21 @@ def augmented(
             "Return (x, y)."
         )
     x_new, y_new = result
-    x_new = _as_array("images", x_new, len(x))
-    if not isinstance(y, Mapping):
-        return x_new, None if y is None else _as_array("targets", y_new, len(x))
-    if not isinstance(y_new, Mapping) or set(y) != set(y_new):
+    x_new = _like("images", x, x_new, n_samples)
+    return x_new, None if y is None else _like("targets", y, y_new, n_samples)
+
+
+def _like(what: str, given: Any, returned: Any, n_samples: int) -> Any:
+    """Make NumPy arrays of what was returned: one, or a dict of the names that were given."""
+    if not isinstance(given, Mapping):
+        return _as_array(what, returned, n_samples)
+    if not isinstance(returned, Mapping) or set(given) != set(returned):
         raise TypeError(
-            f"augment was given targets named {show_some(y, shorten)} and returned others, of "
-            f"type {type(y_new).__name__}. Return a dict of arrays under the names that came."
+            f"augment was given {what} named {show_some(given, shorten)} and returned others, "
+            f"of type {type(returned).__name__}. Return a dict of arrays under the names that "
+            "came."
         )
-    return x_new, {name: _as_array(name, y_new[name], len(x)) for name in y}
+    return {name: _as_array(name, returned[name], n_samples) for name in given}
 
 
 def _as_array(name: str, value: Any, n_samples: int) -> NDArray[Any]:

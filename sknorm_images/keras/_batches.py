@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sknorm_images._common.failures import Failures, ReadError
 from sknorm_images.keras._augmentation import Augment, augmented
-from sknorm_images.keras._columns import Column
+from sknorm_images.keras._columns import Column, NamedColumns
 from sknorm_images.keras._targets import Targets
 
 
@@ -37,7 +37,7 @@ class Batches:
     passed `check_augment`.
     """
 
-    inputs: Column
+    inputs: Column | NamedColumns
     targets: Targets
     weights: NDArray[np.float32] | None
     augment: Augment | None
@@ -47,7 +47,8 @@ class Batches:
     ) -> Batch:
         """Make the batch of the samples at positions `rows`.
 
-        It holds images, (images, targets), or (images, targets, weights). `new_generator`
+        It holds images, (images, targets), or (images, targets, weights); several inputs, and
+        several targets, are dicts. `new_generator`
         makes the random generator for `augment`, if that needs one. Raises ImageDecodeError or
         OSError if an image cannot be read, unless the loader has ``on_error="blank"``.
         """
@@ -55,7 +56,7 @@ class Batches:
         y, blank_targets = self.targets.at(rows, x, blank)
         if self.augment is not None:
             y = x.copy() if y is x else y
-            x, y = augmented(self.augment, x, y, new_generator)
+            x, y = augmented(self.augment, x, y, len(rows), new_generator)
             # A weight of 0 does not make up for what augment may do.
             x, y = _zeroed(x, blank), _zeroed(y, blank_targets)
         # Where a photo and its mask both fail, the photo is named.

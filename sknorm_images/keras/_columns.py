@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknorm_images import JpegLoader, LazyImages, SavedImages
 from sknorm_images._common.failures import Failures
-from sknorm_images._common.wording import show_value
+from sknorm_images._common.wording import show_some, show_value
 from sknorm_images._images.stored import StoredImages, failures_of, is_stored_in_chunks
 from sknorm_images._steps import describe_images, flat_steps, transform_images
 
@@ -49,6 +50,66 @@ class Column:
         blank = failures_of(self.images).at(rows)
         transformed, failures = transform_images(self.steps, images, rows, self.told, blank)
         return failures.zeroed(np.asarray(transformed)), failures
+
+
+@dataclass(frozen=True)
+class NamedColumns:
+    """Columns of the same samples, for a model of several inputs."""
+
+    columns: dict[str, Column]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @property
+    def may_be_blank(self) -> bool:
+        """Whether samples that cannot be read are zeros, instead of an error."""
+        return any(column.may_be_blank for column in self.columns.values())
+
+    def at(
+        self, rows: NDArray[np.intp]
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, Failures]]:
+        """Read and transform the samples at positions `rows`, by name, as `Column.at` does."""
+        taken = {name: column.at(rows) for name, column in self.columns.items()}
+        arrays = {name: array for name, (array, _) in taken.items()}
+        return arrays, {name: blank for name, (_, blank) in taken.items()}
+
+
+def describe_inputs(pipeline: Any, X: Any) -> Column | NamedColumns:
+    """Describe the samples of one input, or of each of several that are given by name.
+
+    Raises as `describe_samples` does, TypeError if only one of the two is a dict, and
+    ValueError if names or lengths differ.
+    """
+    if not isinstance(pipeline, Mapping):
+        if type(X) is dict:
+            raise TypeError(
+                f"X is a dict of inputs, [{show_some(X)}], and pipeline is a "
+                f"{type(pipeline).__name__}. Pass a dict of a pipeline for each input."
+            )
+        return describe_samples(pipeline, X)
+    if not isinstance(X, Mapping) or set(pipeline) != set(X) or not pipeline:
+        names = f"those of [{show_some(X)}]" if isinstance(X, Mapping) else "none by name"
+        raise ValueError(
+            f"pipeline is a dict for the inputs [{show_some(pipeline)}], and X has {names}. "
+            "Pass both as dicts of the same names, at least one."
+        )
+    columns = {name: _described(name, pipeline[name], X[name]) for name in pipeline}
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{show_value(name)} {n}" for name, n in lengths.items())
+        raise ValueError(
+            f"The inputs of X have different numbers of samples: {told}. Pass the same "
+            "samples in each, in the same order."
+        )
+    return NamedColumns(columns)
+
+
+def _described(name: str, pipeline: Any, X: Any) -> Column:
+    try:
+        return describe_samples(pipeline, X)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"Input {show_value(name)}: {error}") from error
 
 
 def describe_samples(pipeline: Any, X: Any) -> Column:

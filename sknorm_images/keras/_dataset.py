@@ -22,7 +22,7 @@ from sknorm_images.keras._batch_order import BatchOrder
 from sknorm_images.keras._batches import Batch, Batches
 from sknorm_images.keras._callers import find_consumer, has_workers, running_calls
 from sknorm_images.keras._class_balance import classes_to_draw_evenly, loss_weights
-from sknorm_images.keras._columns import describe_samples
+from sknorm_images.keras._columns import NamedColumns, describe_inputs
 from sknorm_images.keras._passes import Pass
 from sknorm_images.keras._refusals import (
     read_only,
@@ -46,12 +46,15 @@ class PipelineDataset(keras.utils.PyDataset):
 
     Parameters
     ----------
-    pipeline : fitted transformer
+    pipeline : fitted transformer, or dict of str to fitted transformer
         A pipeline of `JpegLoader`, `Resizer` and a scaler; the first steps of one, such as
-        ``pipeline[:-1]``, which feeds uint8 pixels; or a lone scaler.
-    X : array-like of shape (n_samples, ...)
+        ``pipeline[:-1]``, which feeds uint8 pixels; or a lone scaler. For a model of several
+        inputs, a dict of one for each input, by its name: another pipeline of photos, or any
+        transformer of tables.
+    X : array-like of shape (n_samples, ...), or dict of str to array-like
         What the pipeline transforms: paths, URLs, bytes, LazyImages; or an array, a memmap or
-        a chunked array, such as `save_images` returns, which is not read whole.
+        a chunked array, such as `save_images` returns, which is not read whole. For several
+        inputs, a dict of the names of `pipeline`, with the same samples in the same order.
     y : array-like of shape (n_samples, ...), dict of str to array-like, or None, default=None
         Labels of classes; targets of any shape; or several targets by name, for a model of
         several outputs. LazyImages, SavedImages and chunked arrays, such as masks, are read
@@ -194,7 +197,12 @@ class PipelineDataset(keras.utils.PyDataset):
             check_number("seed", seed, low=0, integral=True)
         check_n_jobs(n_jobs)
         check_augment(augment)
-        inputs = describe_samples(pipeline, X)
+        inputs = describe_inputs(pipeline, X)
+        if label_mode == "input" and isinstance(inputs, NamedColumns):
+            raise ValueError(
+                "label_mode='input' takes the images as targets, and X has several inputs by "
+                "name. Pass the targets as y."
+            )
         n_samples = len(inputs)
         targets = encode_targets(y, label_mode, classes, n_samples)
         weights = loss_weights(sample_weight, y, n_samples)
@@ -239,10 +247,10 @@ class PipelineDataset(keras.utils.PyDataset):
         Returns
         -------
         ndarray, (ndarray, targets) or (ndarray, targets, ndarray)
-            The images; with `y`, the targets; with `sample_weight`, or where images
-            that cannot be read are left blank, also sample weights, float32, of shape
-            (batch_size,). Targets of three or more dimensions, such as masks, have a weight
-            per pixel, of shape (batch_size, ..., 1); in a dict, one such array per target.
+            The images, or a dict of the inputs; with `y`, the targets; with `sample_weight`,
+            or where images that cannot be read are left blank, also sample weights, float32,
+            of shape (batch_size,). Targets of three or more dimensions, such as masks, have a
+            weight per pixel, of shape (batch_size, ..., 1); in a dict, one array per target.
 
         Raises
         ------
@@ -373,7 +381,9 @@ class PipelineDataset(keras.utils.PyDataset):
         samples = self._own_pass.samples if epoch is None else self._order.draw(int(epoch))
         return samples[self._order.rows(batch_index)]
 
-    def filenames(self, batch_index: int, epoch: int | None = None) -> list[str]:
+    def filenames(
+        self, batch_index: int, epoch: int | None = None
+    ) -> list[str] | dict[str, list[str]]:
         """Tell the names of the files of a batch, to find the cause of a bad prediction.
 
         Parameters
@@ -385,8 +395,9 @@ class PipelineDataset(keras.utils.PyDataset):
 
         Returns
         -------
-        list of str
-            The paths as they were passed; for bytes, how many they are.
+        list of str, or dict of str to list of str
+            The paths as they were passed; for bytes, how many they are. For several inputs,
+            those of each input that has files, by its name.
 
         Raises
         ------
@@ -397,13 +408,19 @@ class PipelineDataset(keras.utils.PyDataset):
             not an integer.
         """
         rows = self.rows(batch_index, epoch)
-        images = self._batches.inputs.images
-        if not isinstance(images, LazyImages):
+        inputs = self._batches.inputs
+        several = inputs.columns if isinstance(inputs, NamedColumns) else {"": inputs}
+        names = {
+            name: column.images[rows].filenames
+            for name, column in several.items()
+            if isinstance(column.images, LazyImages)
+        }
+        if not names:
             raise TypeError(
                 "X holds no files that a JpegLoader at the beginning of the pipeline reads, "
                 "so nothing is known of their names. Call rows(batch_index) for positions."
             )
-        return images[rows].filenames
+        return names if isinstance(inputs, NamedColumns) else names[""]
 
     @property
     def classes_(self) -> NDArray[Any] | None:

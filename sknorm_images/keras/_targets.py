@@ -51,7 +51,7 @@ class Targets:
         values = self.values.values() if isinstance(self.values, dict) else [self.values]
         return any(isinstance(part, Column) and part.may_be_blank for part in values)
 
-    def at(self, rows: NDArray[np.intp], x: NDArray[Any], blank: Failures) -> tuple[Any, Any]:
+    def at(self, rows: NDArray[np.intp], x: Any, blank: Any) -> tuple[Any, Any]:
         """Make the targets of the samples at positions `rows`, whose images are `x`.
 
         `blank` are the images that cannot be read. Also tells which targets are such images,
