@@ -92,7 +92,7 @@ def check_pool(parallel: Parallel, n_workers: int) -> None:
     if all(found):
         reports = parallel(delayed(versions_here)() for _ in range(n_workers))
     else:
-        missing = ModuleNotFoundError(f"No module named {_PACKAGE!r}")
+        missing = ModuleNotFoundError(f"No module named '{_PACKAGE}'")
         reports = [None if spec else missing for spec in found]
     check_reports(dict(zip(names, reports, strict=True)))
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -306,6 +307,38 @@ def test_a_signal_that_arrives_where_python_ignores_exceptions_ends_the_run(
     assert call("demo") == 128 + number
     assert capsys.readouterr().err == ""
     assert names_in(demo_folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_is_sent_again_too_early_is_sent_once_more(
+    number, demo_folder, monkeypatch, capsys
+):
+    """A busy machine may run the thread that sends it before Python has ignored the first."""
+
+    class Early(threading.Timer):
+        n_started = 0
+
+        def start(self) -> None:
+            Early.n_started += 1
+            if Early.n_started == 1:
+                os.kill(os.getpid(), number)
+            else:
+                super().start()
+
+    class Ending:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), number)
+
+    def work(*_: Any) -> None:
+        ending = Ending()
+        del ending
+        time.sleep(PATIENCE)
+
+    monkeypatch.setattr(threading, "Timer", Early)
+    monkeypatch.setattr("sknorm_images.demo.make_photo_folder", work)
+    assert call("demo") == 128 + number
+    assert Early.n_started == 2
+    assert capsys.readouterr().err == ""
 
 
 # Streams that are gone

@@ -119,6 +119,7 @@ NOT_CALLED_BY_USERS = {
     "ImageTransparencyWarning",
     "ImageUnitsWarning",
     "NewerVersionWarning",
+    "WorkerVersionWarning",
 }
 
 
