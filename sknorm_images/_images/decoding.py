@@ -1,4 +1,7 @@
-"""The content of a file, or an image in memory, to one image: guard, decode, convert."""
+"""The content of a file, or an image in memory, to one image: guard, decode, convert.
+
+This decodes with Pillow. `Recipe._decode`, in `recipes`, chooses between this and others.
+"""
 
 from __future__ import annotations
 
