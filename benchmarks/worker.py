@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def rate(batches: Callable[[], Iterable[Any]], n_files: int) -> float:
-    """Images per second of one pass; each batch is let go of before the next is asked for."""
+    """Images per second of one pass; each batch is released before the next is requested."""
     n_pictures = 0
     start = time.perf_counter()
     for batch in batches():

@@ -44,7 +44,7 @@ def check_dask_workers(client: Any) -> None:
     reports = client.run(versions_here, on_error="return")
     try:
         client.run_on_scheduler(versions_here)
-    except Exception as error:  # noqa: BLE001 - Dask makes one of what is raised there
+    except Exception as error:  # noqa: BLE001 (Dask raises a plain one, whatever failed there)
         reports["the scheduler"] = error
     check_reports(reports)
 
@@ -53,7 +53,7 @@ def check_dask_behind_joblib() -> None:
     """Ask all workers of the current Dask client if joblib's backend is Dask.
 
     joblib doesn't tell its backend. Only Dask's answers with all cores of its cluster,
-    whatever number of jobs it is asked for.
+    however many jobs are requested.
     """
     if (client := current_dask_client()) is None:
         return

@@ -348,7 +348,7 @@ def check(
     """Look for broken, damaged and duplicate files, in one folder or in two.
 
     Takes the files that `fit` and `transform` take. A damaged file can be read, but part of
-    the picture is lost. Exit status 1 if there is one of any kind, or a class without files.
+    the picture is lost. Exit status 1 if any is found, or a class without files.
 
     With --details, also names copies with the same pixels, which count as duplicates, and
     says what is conspicuous, with what to do about it: near duplicates, images that are too
@@ -375,7 +375,7 @@ def check(
     )
     found.reason = np.array([in_options(reason) for reason in found.reason], dtype=object)
     ignores_profiles = loader.color_profile == "ignore"
-    if details:  # with the reasons as they are now
+    if details and (as_json or as_csv):  # with the reasons as they are now
         found.findings[:] = find_all(found, target, ignores_profiles)
     if as_json:
         rows = list(zip(*(_without_nan(column) for column in found.values()), strict=True))

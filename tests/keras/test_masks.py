@@ -39,7 +39,7 @@ def mask_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture
 def some_broken(mask_files: list[str], tmp_path: Path) -> list[str]:
-    """The same, but those of `BAD` are no images."""
+    """The same, but those of `BAD` are not images."""
     paths = list(mask_files)
     for i in BAD:
         broken = tmp_path / f"broken_{i}.png"
