@@ -214,7 +214,7 @@ def read_one(recipe: Recipe, sources: Sequence[Any], i: int, failures: Failures)
                 pixels = as_pixels(picture)
             else:
                 assert lane is not None
-                pixels = lane.stack.pixels()[0]
+                pixels = lane.stack.pixels()[0].copy()
         return pixels if pixels.flags.writeable else pixels.copy()
     except READ_ERRORS as error:
         if isinstance(error, ImageDecodeError):

@@ -32,13 +32,20 @@ class Stack:
         )
         self.n_images = 0
         self._whole = self._mapped(slice(None))
+        # Kept, since malloc gives such a block back to the system when a thread frees it.
+        self._packed: NDArray[np.uint8] | None = None
 
     def pixels(self) -> Pixels:
-        """Copy the images to an array of shape (n_images, height, width, n_channels)."""
+        """Return the images as an array of shape (n_images, height, width, n_channels).
+
+        It is overwritten when the stack is used again.
+        """
         memory, n_channels = self.memory[: self.n_images], self.shape[-1]
         if n_channels == 1:
-            return memory.copy()
-        pixels = np.empty((*memory.shape[:-1], n_channels), np.uint8)
+            return memory
+        if self._packed is None:
+            self._packed = np.empty((*self.memory.shape[:-1], n_channels), np.uint8)
+        pixels = self._packed[: self.n_images]
         for channel in range(n_channels):  # five times as fast as all at once
             pixels[..., channel] = memory[..., channel]
         return pixels
