@@ -396,9 +396,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         return table.reshape(X.shape)  # type: ignore[no-any-return]
 
     def _is_as_in_fit(self, X: LazyImages) -> bool:
-        """Whether scikit-learn would neither refuse images nor warn of them, nor note them."""
+        """Whether scikit-learn would neither refuse images nor warn of them."""
         names, n_channels = getattr(self, "feature_names_in_", None), X.n_channels
-        return len(X) > 0 and names is None and vars(self).get("n_features_in_") == n_channels
+        # Without n_features_in_, nothing was fitted to compare with.
+        n_fitted = vars(self).get("n_features_in_", n_channels)
+        return len(X) > 0 and names is None and n_fitted == n_channels
 
     def _fit(
         self,
