@@ -77,7 +77,7 @@ class Whitening:
 class ChannelWhitener(ChannelScaler):
     """Make the channels uncorrelated, each of unit variance (ZCA whitening)."""
 
-    per_image = False
+    per_image = None
     _mixes_channels: ClassVar[bool] = True
     _learns = True
 

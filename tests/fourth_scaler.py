@@ -23,7 +23,7 @@ class ChannelMedianScaler(ChannelScaler):
         self,
         *,
         quartiles: Sequence[ArrayLike] | None = None,
-        per_image: bool | str = False,
+        per_image: str | None = None,
         dtype: Any = "float32",
     ) -> None:
         self.quartiles = quartiles

@@ -66,7 +66,7 @@ def test_no_image_that_can_be_read_is_an_error_under_blank_too(call, pixels):
         getattr(pipeline, call)(["a.jpg", "b.jpg"])
 
 
-@pytest.mark.parametrize("per_image", [False, "channel"])
+@pytest.mark.parametrize("per_image", [None, "channel"])
 @pytest.mark.parametrize("call", ["fit_transform", "transform"])
 def test_the_warning_points_at_the_caller(call, per_image, with_bad_ones):
     images = make_image_pipeline((16, 16), on_error="blank")[:2].transform(with_bad_ones)

@@ -298,6 +298,8 @@ def test_a_stored_estimator_holds_what_was_saved(path, name, stored):
         saved = dict(expected[kind])
         if holds_sums(expected):  # which are moments now: see below
             saved.pop("statistics_", None)
+        if saved.get("per_image") is False:
+            saved["per_image"] = None  # since it has been one of two names, or None
         common = {key: loaded[kind][key] for key in saved}
         assert json.dumps(common) == json.dumps(saved)
 

@@ -72,7 +72,12 @@ class Versioned:
         parameters = signature(type(self)).parameters.values()
         own = {p.name: p.default for p in parameters if p.default is not p.empty}
         own |= {name: value for name, value in state.items() if name != _ENTRY}
-        super().__setstate__(own)  # type: ignore[misc] # BaseEstimator's, mixed in behind
+        # BaseEstimator's, mixed in behind:
+        super().__setstate__(self._upgraded(own))  # type: ignore[misc]
+
+    def _upgraded(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Change what older versions saved differently; here, nothing."""
+        return state
 
 
 def _compatible_from(version: str) -> tuple[int, int]:

@@ -47,13 +47,13 @@ from sknorm_images._scaling.units import (
     white_of_statistics,
 )
 
-_PER_IMAGE = (False, "channel", "image")
+_PER_IMAGE = (None, "channel", "image")
 
 
 class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     """Base of the channel scalers: an affine map per channel, from statistics or constants."""
 
-    per_image: bool | str
+    per_image: str | None
     dtype: Any
 
     # Names of the parameters that are constants in grey levels.
@@ -231,7 +231,7 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         if fitted.per_image:
             raise ValueError(
                 f"per_image={show_value(fitted.per_image)} keeps no statistics, so there is "
-                "no way back. Keep the original images, or fit with per_image=False."
+                "no way back. Keep the original images, or fit with per_image=None."
             )
         X = np.asarray(fitted._validate(X, reset=False))
         affine = fitted._affine(X.shape[-1])
@@ -248,6 +248,11 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+    def _upgraded(self, state: dict[str, Any]) -> dict[str, Any]:
+        if state.get("per_image") is False:  # what None is now
+            state = {**state, "per_image": None}
+        return super()._upgraded(state)
 
     @property
     @abstractmethod

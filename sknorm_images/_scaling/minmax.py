@@ -52,9 +52,10 @@ class ChannelMinMaxScaler(ChannelScaler):
         Percentiles, from 0 to 100, that stand for minimum and maximum, as in
         :class:`sklearn.preprocessing.RobustScaler`; they equal ``numpy.percentile``. Others
         than the default need uint8 images of at most 4096 channels, or one array in one `fit`.
-    per_image : {False, "channel", "image"}, default=False
-        "channel" scales each image by its own channels, "image" by all its channels
-        together. Neither needs a fit, and neither can be inverted.
+    per_image : {"channel", "image"} or None, default=None
+        None scales all images alike, by what `fit` learned. "channel" scales each image by
+        its own channels, "image" by all its channels together. Neither needs a fit, and
+        neither can be inverted.
     dtype : dtype, default="float32"
         Floating type of the output for integer input; floating input keeps its own.
 
@@ -111,7 +112,7 @@ class ChannelMinMaxScaler(ChannelScaler):
         clip: bool = False,
         data_range: Sequence[ArrayLike] | None = None,
         quantile_range: tuple[float, float] = (0.0, 100.0),
-        per_image: bool | str = False,
+        per_image: str | None = None,
         dtype: DTypeLike = "float32",
     ) -> None:
         self.feature_range = feature_range

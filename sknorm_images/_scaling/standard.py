@@ -38,10 +38,11 @@ class ChannelStandardScaler(ChannelScaler):
         Whether to subtract the mean.
     with_std : bool, default=True
         Whether to divide by the standard deviation.
-    per_image : {False, "channel", "image"}, default=False
-        "channel" standardises each image by its own channels, "image" by all its channels
-        together (Keras' ``samplewise_center`` and ``samplewise_std_normalization``).
-        Neither needs a fit, and neither can be inverted.
+    per_image : {"channel", "image"} or None, default=None
+        None standardises all images alike, by what `fit` learned. "channel" standardises each
+        image by its own channels, "image" by all its channels together (Keras'
+        ``samplewise_center`` and ``samplewise_std_normalization``). Neither needs a fit, and
+        neither can be inverted.
     dtype : dtype, default="float32"
         Floating type of the output for integer input; floating input keeps its own.
 
@@ -96,7 +97,7 @@ class ChannelStandardScaler(ChannelScaler):
         std: ArrayLike | None = None,
         with_mean: bool = True,
         with_std: bool = True,
-        per_image: bool | str = False,
+        per_image: str | None = None,
         dtype: DTypeLike = "float32",
     ) -> None:
         self.mean = mean

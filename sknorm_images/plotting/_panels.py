@@ -91,5 +91,5 @@ def check_invertible(scaler: Any) -> None:
             f"per_image={show_value(scaler.per_image)} maps each image in a way of its own, "
             "so nothing leads back from scaled values to grey levels. Draw what goes into "
             "the scaler, such as what pipeline[:-1] makes, or pass a scaler with "
-            "per_image=False."
+            "per_image=None."
         )

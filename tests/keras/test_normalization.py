@@ -185,7 +185,7 @@ def test_known_constants_become_a_layer_without_a_fit(scaler, pixels):
         (ChannelStandardScaler(mean=1, std=2), {"mean": 100, "std": 50}),
         (
             ChannelStandardScaler(per_image="channel"),
-            {"per_image": False, "mean": 5, "std": 6},
+            {"per_image": None, "mean": 5, "std": 6},
         ),
         (ChannelMinMaxScaler(), {"data_range": (0, 255)}),
         (ChannelMinMaxScaler(), {"feature_range": (-1, 1)}),

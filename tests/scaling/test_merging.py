@@ -282,7 +282,7 @@ def test_the_scaler_that_is_not_fitted_is_named(pixels):
         (STANDARD(), STANDARD(mean=100), "mean=None and scalers[1] mean=100"),
         (STANDARD(mean=[1, 2, 3]), STANDARD(mean=[1, 2, 4]), "mean=[1, 2, 3] and"),
         (STANDARD(), STANDARD(with_std=False), "with_std=True and scalers[1] with_std=False"),
-        (STANDARD(), STANDARD(per_image="image"), "per_image=False and scalers[1] per_image="),
+        (STANDARD(), STANDARD(per_image="image"), "per_image=None and scalers[1] per_image="),
         (STANDARD(), STANDARD(dtype=np.float64), "dtype='float32' and scalers[1] dtype="),
         (MINMAX(), MINMAX((-1, 1)), "feature_range=(0, 1) and scalers[1] feature_range=(-1"),
         (MINMAX(), MINMAX(clip=True), "clip=False and scalers[1] clip=True"),
