@@ -15,6 +15,7 @@ from PIL import Image, JpegImagePlugin
 from benchmarks import (
     corpora,
     limits,
+    many_checks,
     many_cores,
     many_files,
     one_upload,
@@ -335,6 +336,12 @@ def test_many_paths_are_fitted_and_scheduled(files, monkeypatch):
     monkeypatch.setattr(many_files, "_AT_LEAST", 0.01)
     row = many_files.measure(files, 100, 32, 2)
     assert row["chunks"] >= 4
+    assert min(row.values()) > 0
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_many_entries_are_checked(files, details):
+    row = many_checks.measure(files, 100, details, 2)
     assert min(row.values()) > 0
 
 

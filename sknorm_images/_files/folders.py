@@ -160,10 +160,9 @@ def without_images(
     """Say that there are no image files in a folder or a sub-folder, and what there is."""
     path, others = folder.path, passed_over(folder)
     if sub_folder is not None:
-        path, others = (
-            folder.folders[sub_folder],
-            folder.passed_over.get(sub_folder, Counter()),
-        )
+        path = folder.folders[sub_folder]
+        below = (n for names, n in folder.passed_over.items() if names[:1] == (sub_folder,))
+        others = sum(below, Counter[str]())
     message = (
         f"{show_name(path)} holds no files that end in "
         f"{show_some(extensions, shorten, ' or ')}"

@@ -41,12 +41,34 @@ class Folder(NamedTuple):
     path: str
     folders: dict[str, str]  # paths of its sub-folders by name in NFC, sorted
     files: list[File]  # its image files, sorted
-    passed_over: dict[str, Counter[str]]  # by sub-folder ("": none), files of each extension
+    inner: dict[tuple[str, str], str]  # paths of the sub-folders of these, by both names
+    # Other files of each extension, by the first two names above them.
+    passed_over: dict[tuple[str, ...], Counter[str]]
 
     @property
     def own_files(self) -> list[File]:
         """Image files that are in no sub-folder."""
         return [file for file in self.files if len(file.parts) == 1]
+
+    def part(self, name: str) -> Folder:
+        """Say what a sub-folder holds, as if it had been listed by itself."""
+        return Folder(
+            path=self.folders[name],
+            folders={
+                below: path for (above, below), path in self.inner.items() if above == name
+            },
+            files=[
+                File(file.parts[1:], file.path)
+                for file in self.files
+                if len(file.parts) > 1 and file.parts[0] == name
+            ],
+            inner={},
+            passed_over={
+                names[1:]: counts
+                for names, counts in self.passed_over.items()
+                if names[:1] == (name,)
+            },
+        )
 
 
 def composed(name: str) -> str:
@@ -94,6 +116,8 @@ def _list_local(root: Path, extensions: tuple[str, ...]) -> Folder:
     for path in folders.values():
         for parent, names in _walk(path, set(above)):
             parts = parent.parts[len(root.parts) :]
+            if len(parts) == 2:
+                listed.inner[parts] = str(parent)
             for name in names:
                 listed.add((*parts, name), str(parent / name))
     return listed.as_folder(str(root), folders)
@@ -137,7 +161,8 @@ class _Listed:
         self.extensions = extensions
         self.as_path = as_path  # may refuse a name
         self.files: list[tuple[tuple[tuple[str, ...], tuple[str, ...]], File]] = []
-        self.passed_over: dict[str, Counter[str]] = {}
+        self.inner: dict[tuple[str, ...], str] = {}  # sub-folders of sub-folders
+        self.passed_over: dict[tuple[str, ...], Counter[str]] = {}
 
     def add(self, parts: tuple[str, ...], place: str) -> None:
         """Add a file at a place, unless it is hidden or a system's."""
@@ -148,18 +173,17 @@ class _Listed:
         if name.endswith(self.extensions):
             self.files.append((key, File(key[0], self.as_path(place))))
         else:
-            others = self.passed_over.setdefault(_sub_folder(key[0]), Counter())
+            others = self.passed_over.setdefault(key[0][:-1][:2], Counter())
             others[composed(Path(name).suffix)] += 1
 
     def as_folder(self, path: str, folders: dict[str, str]) -> Folder:
-        """Sort the files by their paths."""
-        return Folder(
-            path, folders, [file for _, file in sorted(self.files)], self.passed_over
-        )
-
-
-def _sub_folder(parts: tuple[str, ...]) -> str:
-    return parts[0] if len(parts) > 1 else ""
+        """Sort the files and sub-folders by their paths."""
+        inner = {
+            (composed(above), composed(below)): place
+            for (above, below), place in sorted(self.inner.items())
+        }
+        files = [file for _, file in sorted(self.files)]
+        return Folder(path, folders, files, inner, self.passed_over)
 
 
 def _by_name(folder: str, found: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -190,6 +214,9 @@ def _list_remote(url: str, extensions: tuple[str, ...]) -> Folder:
             continue
         if is_folder or len(parts) > 1:  # a class may hold nothing but hidden files
             names[parts[0]] = None
+        inner = parts[:2]
+        if (is_folder or len(parts) > 2) and len(inner) == 2 and not _is_skipped(inner[1]):
+            listed.inner[inner] = join_url(url, "/".join(inner))
         if not is_folder:
             listed.add(parts, name)
     folders = _by_name(url, [(name, join_url(url, name)) for name in names])

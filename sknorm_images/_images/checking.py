@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import closing
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple, get_type_hints, overload
@@ -21,6 +21,14 @@ from sknorm_images._common.wording import show_value
 from sknorm_images._files.formats import identify
 from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._files.reading import Source, contents_of, name_of
+from sknorm_images._images.class_table import tables_of
+from sknorm_images._images.copies import (
+    are_of_another_class,
+    codes_of,
+    contents_in,
+    find_leaks,
+    first_of_the_same,
+)
 from sknorm_images._images.damage import WarningOf, find_damage, libjpeg_warnings
 from sknorm_images._images.decoding import (
     ContentError,
@@ -28,7 +36,7 @@ from sknorm_images._images.decoding import (
     Decoding,
     warn_if_truncated_files_pass,
 )
-from sknorm_images._images.findings import are_of_another_class, find_all
+from sknorm_images._images.findings import find_all
 from sknorm_images._images.loader import JpegLoader
 from sknorm_images._images.measures import Measures, measure
 from sknorm_images._images.near_duplicates import first_alike
@@ -59,6 +67,7 @@ def check_images(
     X: Any,
     *,
     target: ArrayLike | None = None,
+    split: ArrayLike | None = None,
     loader: JpegLoader | None = None,
     verify: str = "decode",
     details: bool = False,
@@ -71,6 +80,7 @@ def check_images(
     X: Any,
     *,
     target: ArrayLike | None = None,
+    split: ArrayLike | None = None,
     loader: JpegLoader | None = None,
     verify: str = "decode",
     details: bool = False,
@@ -83,6 +93,7 @@ def check_images(
     X: Any,
     *,
     target: ArrayLike | None = None,
+    split: ArrayLike | None = None,
     loader: JpegLoader | None = None,
     verify: str = "decode",
     details: bool = False,
@@ -101,7 +112,11 @@ def check_images(
         as None, is a file that cannot be read.
     target : array-like of shape (n_samples,) or None, default=None
         The class of each file, a number or a name, such as `target` of `load_image_folder`;
-        None or NaN where it is unknown. It tells copies of a file from contradictions.
+        None or NaN where it is unknown. It tells copies of a file from contradictions, and
+        counts the files of each class.
+    split : array-like of shape (n_samples,) or None, default=None
+        The part of the data that each file belongs to, such as "train" or "test"; None or NaN
+        where it belongs to none. It tells copies that are in two of them, which are leaks.
     loader : JpegLoader or None, default=None
         Its `protocols` say what X may lead to, and its `formats`, `max_pixels` and
         `max_scans` what can be decoded; such as ``pipeline["load"]``. None means
@@ -131,6 +146,8 @@ def check_images(
         filename : object (str)
             The path as it was passed; for bytes, how many they are; for a missing cell,
             "<missing>".
+        target, split : object
+            As they were passed; each only if it was.
         readable : bool
             Whether the file can be read and decoded, as far as `verify` looked.
         reason : object (str)
@@ -163,6 +180,16 @@ def check_images(
         in_another_class : bool
             Whether that first file is of another class by `target`: at least one of the two
             is labelled wrongly. Only with `target`.
+        leak_of : int64
+            Position of the first file that is a copy of this one in another split; -1 if
+            there is none. A leak is told of the file in the later split, in the order in
+            which splits first appear. Copies have the same content; with ``details=True``
+            also the same pixels, or about the same look. Only with `split`.
+        leak : object (str)
+            The closest of these: "same content", "same pixels" or "near duplicate"; empty if
+            there is none. Only with `split`.
+        leak_in_another_class : bool
+            Whether that copy is of another class. Only with `split` and `target`.
 
         With ``details=True`` also these, of the image as `loader` reads it, upright, where
         NaN and empty stand for files that cannot be read:
@@ -182,8 +209,8 @@ def check_images(
         pixel_hash : object (str)
             SHA-256 of all pixels: the same in a copy that was tagged or packed anew.
         perceptual_hash : object (str)
-            64 bits of how the image looks, in 16 hexadecimal digits; empty if it is too flat
-            to tell.
+            64 bits of how the image looks: "p" and 16 hexadecimal digits; empty if it is too
+            flat to tell. The letter keeps spreadsheets from taking it for a number.
         same_pixels_as, near_duplicate_of : int64
             Position of the first file whose `pixel_hash` is the same, and of the first one
             whose `perceptual_hash` differs in at most 10 bits; -1 if there is none before
@@ -194,14 +221,22 @@ def check_images(
             What is conspicuous, in words, such as "too dark; blurry"; empty for most files.
             See Notes.
 
+        Beside these arrays, with `target` and without ``as_frame=True``:
+
+        classes : Bunch
+            A row per class of each split, the smallest first: `split` (only if it was
+            passed), `name`, `n_files`, and their `share` of the files in that split whose
+            class is known, 0 to 1. ``frame.value_counts("target")`` tells the same of a data
+            frame.
+
     Raises
     ------
     TypeError
-        If X, or something in it, is not a path, bytes or a binary file, or `loader` is not a
-        JpegLoader.
+        If X, or something in it, is not a path, bytes or a binary file, `loader` is not a
+        JpegLoader, or `target` or `split` holds lists or the like.
     ValueError
-        If X or `target` has another shape, something in X leads to a protocol that `loader`
-        does not allow, or a parameter is out of its range.
+        If X, `target` or `split` has another shape, something in X leads to a protocol that
+        `loader` does not allow, or a parameter is out of its range.
     OSError
         If the machine or the network fails, and not the file: too many open files, a broken
         disk, a server that does not answer.
@@ -227,14 +262,15 @@ def check_images(
     What a camera puts behind the image, and up to 16 bytes of padding before its end, are not
     damage. Data of JPEG files in arithmetic code is not looked at by simplejpeg.
 
-    `findings` names, in this order, what is broken or damaged; the closest kind of copy that
-    there is ("same content as", "same pixels as" or "near duplicate of" a file, in the same or
-    in another class); "too dark" (`percentile_99` below 82), "too bright" (`percentile_5`
-    above 204), "blurry" (`sharpness` below 0.015), "little information" (`entropy` below 3 or
-    `contrast` below 5); an "odd size" or "odd aspect ratio" (more than twice or less than half
-    the median of these files, and beyond Tukey's outer fences); "grey among colour"; a "colour
-    profile that is ignored", other than sRGB; and what is "not what its name says". These are
-    hints: which of them matter depends on the photos.
+    `findings` names, in this order, a leak between two splits; what is broken or damaged; the
+    closest kind of copy that there is beside that leak ("same content as", "same pixels as" or
+    "near duplicate of" a file, in the same or in another class); "too dark" (`percentile_99`
+    below 82), "too bright" (`percentile_5` above 204), "blurry" (`sharpness` below 0.015),
+    "little information" (`entropy` below 3 or `contrast` below 5); an "odd size" or "odd
+    aspect ratio" (more than twice or less than half the median of these files, and beyond
+    Tukey's outer fences); "grey among colour"; a "colour profile that is ignored", other than
+    sRGB; and what is "not what its name says". These are hints: which of them matter depends
+    on the photos.
 
     Sharpness is that of [1]_, made independent of the light. The perceptual hash is the one
     that [2]_ calls "DCT based", and near duplicates are found as in [3]_.
@@ -261,11 +297,11 @@ def check_images(
     >>> file = io.BytesIO()
     >>> Image.fromarray(load_sample_image("china.jpg")).save(file, "JPEG")
     >>> train, test = [file.getvalue(), file.getvalue()[:-5000]], [file.getvalue()]
-    >>> found = check_images(train + test)
+    >>> found = check_images(train + test, split=["train", "train", "test"])
     >>> found.readable, found.reason[1][:23]
     (array([ True, False,  True]), 'image file is truncated')
-    >>> found.width, found.duplicate_of  # the file in `test` is the first one in `train`
-    (array([640, 640, 640]), array([-1, -1,  0]))
+    >>> found.leak_of, found.leak  # the file in `test` is the first one in `train`
+    (array([-1, -1,  0]), array(['', '', 'same content'], dtype=object))
 
     The same photo as a cat and as a dog:
 
@@ -297,7 +333,11 @@ def check_images(
     check_verbose(verbose)
     decoding = loader._decoding()
     sources = files_of(X, decoding.access.protocols)
-    labels = None if target is None else _labels_of(target, len(sources))
+    given = {
+        name: _labels_of(name, values, len(sources))
+        for name, values in (("target", target), ("split", split))
+        if values is not None
+    }
     warn_if_truncated_files_pass()
     hints = get_type_hints(_Finding) | (get_type_hints(Measures) if details else {})
     columns: dict[str, NDArray[Any]] = {
@@ -316,31 +356,56 @@ def check_images(
             for name, values in zip(columns, zip(*findings, strict=True), strict=True):
                 columns[name][rows] = values
     measured = {name: columns.pop(name) for name in Measures._fields if details}
-    hashes = np.where(columns["readable"], columns["sha256"], "")
-    found = Bunch(**columns, duplicate_of=_first_of_the_same(hashes))
-    if labels is not None:
-        found.in_another_class = are_of_another_class(labels, found.duplicate_of)
+    found = Bunch(filename=columns.pop("filename"), **given, **columns)
+    found.duplicate_of = first_of_the_same(contents_in(found))
+    classes = None if target is None else codes_of(found.target)
+    _compare_classes(found, classes, "duplicate_of", "in_another_class")
     if details:
-        _add_details(found, measured, labels, decoding.color_profile == "ignore")
-    return to_frame(dict(found)) if to_frame else found
+        found.update(measured)
+        found.same_pixels_as = first_of_the_same(found.pixel_hash)
+        found.near_duplicate_of = first_alike(found.perceptual_hash)
+        column = "near_duplicate_in_another_class"
+        _compare_classes(found, classes, "near_duplicate_of", column)
+    if split is not None:
+        found.leak_of, found.leak = find_leaks(found, codes_of(found.split))
+        _compare_classes(found, classes, "leak_of", "leak_in_another_class")
+    if details:
+        found.findings = np.empty(len(sources), object)
+        found.findings[:] = find_all(found, decoding.color_profile == "ignore")
+    if to_frame is not None:
+        return to_frame(dict(found))
+    if target is not None:
+        found.classes = _classes_of(found)
+    return found
 
 
-def _add_details(
-    found: Bunch,
-    measured: dict[str, NDArray[Any]],
-    labels: NDArray[Any] | None,
-    ignores_profiles: bool,
+def _compare_classes(
+    found: Bunch, classes: NDArray[np.int64] | None, partner: str, column: str
 ) -> None:
-    """Add what was measured, and what follows from comparing it."""
-    found.update(measured)
-    found.same_pixels_as = _first_of_the_same(found.pixel_hash)
-    found.near_duplicate_of = first_alike(found.perceptual_hash)
-    if labels is not None:
-        found.near_duplicate_in_another_class = are_of_another_class(
-            labels, found.near_duplicate_of
-        )
-    found.findings = np.empty(len(found.filename), object)
-    found.findings[:] = find_all(found, labels, ignores_profiles)
+    """Add the column that says whether partners are of another class, if classes are known."""
+    if classes is not None:
+        found[column] = are_of_another_class(classes, found[partner])
+
+
+def _classes_of(found: Bunch) -> Bunch:
+    """Count the files of each class in each split, in columns."""
+    tables = tables_of(found.target, found.get("split"))
+    rows = [(split, *row) for split, table in tables.items() for row in table]
+    columns = zip(*rows, strict=True) if rows else [()] * 4
+    splits, names, counts, shares = map(list, columns)
+    split = {"split": _objects(splits)} if "split" in found else {}
+    return Bunch(
+        **split,
+        name=_objects(names),
+        n_files=np.array(counts, np.int64),
+        share=np.array(shares, np.float64),
+    )
+
+
+def _objects(values: list[Any]) -> NDArray[Any]:
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
 
 
 def _frame_maker() -> Any:
@@ -415,17 +480,19 @@ def _check_one(
         return found._replace(readable=False, reason=str(refusal))
 
 
-def _first_of_the_same(hashes: NDArray[Any]) -> NDArray[np.int64]:
-    first: dict[str, int] = {"": -1}
-    positions = [first.setdefault(value, i) for i, value in enumerate(hashes)]
-    return np.array([-1 if p == i else p for i, p in enumerate(positions)], np.int64)
-
-
-def _labels_of(target: ArrayLike, n_files: int) -> NDArray[Any]:
-    labels = np.asarray(target, dtype=object)
+def _labels_of(name: str, values: ArrayLike, n_files: int) -> NDArray[Any]:
+    """Check the classes or splits that a parameter of this name says."""
+    labels = np.asarray(values, dtype=object)
     if labels.shape != (n_files,):
+        what = "class" if name == "target" else "split"
         raise ValueError(
-            f"target={show_value(target)} has the shape {labels.shape}, and X holds {n_files} "
-            "files. Pass one class for each file."
+            f"{name}={show_value(values)} has the shape {labels.shape}, and X holds {n_files} "
+            f"files. Pass one {what} for each file."
         )
+    for label in labels:
+        if not isinstance(label, Hashable):
+            raise TypeError(
+                f"{name} holds {show_value(label)}, which cannot be compared with others. "
+                "Pass a number or a name for each file."
+            )
     return labels

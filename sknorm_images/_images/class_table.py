@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
-from sknorm_images._common.wording import shorten
+from sknorm_images._common.wording import shorten, show_name
 from sknorm_images._images.sources import is_missing
 
 # Times as many files in the largest class as in the smallest. Of two classes, the smaller then
@@ -30,14 +31,40 @@ def class_table(labels: Iterable[Any], empty: Iterable[Any] = ()) -> list[ClassC
     classes that have no files, which come before the others. Classes of one size are in the
     order in which they first appear. Raises TypeError if a label cannot be hashed.
     """
-    counts = {name: 0 for name in empty}
+    counts = dict.fromkeys(empty, 0)
     counts |= {name: n for name, n in Counter(labels).items() if not is_missing(name)}
     total = sum(counts.values())
     smallest_first = sorted(counts.items(), key=lambda item: item[1])
     return [ClassCount(name, n, n / total if total else 0.0) for name, n in smallest_first]
 
 
-def imbalance_of(table: list[ClassCount]) -> str:
+def tables_of(
+    labels: Iterable[Any],
+    splits: Iterable[Any] | None = None,
+    empty: Iterable[tuple[Any, Any]] = (),
+) -> dict[Any, list[ClassCount]]:
+    """Count the files of each class in each split, by split in the order of the files.
+
+    Without `splits`, all files are in the split None, as those are whose split is unknown.
+    `empty` names splits with classes that have no files in them.
+    """
+    in_split: dict[Any, list[Any]] = {}
+    for label, split in zip(labels, repeat(None) if splits is None else splits, strict=False):
+        in_split.setdefault(None if is_missing(split) else split, []).append(label)
+    without: dict[Any, list[Any]] = {}
+    for split, name in empty:
+        without.setdefault(split, []).append(name)
+    return {
+        split: class_table(some, without.get(split, ())) for split, some in in_split.items()
+    }
+
+
+def largest_of(tables: Mapping[Any, Sequence[ClassCount]]) -> Any:
+    """Return the split with the most files, which is the training's as a rule."""
+    return max(tables, key=lambda split: sum(row.n_files for row in tables[split]))
+
+
+def imbalance_of(table: Sequence[ClassCount]) -> str:
     """Say how the largest class compares with the smallest, and what to do; "" if it is fine.
 
     Classes without files are left out: no remedy of training makes up for them.
@@ -55,4 +82,4 @@ def imbalance_of(table: list[ClassCount]) -> str:
 
 
 def _quoted(name: Any) -> str:
-    return f"'{shorten(name, 80)}'"
+    return show_name(name) if isinstance(name, str) else shorten(name)

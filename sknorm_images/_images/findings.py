@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknorm_images._files.protocols import is_url
-from sknorm_images._images.sources import is_missing
+from sknorm_images._images.copies import COPIES, codes_of
 
 Columns: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -48,6 +48,7 @@ _FORMAT_OF |= {"mpo": "JPEG"}
 _IN_ANOTHER = ", in another class"
 
 ADVICE = {  # in Python's parameters, which the command line turns into its options
+    "leak": "Delete them on one side: a score on photos that were trained on says nothing.",
     "broken": "Replace or delete these files, or leave them out, with on_error='blank'.",
     "damaged": "Part of the picture is lost. Replace or delete these files.",
     "same content": "Keep one file of each. If the classes differ, correct the label.",
@@ -74,23 +75,33 @@ class Finding(NamedTuple):
     is_conflict: bool = False  # whether it is a copy of a file in another class
 
 
-def find_all(found: Columns, labels: NDArray[Any] | None, ignores_profiles: bool) -> list[str]:
+def find_all(found: Columns, ignores_profiles: bool) -> list[str]:
     """Say about each file what was found, most serious first; empty for most."""
-    words: list[list[str]] = [[] for _ in found["filename"]]
-    for finding in findings_in(found, labels, ignores_profiles):
-        words[finding.position].append(finding.words)
-    return ["; ".join(each) for each in words]
+    words = [""] * len(found["filename"])
+    for i, _, told, _ in findings_in(found, ignores_profiles):
+        words[i] = f"{words[i]}; {told}" if words[i] else told
+    return words
 
 
-def findings_in(
-    found: Columns, labels: NDArray[Any] | None, ignores_profiles: bool
-) -> Iterator[Finding]:
-    """Yield what is found, kind by kind in the order of ADVICE."""
+def findings_in(found: Columns, ignores_profiles: bool) -> Iterator[Finding]:
+    """Yield what is found, kind by kind in the order of ADVICE.
+
+    `found` are the columns of `check_images`. Without its details, these are leaks, broken
+    and damaged files, and the same content.
+    """
+    classes = codes_of(found["target"]) if "target" in found else None
+    yield from _leaks(found, classes)
     for i in np.flatnonzero(~found["readable"]):
         yield Finding(int(i), "broken", f"broken: {found['reason'][i]}")
     for i in np.flatnonzero(found["damage"] != ""):
         yield Finding(int(i), "damaged", f"damaged: {found['damage'][i]}")
-    yield from _copies(found, labels)
+    yield from _copies(found, classes)
+    if "entropy" in found:
+        yield from _hints(found, ignores_profiles)
+
+
+def _hints(found: Columns, ignores_profiles: bool) -> Iterator[Finding]:
+    """Yield what is conspicuous and may be right all the same."""
     for kind, is_so in _looks(found).items():
         for i in np.flatnonzero(is_so):
             yield Finding(int(i), kind, kind)
@@ -110,39 +121,39 @@ def findings_in(
             yield Finding(position, kind, f"{kind}: {held} data")
 
 
-def are_of_another_class(
-    labels: NDArray[Any], partner: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Compare the class of each file with that of its partner, where both are known."""
-    conflicts = np.zeros(len(labels), np.bool_)
-    for i in np.flatnonzero(partner >= 0):
-        label, other = labels[i], labels[partner[i]]
-        conflicts[i] = not is_missing(label) and not is_missing(other) and label != other
-    return conflicts
+def _leaks(found: Columns, classes: NDArray[np.int64] | None) -> Iterator[Finding]:
+    """Name for each file that is in two splits the one in the other, and both splits."""
+    if "split" not in found:
+        return
+    for i in np.flatnonzero(found["leak_of"] >= 0):
+        partner = found["leak_of"][i]
+        _, words = COPIES[found["leak"][i]]
+        told = f"leak between {found['split'][partner]} and {found['split'][i]}: {words} "
+        told += found["filename"][partner]
+        comparison = _compared(classes, int(i), int(partner))
+        yield Finding(int(i), "leak", told + comparison, comparison == _IN_ANOTHER)
 
 
-def _copies(found: Columns, labels: NDArray[Any] | None) -> Iterator[Finding]:
-    """Name for each file the closest kind of copy alone."""
+def _copies(found: Columns, classes: NDArray[np.int64] | None) -> Iterator[Finding]:
+    """Name for each file the closest kind of copy alone, unless that is told as a leak."""
     is_told = np.zeros(len(found["filename"]), np.bool_)
-    kinds = {
-        "same content": ("duplicate_of", "same content as"),
-        "same pixels": ("same_pixels_as", "same pixels as"),
-        "near duplicate": ("near_duplicate_of", "near duplicate of"),
-    }
-    for kind, (column, words) in kinds.items():
-        for i in np.flatnonzero((found[column] >= 0) & ~is_told):
+    for kind, (column, words) in COPIES.items():
+        if column not in found:
+            continue
+        is_copy = found[column] >= 0
+        is_leak = is_copy & (found[column] == found.get("leak_of", -1))
+        for i in np.flatnonzero(is_copy & ~is_leak & ~is_told):
             partner = found[column][i]
             told = f"{words} {found['filename'][partner]}"
-            classes = _classes(labels, int(i), int(partner))
-            yield Finding(int(i), kind, told + classes, classes == _IN_ANOTHER)
-        is_told |= found[column] >= 0
+            comparison = _compared(classes, int(i), int(partner))
+            yield Finding(int(i), kind, told + comparison, comparison == _IN_ANOTHER)
+        is_told |= is_copy
 
 
-def _classes(labels: NDArray[Any] | None, one: int, other: int) -> str:
-    if labels is None or is_missing(labels[one]) or is_missing(labels[other]):
+def _compared(classes: NDArray[np.int64] | None, one: int, other: int) -> str:
+    if classes is None or min(classes[one], classes[other]) < 0:
         return ""
-    same = labels[one] == labels[other]
-    return ", in the same class" if same else _IN_ANOTHER
+    return ", in the same class" if classes[one] == classes[other] else _IN_ANOTHER
 
 
 def _looks(found: Columns) -> dict[str, NDArray[np.bool_]]:

@@ -94,10 +94,11 @@ def _variance_of_laplacian(grey: NDArray[np.float32]) -> float:
 
 
 def _perceptual_hash(grey: Image.Image) -> str:
-    """Hash the look of an image to 64 bits in hexadecimal digits (Zauner, 2010: "DCT based").
+    """Hash the look of an image to "p" and 16 hexadecimal digits (Zauner, 2010: "DCT based").
 
     Each bit tells whether one of 8 x 8 low frequencies is above their median. Empty where
-    the image is too flat for that to mean anything.
+    the image is too flat for that to mean anything. Of digits alone, or of digits around an
+    "e", one hash in a thousand would be a number to spreadsheets and pandas.
     """
     small = grey.resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.BOX)
     pixels = np.asarray(small, np.float64)
@@ -105,7 +106,7 @@ def _perceptual_hash(grey: Image.Image) -> str:
         return ""
     frequencies = (_COSINES @ pixels @ _COSINES.T).ravel()
     bits = frequencies > np.median(frequencies[1:])  # the first is the mean of the image
-    return np.packbits(bits).tobytes().hex()
+    return f"p{np.packbits(bits).tobytes().hex()}"
 
 
 def _scan(image: Image.Image) -> tuple[str, bool]:

@@ -16,8 +16,8 @@ _N_EQUAL = 3  # blocks of bits that are surely equal in two such hashes
 def first_alike(hashes: NDArray[np.object_], most_bits: int = MOST_BITS) -> NDArray[np.int64]:
     """Say for each hash the position of the first one before it that is about the same.
 
-    That is -1 if there is none, or if the hash is empty. About the same are hashes of 16
-    hexadecimal digits that differ in at most `most_bits` bits; the result is exact.
+    That is -1 if there is none, or if the hash is empty. About the same are hashes, a letter
+    and 16 hexadecimal digits, that differ in at most `most_bits` bits; the result is exact.
 
     If the 64 bits are cut into ``most_bits + 3`` blocks, at least three blocks are equal in
     such a pair (the pigeonhole principle). So for every choice of three blocks, the hashes
@@ -29,7 +29,7 @@ def first_alike(hashes: NDArray[np.object_], most_bits: int = MOST_BITS) -> NDAr
     result = np.full(len(hashes), -1, np.int64)
     if not len(known):
         return result
-    values = np.array([int(hashes[i], 16) for i in known], np.uint64)
+    values = np.array([int(hashes[i][1:], 16) for i in known], np.uint64)
     different, first, group = np.unique(values, return_index=True, return_inverse=True)
     # In the order in which they first appear, so that the lower of two is the earlier.
     order = np.argsort(first)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ from sknorm_images._common.whole_files import whole_file
 from sknorm_images._common.wording import shorten, show_name
 from sknorm_images._files.listing import EXTENSIONS
 from sknorm_images._files.protocols import protocols_of
+from sknorm_images._images.class_table import largest_of, tables_of
 from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images._images.color_profiles import COLOR_PROFILES
 from sknorm_images._images.findings import find_all, findings_in
@@ -36,6 +38,7 @@ from sknorm_images._pipeline import SCALERS
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import color_mode_of, flat_steps
 from sknorm_images.cli._batches import images_of, transform_batches
+from sknorm_images.cli._exports import write_csv, write_json
 from sknorm_images.cli._files import (
     allow_pixels,
     image_files,
@@ -46,13 +49,13 @@ from sknorm_images.cli._files import (
     saved_class_names,
     write_npz,
 )
-from sknorm_images.cli._spreadsheets import write_csv
 from sknorm_images.cli._tables import (
     numbered,
-    show_details,
+    show_classes,
     show_findings,
     show_statistics,
     show_steps,
+    show_summary,
 )
 from sknorm_images.cli._terminal import (
     MOST_FILES,
@@ -330,7 +333,8 @@ def _number_alike(names: Sequence[str], others: Sequence[str]) -> bool:
 @app.command(epilog="Example: sknorm-images check photos/train photos/test")
 def check(
     directories: Annotated[
-        list[str], _folder("Folders, or their URLs, searched at any depth.")
+        list[str],
+        _folder("Folders, or their URLs, searched at any depth; those of the training first."),
     ],
     details: Annotated[
         bool, _flag("Measure the images, too: near duplicates, light, blur.", "--details")
@@ -345,10 +349,12 @@ def check(
     background: Background = None,
     jobs: Jobs = -1,
 ) -> None:
-    """Look for broken, damaged and duplicate files, in one folder or in two.
+    """Look for leaks, and for broken, damaged and duplicate files; count those of each class.
 
-    Takes the files that `fit` and `transform` take. A damaged file can be read, but part of
-    the picture is lost. Exit status 1 if any is found, or a class without files.
+    A leak is a file of one folder that is also in another, such as a test photo among those
+    of the training; or in another part of one folder, such as its train and test. A damaged
+    file can be read, but part of the picture is lost. Exit status 1 if any is found, or a
+    class without files. Takes the files that `fit` and `transform` take.
 
     With --details, also names copies with the same pixels, which count as duplicates, and
     says what is conspicuous, with what to do about it: near duplicates, images that are too
@@ -364,38 +370,60 @@ def check(
     taken = parse_extensions(extensions)
     photos = image_files(directories, taken)
     tell_passed_over(photos.passed_over, taken)
-    target = np.array(photos.classes, dtype=object)
+    is_split = any(photos.splits)
     found = check_images(
         photos.files,
-        target=target,
+        target=_objects(photos.classes),
+        split=_objects(photos.splits) if is_split else None,
         loader=loader,
         details=details,
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
     )
-    found.reason = np.array([in_options(reason) for reason in found.reason], dtype=object)
+    del found["classes"]  # those without files are not among them
+    found.reason = _objects([in_options(reason) for reason in found.reason])
     ignores_profiles = loader.color_profile == "ignore"
     if details and (as_json or as_csv):  # with the reasons as they are now
-        found.findings[:] = find_all(found, target, ignores_profiles)
+        found.findings[:] = find_all(found, ignores_profiles)
     if as_json:
-        rows = list(zip(*(_without_nan(column) for column in found.values()), strict=True))
-        text = json.dumps([dict(zip(found, row, strict=True)) for row in rows], indent=1)
-        typer.echo(
-            text.replace("\x7f", r"\u007f")
-        )  # the one control character that json does not escape
+        write_json(sys.stdout, found)
     elif as_csv:
         write_csv(sys.stdout, found)
-    elif details:
-        show_details(found, findings_in(found, target, ignores_profiles), len(photos.empty))
-    else:
-        show_findings(found, len(photos.empty))
     for message in islice(photos.empty, MOST_FILES):
         complain(f"warning: {in_options(message)} `fit` stops there.")
     is_bad = ~found.readable | (found.damage != "") | (found.duplicate_of >= 0)
     if details:
         is_bad |= found.same_pixels_as >= 0
-    if is_bad.any() or photos.empty:
-        raise typer.Exit(1)
+    status = int(is_bad.any() or bool(photos.empty))
+    if not (as_json or as_csv):
+        told = show_findings(found, partial(findings_in, found, ignores_profiles))
+        tables = tables_of(found.target, found.get("split"), photos.empty_in)
+        show_classes(tables)
+        show_summary(found, told, len(photos.empty))
+        place = directories[0]
+        if len(directories) == 1 and (part := largest_of(tables)):
+            place = f"{place.rstrip('/')}/{part}"  # which `fit` should take by itself
+        has_options = bool(loading or extensions)
+        typer.echo(_next_step(place, status, bool(told.numbers), details, has_options))
+    if status:
+        raise typer.Exit(status)
+
+
+def _next_step(
+    directory: str, status: int, has_hints: bool, has_details: bool, has_options: bool
+) -> str:
+    """Say what a user should do after a check."""
+    if status:
+        return "Next: follow the advice above, and check again."
+    if has_hints:
+        return "Next: look at the files above. These are hints; `fit` takes all of the files."
+    options = " with the same options" if has_options else ""
+    told = f"Next: `sknorm-images fit {shlex.quote(shorten(directory))} -o pipeline.joblib`"
+    if has_details:
+        return f"{told}{options}."
+    return (
+        f"{told}{options}; or `check --details`, to find near duplicates and poor photos, too."
+    )
 
 
 @app.command(epilog="Example: sknorm-images show pipeline.joblib")
@@ -481,12 +509,8 @@ def demo(
     raise typer.Exit(run_demo(data, photos, loading))
 
 
-def _without_nan(column: NDArray[Any]) -> list[Any]:
-    """List the values of a column; JSON has no NaN, which stands for what is unknown."""
-    values: list[Any] = column.tolist()
-    if column.dtype.kind != "f":
-        return values
-    return [None if value != value else value for value in values]
+def _objects(values: Sequence[Any]) -> NDArray[Any]:
+    return np.array(values, dtype=object)
 
 
 def _loading(

@@ -42,6 +42,10 @@ class Photos(NamedTuple):
     classes: list[str | None]  # of the files; None for those in no sub-folder
     passed_over: Counter[str]  # how many others there are, by extension
     empty: Sequence[str] = ()  # a message for each class without files
+    # Of the files, such as "train": the folder that was passed, or the part of the data in
+    # it. None for all files that are in the only part that there is.
+    splits: Sequence[str | None] = ()
+    empty_in: Sequence[tuple[str | None, str]] = ()  # splits, and classes without files there
 
 
 def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS) -> Photos:
@@ -51,26 +55,52 @@ def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS
     `extensions` are in lower case. Raises OSError, ValueError or ImportError if a folder
     cannot be read, and ValueError if it holds no such files.
     """
-    found: dict[str, tuple[str, str | None]] = {}  # by absolute path
+    found: dict[str, tuple[str, str | None, str | None]] = {}  # by absolute path
     counts = Counter[str]()
-    empty: dict[str, str] = {}  # by class
+    empty: dict[tuple[str | None, str], str] = {}  # by split and class
     places = {Path(_place(folder)): folder for folder in folders}
+    outer = {
+        place: folder
+        for place, folder in places.items()
+        if places.keys().isdisjoint(place.parents)
+    }
+    names = _short_names(outer)
     for place, directory in places.items():
         folder = list_folder(directory, extensions)
         if not folder.files:
             raise ValueError(without_images(folder, extensions))
-        for name in empty_classes(folder):
-            empty[name] = without_images(folder, extensions, name)
-        split = parts_of_split(folder)
+        whole = next(names[above] for above in (place, *place.parents) if above in names)
+        parts = {part: _split(whole, part) for part in parts_of_split(folder)}
+        views = {whole: folder}
+        views |= {told: folder.part(part) for part, told in parts.items()}
+        for split, view in views.items():
+            for name in empty_classes(view):
+                empty[split, name] = without_images(view, extensions, name)
         for file in folder.files:
-            *above, _ = file.parts[1:] if file.parts[0] in split else file.parts
+            *above, _ = file.parts
+            is_in_part = bool(above) and above[0] in parts
+            part = parts[above.pop(0)] if is_in_part else whole
             label = above[0] if above else None
-            found.setdefault(_place(file.path), (file.path, label))
-        if places.keys().isdisjoint(place.parents):
+            found.setdefault(_place(file.path), (file.path, label, part))
+        if place in outer:
             counts += passed_over(folder)
-    files, classes = zip(*found.values(), strict=True)
-    missing = [told for name, told in empty.items() if name not in classes]
-    return Photos(list(files), list(classes), counts, missing)
+    files, classes, splits = map(list, zip(*found.values(), strict=True))
+    full = set(classes)
+    missing = [told for (_, label), told in empty.items() if label not in full]
+    return Photos(files, classes, counts, missing, splits, list(empty))
+
+
+def _short_names(places: Mapping[Path, str]) -> dict[Path, str | None]:
+    """Name several folders by the last part of their paths, if these differ; one has none."""
+    if len(places) == 1:
+        return dict.fromkeys(places)
+    last = {place: place.name for place in places}
+    is_enough = all(last.values()) and len(set(last.values())) == len(last)
+    return dict(last if is_enough else places)
+
+
+def _split(folder: str | None, part: str) -> str:
+    return part if folder is None else f"{folder}/{part}"
 
 
 def _place(path: str) -> str:

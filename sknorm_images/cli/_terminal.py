@@ -96,7 +96,7 @@ def show_size(n_bytes: int) -> str:
 
 def count(n: int, noun: str) -> str:
     """Show how many there are, as in "1 file" and "2,000 files"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{n:,} {noun}{'' if n == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def _n_files(counts: Mapping[str, int]) -> str:

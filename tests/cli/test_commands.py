@@ -705,7 +705,7 @@ def test_the_files_that_are_passed_over_are_told_in_a_line(
     told = "28 files passed over: 20 .png, 8 .webp (see --extensions)"
     assert finished.err == f"sknorm-images: {told}\n"
     if command == "check":
-        assert finished.out == "6 files: 0 broken, 0 damaged, 0 duplicates\n"
+        assert summary_of(finished) == "6 files: 0 broken, 0 damaged, 0 duplicates"
 
 
 @pytest.mark.parametrize("command", READERS)
@@ -718,7 +718,7 @@ def test_extensions_and_formats_read_them_all(command, mixed, fitted, tmp_path, 
 
     assert (finished.status, finished.err) == (0, "")
     if command == "check":
-        assert finished.out == "34 files: 0 broken, 0 damaged, 0 duplicates\n"
+        assert summary_of(finished) == "34 files: 0 broken, 0 damaged, 0 duplicates"
     elif command == "fit":
         assert "fitted on 34 images" in finished.out
         assert joblib.load(tmp_path / "out")["load"].formats == ("JPEG", "PNG", "webp")
@@ -835,7 +835,7 @@ def test_every_option_that_an_error_names_exists(
     assert not re.search(
         rf"\b({parameters})=|class_names|on_error|max_pixels|JpegLoader", said
     )
-    named = set(re.findall(r"--[a-z-]+", said))
+    named = set(re.findall(r"(?<!\bfit )--[a-z-]+", said))  # `check` advises on `fit`
     assert named <= set(re.findall(r"--[a-z-]+", call(command, "--help").out))
 
 
@@ -1262,21 +1262,109 @@ def names_in(folder: Path) -> list[str]:
     ]
 
 
-def test_check_shows_what_is_broken_and_what_is_there_twice(twofold):
+def summary_of(finished: Finished) -> str:
+    """The line that says how many files `check` found to be what."""
+    [line] = [line for line in finished.out.splitlines() if re.match(r"[\d,]+ files?: ", line)]
+    return line
+
+
+def blocks_of(finished: Finished) -> dict[str, list[list[str]]]:
+    """The tables of `check`, by the first word or words of their titles."""
+    *blocks, _ = finished.out.split("\n\n")
+    return {
+        re.split("[:,]", title)[0]: [re.split("  +", row.rstrip()) for row in rows]
+        for title, _, *rows in (block.splitlines() for block in blocks)
+    }
+
+
+def test_check_shows_leaks_first_and_then_what_is_wrong(twofold):
     train, test = twofold
     finished = run("check", train, test)
     passed_over = "sknorm-images: 1 file passed over: 1 .txt (see --extensions)\n"
     assert (finished.status, finished.err) == (1, passed_over)
     assert "\x1b" not in finished.out
-    title, _, *rows, summary = [line.rstrip() for line in finished.out.splitlines()]
-    assert title == "Problems"
-    assert [re.split("  +", row) for row in rows] == [
-        [rf"{train}/[red]broken[/red] \n\x1b[31m.jpg", rows[0].split("  ")[-1]],
-        [f"{train}/deep/c.jpg", f"same content as {train}/a.jpg"],
-        [f"{test}/e.jpg", f"same content as {train}/deep/er/b.JPEG"],
+    blocks = blocks_of(finished)
+    reason = blocks["Broken"][0][1]
+    assert "truncated" in reason
+    told = f"leak between train and test: same content as {train}/deep/er/b.JPEG"
+    assert list(blocks.items()) == [
+        ("Leak", [[f"{test}/e.jpg", told]]),
+        ("Broken", [[rf"{train}/[red]broken[/red] \n\x1b[31m.jpg", reason]]),
+        ("Same content", [[f"{train}/deep/c.jpg", f"same content as {train}/a.jpg"]]),
+        ("Files per class", [["[red]broken[", "1", "33.3 %"], ["deep", "2", "66.7 %"]]),
     ]
-    assert "truncated" in rows[0]
-    assert summary == "6 files: 1 broken, 0 damaged, 2 duplicates"
+    assert summary_of(finished) == "6 files: 1 leak, 1 broken, 0 damaged, 1 duplicate"
+    assert finished.out.endswith("\nNext: follow the advice above, and check again.\n")
+
+
+@pytest.mark.parametrize("details", [[], ["--details"]])
+def test_the_parts_of_one_folder_are_told_apart(details, photos, tmp_path, call):
+    a, b = (photos[0].crop((200 * i, 90, 200 * i + 240, 270)) for i in range(2))
+    contents = {
+        "train/cat/1.jpg": encode(a),
+        "train/dog/2.jpg": encode(b),
+        "test/cat/3.jpg": encode(a, quality=30),
+        "test/dog/4.jpg": encode(photos[1].crop((0, 90, 240, 270))),
+    }
+    for name, content in contents.items():
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    finished = call("check", tmp_path / "data", *details)
+    rows = json.loads(call("check", tmp_path / "data", *details, "--json").out)
+
+    assert (finished.status, finished.err) == (0, "")  # what looks alike is a hint
+    assert [row["split"] for row in rows] == ["test", "test", "train", "train"]
+    assert [row["target"] for row in rows] == ["cat", "dog"] * 2
+    assert [row["leak_of"] for row in rows] == [-1, -1, 0 if details else -1, -1]
+    assert [row["leak"] for row in rows][2] == ("near duplicate" if details else "")
+    assert ("leak between test and train: near duplicate of" in finished.out) == bool(details)
+    assert "cat       1  50.0 %      1  50.0 %" in finished.out
+    fit = f"`sknorm-images fit {tmp_path}/data/test -o pipeline.joblib`"  # as large as train
+    assert (fit in finished.out) == (not details)
+
+
+def test_files_of_each_class_are_counted_with_the_remedy_for_an_imbalance(
+    photos, tmp_path, call
+):
+    content = encode(photos[0].crop((0, 0, 20, 20)))
+    for i in range(12):
+        folder = tmp_path / "photos" / f"class {i:02}"
+        folder.mkdir(parents=True)
+        for j in range(max(1, 2 * i)):
+            (folder / f"{j}.jpg").write_bytes(content)
+    (tmp_path / "photos" / "no class").mkdir()
+
+    lines = call("check", tmp_path / "photos").out.splitlines()
+
+    start = lines.index("Files per class, the smallest of 13 classes first")
+    rows = [re.split("  +", line.strip()) for line in lines[start + 1 : start + 12]]
+    expected = [
+        ["no class", "0", "0.0 %"],
+        ["class 00", "1", "0.8 %"],
+        ["class 01", "2", "1.5 %"],
+    ]
+    assert rows[:4] == [["class", "files", "share"], *expected]
+    assert lines[start + 12] == "... and 3 more classes, of 18 to 22 files each"
+    imbalance = lines[start + 13]
+    assert "'class 11' has 22 times as many files as 'class 00'" in imbalance
+    assert 'sample_weight="balanced"' in imbalance
+    assert "oversample=True" in imbalance
+
+
+def test_a_terminal_shows_the_first_files_of_each_kind(tmp_path, call, monkeypatch):
+    for i in range(25):
+        (tmp_path / f"{i:02}.jpg").write_bytes(b"nothing")
+    assert call("check", tmp_path).out.count(".jpg") == 25
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("rich.console.Console.is_terminal", False)  # no colours
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True)
+    finished = call("check", tmp_path)
+
+    assert finished.out.count(".jpg") == 20
+    assert "\n... and 5 more; --csv and --json list all\n" in finished.out
 
 
 @pytest.mark.parametrize("output", [[], ["--csv"], ["--json"]])
@@ -1291,19 +1379,34 @@ def test_check_tells_of_damaged_files_and_has_status_1(output, folder, photos, t
     [line] = [line for line in finished.out.splitlines() if "its data ends early" in line]
     assert "rows are grey" in line
     if not output:
-        assert line.startswith(f"{copy}/cut.jpg  damaged: its data ends early: the last ")
-        assert finished.out.endswith("25 files: 0 broken, 1 damaged, 0 duplicates\n")
+        assert line.startswith(f"{copy}/cut.jpg  its data ends early: the last ")
+        assert summary_of(finished) == "25 files: 0 broken, 1 damaged, 0 duplicates"
 
 
-def test_check_of_good_files_has_status_0(folder, call):
-    assert call("check", folder) == (0, "24 files: 0 broken, 0 damaged, 0 duplicates\n", "")
+def test_check_of_good_files_has_status_0_and_says_what_to_do_next(folder, call):
+    finished = call("check", folder, "--max-scans", "50")
+
+    assert (finished.status, finished.err) == (0, "")
+    *_, summary, advice = finished.out.splitlines()
+    assert summary == "24 files: 0 broken, 0 damaged, 0 duplicates"
+    fit = f"`sknorm-images fit '{folder}' -o pipeline.joblib` with the same options"
+    assert advice.startswith(f"Next: {fit}; or `check --details`")
+
+
+def check_twofold(names: list[str]) -> dict[str, np.ndarray]:
+    odd = "[red]broken["  # a folder, since a slash follows
+    target = [next((c for c in ("deep", odd) if c in name), None) for name in names]
+    split = ["train" if i < 4 else "test" for i in range(len(names))]
+    found = dict(check_images(names, target=target, split=split))
+    del found["classes"]
+    return found
 
 
 def test_check_as_json_is_what_check_images_finds(twofold, call):
     finished = call("check", "--json", *twofold)
     assert finished.status == 1
     names = [*names_in(twofold[0]), *names_in(twofold[1])]
-    found = check_images(names, target=[None] * len(names))
+    found = check_twofold(names)
     rows = json.loads(finished.out)
     assert len(rows) == 6
     assert {name: [row[name] for row in rows] for name in rows[0]} == {
@@ -1315,14 +1418,15 @@ def test_check_as_csv_is_what_check_images_finds(twofold, call):
     finished = call("check", "--csv", *twofold)
     assert finished.status == 1
     names = [*names_in(twofold[0]), *names_in(twofold[1])]
-    found = check_images(names, target=[None] * len(names))
+    found = check_twofold(names)
     rows = list(csv.DictReader(io.StringIO(finished.out, newline="")))
     names = [row.pop("filename") for row in rows]
     assert [unquote(name.removeprefix("file://")) for name in names] == found.pop(
         "filename"
     ).tolist()
     assert {name: [row[name] for row in rows] for name in rows[0]} == {
-        name: [str(value) for value in column.tolist()] for name, column in found.items()
+        name: ["" if value is None else str(value) for value in column.tolist()]
+        for name, column in found.items()
     }
 
 
@@ -1350,21 +1454,22 @@ def test_check_with_details_says_what_is_found_and_what_to_do(conspicuous, call)
 
     assert (finished.status, finished.err) == (1, "")
     first = f"{conspicuous}/cat/1.jpg"
-    blocks = [block.splitlines() for block in finished.out.split("\n\n")]
-    rows = {
-        "broken": f"{conspicuous}/dog/5.jpg    broken: image file is truncated",
-        "same pixels": f"{conspicuous}/cat/2.jpg  same pixels as {first}, in the same class",
-        "near duplicate": f"{conspicuous}/dog/3.jpg  near duplicate of {first}, in another cl",
-        "too dark": f"{conspicuous}/dog/[4].jpg  too dark",
+    assert blocks_of(finished) == {
+        "Broken": [[f"{conspicuous}/dog/5.jpg", blocks_of(finished)["Broken"][0][1]]],
+        "Same pixels": [
+            [f"{conspicuous}/cat/2.jpg", f"same pixels as {first}, in the same class"]
+        ],
+        "Near duplicate": [
+            [f"{conspicuous}/dog/3.jpg", f"near duplicate of {first}, in another class"]
+        ],
+        "Too dark": [[f"{conspicuous}/dog/[4].jpg", "too dark"]],
+        "Files per class": [["cat", "2", "40.0 %"], ["dog", "3", "60.0 %"]],
     }
-    for (title, header, row), kind in zip(blocks[:-1], rows, strict=True):
-        assert title.startswith(f"{kind}, 1 file. ")
-        assert header.split() == ["file", "finding"]
-        assert re.sub(" +", " ", row).startswith(re.sub(" +", " ", rows[kind]))
-    assert "leave them out, with fit --on-error blank." in blocks[0][0]
-    assert blocks[-1] == [
+    assert "\nToo dark: 1 file. Check whether they show anything." in finished.out
+    assert "leave them out, with fit --on-error blank." in finished.out
+    assert summary_of(finished) == (
         "5 files: 1 broken, 1 same pixels, 1 near duplicate, 1 too dark, 1 in another class"
-    ]
+    )
 
 
 @pytest.mark.parametrize("output", ["--json", "--csv"])
@@ -1373,17 +1478,18 @@ def test_check_with_details_writes_what_check_images_finds(output, conspicuous, 
 
     names = names_in(conspicuous)
     target = [Path(name).parent.name for name in names]
-    found = check_images(names, target=target, details=True)
+    found = dict(check_images(names, target=target, details=True))
+    del found["classes"]
     if output == "--json":
         table = pd.DataFrame(json.loads(finished.out, parse_constant=pytest.fail))
     else:
-        table = pd.read_csv(io.StringIO(finished.out), dtype={"perceptual_hash": str})
+        table = pd.read_csv(io.StringIO(finished.out))
         words = ["findings", "perceptual_hash"]
         table[words] = table[words].fillna("")
     assert table.columns.tolist() == list(found)
-    assert table.findings.tolist() == found.findings.tolist()
-    assert table.perceptual_hash.tolist() == found.perceptual_hash.tolist()
-    np.testing.assert_allclose(table.sharpness.astype(float), found.sharpness)
+    assert table.findings.tolist() == found["findings"].tolist()
+    assert table.perceptual_hash.tolist() == found["perceptual_hash"].tolist()
+    np.testing.assert_allclose(table.sharpness.astype(float), found["sharpness"])
 
 
 def test_hints_alone_leave_check_with_status_0(conspicuous, call):
@@ -1391,7 +1497,10 @@ def test_hints_alone_leave_check_with_status_0(conspicuous, call):
         (conspicuous / name).unlink()
     finished = call("check", "--details", conspicuous)
     assert finished.status == 0
-    assert finished.out.endswith("3 files: 1 near duplicate, 1 too dark, 1 in another class\n")
+    assert summary_of(finished) == (
+        "3 files: 1 near duplicate, 1 too dark, 1 in another class"
+    )
+    assert "`fit` takes all" in finished.out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("root", ["", "data"])
@@ -1431,7 +1540,10 @@ def test_check_tells_a_photo_in_two_classes_from_a_copy(root, photos, tmp_path, 
         expected |= {"test/dog/6.jpg": True, "train/dog/4.jpg": True}
     assert twice == expected
     n = sum(expected.values())
-    assert f"9 files: 2 broken, 0 damaged, 4 duplicates, {n} in another class" in finished.out
+    leaks = "2 leaks, 2 broken, 0 damaged, 2 duplicates"
+    if root == "data":  # both copies in test are before the one in train
+        leaks = "1 leak, 2 broken, 0 damaged, 3 duplicates"
+    assert summary_of(finished) == f"9 files: {leaks}, {n} in another class"
     assert len(re.findall("same content as .*, in another class", finished.out)) == n
     assert finished.out.count("same content as") == 4
 
@@ -1479,7 +1591,27 @@ def test_a_class_that_another_folder_fills_is_not_empty(photos, tmp_path, call):
 
     finished = call("check", tmp_path / "train", tmp_path / "test")
 
-    assert finished == (0, "3 files: 0 broken, 0 damaged, 0 duplicates\n", "")
+    assert (finished.status, finished.err) == (0, "")
+    assert summary_of(finished) == "3 files: 0 leaks, 0 broken, 0 damaged, 0 duplicates"
+    assert "\ncat        1  50.0 %     0    0.0 %" in finished.out
+
+
+def test_a_class_that_is_empty_in_every_part_of_a_folder_is_told(photos, tmp_path, call):
+    for i, name in enumerate(("train/dog/1.jpg", "test/dog/2.jpg")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(encode(photos[0].crop((50 * i, 0, 50 * i + 60, 40))))
+        (tmp_path / name).parent.with_name("cat").mkdir()
+    (tmp_path / "train" / "cat" / "3.png").write_bytes(b"")
+
+    finished = call("check", tmp_path)
+
+    assert finished.status == 1
+    _, *lines = finished.err.splitlines()
+    assert [line.partition(" holds no files that end in ")[0] for line in lines] == [
+        f"sknorm-images: warning: '{tmp_path}/{part}/cat'" for part in ("test", "train")
+    ]
+    assert ", and 1 .png. Check" in lines[1]
+    assert summary_of(finished).endswith("0 duplicates, 2 empty classes")
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
@@ -1500,8 +1632,8 @@ def test_check_sees_the_empty_class_at_which_fit_stops(form, photos, tmp_path, c
     ]
     assert "or pass --extensions .jpg,.jpeg,.jpe,.jfif,.png." in lines[1]
     if not form:
-        summary = "1 file: 0 broken, 0 damaged, 0 duplicates, 2 empty classes\n"
-        assert finished.out == summary
+        summary = "1 file: 0 broken, 0 damaged, 0 duplicates, 2 empty classes"
+        assert summary_of(finished) == summary
 
 
 # show

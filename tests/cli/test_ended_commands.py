@@ -375,8 +375,8 @@ def test_a_pipe_that_is_closed_is_no_finding(few):
 @pytest.mark.parametrize(
     ("redirection", "folder", "expected"),
     [
-        ("2>&-", "few", (0, "24 files: 0 broken, 0 damaged, 0 duplicates\n", "")),
-        ("2>/dev/full", "missing", (2, "", "")),
+        ("2>&-", "few", (0, "24 files: 0 broken, 0 damaged, 0 duplicates")),
+        ("2>/dev/full", "missing", (2, "")),
     ],
 )
 def test_a_stream_that_is_closed_or_full_changes_no_status(redirection, folder, expected, few):
@@ -384,7 +384,9 @@ def test_a_stream_that_is_closed_or_full_changes_no_status(redirection, folder, 
     if subprocess.run(["sh", "-c", importing], check=False).returncode:
         pytest.skip("NumPy 2.0 cannot be imported without stderr")
     finished = through_shell(redirection, "check", few if folder == "few" else folder)
-    assert (finished.returncode, finished.stdout, finished.stderr) == expected
+    lines = finished.stdout.splitlines()
+    [summary] = [line for line in lines if " files: " in line] or [""]
+    assert ((finished.returncode, summary), finished.stderr) == (expected, "")
 
 
 # The process that calls it

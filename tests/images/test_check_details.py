@@ -84,7 +84,8 @@ def test_measures_are_those_of_numpy_and_scipy(photo, photos):
         np.testing.assert_allclose(found.sharpness[i], sharpness, rtol=1e-5)
         small = shrunk.resize((32, 32), Image.Resampling.BOX)
         low = dctn(np.asarray(small, float), norm=None)[:8, :8].ravel()
-        bits = int(found.perceptual_hash[i], 16)
+        assert found.perceptual_hash[i][0] == "p"  # never a number to a spreadsheet
+        bits = int(found.perceptual_hash[i][1:], 16)
         expected = low > np.median(low[1:])
         assert [bits >> (63 - k) & 1 for k in range(64)] == expected.tolist()
     assert found.is_grey.tolist() == [False, True, False]
@@ -132,6 +133,7 @@ def test_a_data_frame_has_the_same_columns_and_types(files):
     frame = check_images(files[:3], target=[0, 1, 0], details=True, as_frame=True)
 
     assert isinstance(frame, pd.DataFrame)
+    del found["classes"]
     pd.testing.assert_frame_equal(frame, pd.DataFrame(found))
     assert isinstance(check_images([], details=True, as_frame=True), pd.DataFrame)
 
@@ -221,7 +223,7 @@ def test_near_duplicates_are_those_that_comparing_all_pairs_finds(most_bits):
             sum(1 << k for k in flipped)
         )
     values[100:140] = values[100] ^ random.integers(0, 2**12, 40, dtype=np.uint64)  # a crowd
-    hashes = np.array([f"{value:016x}" for value in values], object)
+    hashes = np.array([f"p{value:016x}" for value in values], object)
     hashes[::50] = ""
 
     found = first_alike(hashes, most_bits)
@@ -230,7 +232,7 @@ def test_near_duplicates_are_those_that_comparing_all_pairs_finds(most_bits):
     for i in range(600):
         for j in range(i):
             if hashes[i] and hashes[j]:
-                differing = (int(hashes[i], 16) ^ int(hashes[j], 16)).bit_count()
+                differing = (int(hashes[i][1:], 16) ^ int(hashes[j][1:], 16)).bit_count()
                 if differing <= most_bits:
                     expected[i] = j
                     break

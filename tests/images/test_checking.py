@@ -228,10 +228,17 @@ def test_without_classes_there_is_no_column_of_them(files):
     assert "in_another_class" not in check_images(files[:2])
 
 
-@pytest.mark.parametrize("target", [["cat"], [["cat"], ["dog"]], "cat", []])
-def test_a_target_of_another_shape_is_refused(target, files):
-    with pytest.raises(ValueError, match=r"target=.* has the shape .*, and X holds 2 files"):
-        check_images(files[:2], target=target)
+@pytest.mark.parametrize("name", ["target", "split"])
+@pytest.mark.parametrize("values", [["cat"], [["cat"], ["dog"]], "cat", []])
+def test_classes_or_splits_of_another_shape_are_refused(name, values, files):
+    with pytest.raises(ValueError, match=rf"{name}=.* has the shape .*, and X holds 2 files"):
+        check_images(files[:2], **{name: values})
+
+
+@pytest.mark.parametrize("name", ["target", "split"])
+def test_classes_or_splits_that_cannot_be_compared_are_refused(name, files):
+    with pytest.raises(TypeError, match=rf"{name} holds \[1, 2\], which cannot be compared"):
+        check_images(files[:2], **{name: [[1], [1, 2]][::-1]})
 
 
 def test_duplicates_show_across_folders(folder, tmp_path_factory):
