@@ -75,9 +75,9 @@ def imbalance_of(table: Sequence[ClassCount]) -> str:
     small, large = full[0], full[-1]
     ratio = large.n_files / small.n_files
     return (
-        f"The classes are imbalanced: {_quoted(large.name)} has {ratio:,.0f} times as many "
-        f"files as {_quoted(small.name)}, so a model will rarely predict the small ones. "
-        'Train with PipelineDataset(..., sample_weight="balanced") or (..., oversample=True).'
+        f"The largest class, {_quoted(large.name)}, has {ratio:,.0f} times as many files as "
+        f"the smallest, {_quoted(small.name)}, so a model will rarely predict small classes. "
+        'When you train, pass sample_weight="balanced" or oversample=True to PipelineDataset.'
     )
 
 

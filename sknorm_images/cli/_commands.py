@@ -418,11 +418,12 @@ def _next_step(
     if has_hints:
         return "Next: look at the files above. These are hints; `fit` takes all of the files."
     options = " with the same options" if has_options else ""
-    told = f"Next: `sknorm-images fit {shlex.quote(shorten(directory))} -o pipeline.joblib`"
+    fit = f"`sknorm-images fit {shlex.quote(shorten(directory))} -o pipeline.joblib`{options}"
     if has_details:
-        return f"{told}{options}."
+        return f"Next: learn the statistics with {fit}."
     return (
-        f"{told}{options}; or `check --details`, to find near duplicates and poor photos, too."
+        "Next: look for near duplicates and poor photos, too, with `check --details`; or learn "
+        f"the statistics with {fit}."
     )
 
 
