@@ -422,8 +422,8 @@ def _next_step(
     if has_details:
         return f"Next: learn the statistics with {fit}."
     return (
-        "Next: look for near duplicates and poor photos, too, with `check --details`; or learn "
-        f"the statistics with {fit}."
+        "Next: look for near duplicates and poor photos, too, with `check --details`; or "
+        f"learn the statistics with {fit}."
     )
 
 

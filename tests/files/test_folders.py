@@ -8,12 +8,15 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 from sklearn.datasets import load_files
 from sklearn.utils import Bunch
 
 from sknorm_images import JpegLoader, load_image_folder
+from sknorm_images._files.folders import passed_over
+from sknorm_images._files.listing import list_folder
 from tests.empty_files import make, relative
 
 NAMES = [
@@ -25,6 +28,23 @@ NAMES = [
     "ant/z.jpg",
     "ant/nest/deep/0.jpg",
 ]
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_a_part_of_a_folder_is_what_listing_it_by_itself_gives(scheme, tmp_path):
+    names = ["cat/1.jpg", "dog/2.png", "dog/deep/3.gif", "fox/.4.jpg", "5.jpg", "6.txt"]
+    folder = make(tmp_path, "test/cat/1.jpg", *(f"train/{name}" for name in names))
+    place = str(folder)
+    if scheme:
+        fsspec.filesystem("memory").put(f"{folder}/", str(folder), recursive=True)
+        place = f"memory://{folder}"
+
+    part = list_folder(place).part("train")
+
+    alone = list_folder(f"{place}/train")
+    assert list(part.folders) == ["cat", "dog", "fox"]
+    assert (part.path, part.folders, part.files) == (alone.path, alone.folders, alone.files)
+    assert passed_over(part) == passed_over(alone) == {".gif": 1, ".png": 1, ".txt": 1}
 
 
 # One class a sub-folder
