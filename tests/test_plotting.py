@@ -494,6 +494,146 @@ def test_images_that_cannot_be_read_are_black_and_say_so(files, pixels, tmp_path
         np.testing.assert_array_equal(shown(display.axes_[2]), pixels[2])
 
 
+# Samples of classes, and batches
+
+
+def test_with_y_images_are_taken_from_each_class_in_turn_and_labelled(files, pixels):
+    y = np.array(["temple"] * 20 + ["flower"] * 3 + ["ape"])
+    pipeline = pipeline_with(ChannelStandardScaler()).fit(files)
+    kept = [23, 20, 21, 22, 0, 1, 2]  # ape, flowers, temples
+    for display in (
+        ImageGridDisplay.from_estimator(pipeline, files, y=y, n_images=7),
+        ImageGridDisplay.from_estimator(pipeline[:-1], pd.Series(files), y=y, n_images=7),
+        ImageGridDisplay.from_images(pipeline[:-1].transform(files), y=list(y), n_images=7),
+    ):
+        assert captions(display) == [f"{y[i]}\n{i:02}.jpg" for i in kept]
+        for panel, i in zip(display.axes_, kept, strict=True):
+            np.testing.assert_array_equal(shown(panel), pixels[i])
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.arange(24) % 2,
+        (np.arange(24) % 2).astype(np.float32)[:, np.newaxis],
+        np.eye(2, dtype=np.float32)[np.arange(24) % 2],
+        pd.Series(np.arange(24) % 2),
+    ],
+    ids=["numbers", "column of floats", "one-hot", "series"],
+)
+def test_class_names_stand_for_the_numbers_of_any_label_mode(pixels, y):
+    display = ImageGridDisplay.from_images(pixels, y=y, class_names=["temple", "flower"])
+    even, odd = range(0, 12, 2), range(1, 12, 2)
+    expected = [f"temple\nimage {i}" for i in even] + [f"flower\nimage {i}" for i in odd]
+    assert captions(display) == expected
+
+
+def test_of_more_classes_than_images_the_first_are_drawn(pixels):
+    display = ImageGridDisplay.from_images(pixels, y=np.arange(24)[::-1], n_images=3)
+    assert captions(display) == ["0\nimage 23", "1\nimage 22", "2\nimage 21"]
+
+
+def test_a_seed_draws_the_same_images_at_random_and_of_each_class(files, pixels):
+    def rows(**options: Any) -> list[int]:
+        display = ImageGridDisplay.from_images(pixels, n_images=6, **options)
+        return [int(caption.split()[-1]) for caption in captions(display)]
+
+    assert rows(random_state=0) == rows(random_state=0) != rows(random_state=1)
+    assert rows(random_state=0) != list(range(6))
+    y = np.arange(24) % 3
+    chosen = rows(random_state=0, y=y)
+    assert [y[i] for i in chosen] == [0, 0, 1, 1, 2, 2]
+    assert chosen != rows(y=y) == [0, 3, 1, 4, 2, 5]
+    for panel, i in zip(
+        ImageGridDisplay.from_images(list(pixels), n_images=2, random_state=3).axes_,
+        np.random.RandomState(3).permutation(24),
+        strict=False,
+    ):
+        np.testing.assert_array_equal(shown(panel), pixels[i])
+
+
+def test_a_sample_reads_no_other_file(files, prepared):
+    y = np.arange(24) // 12
+    display = ImageGridDisplay.from_estimator(
+        pipeline_with("passthrough"), files, y=y, n_images=4, random_state=0
+    )
+    assert len(display.axes_) == len(prepared) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"y": [0, 1]}, r"y is of shape \(2,\), and there are 24 images"),
+        ({"y": np.full((24, 2), 0.5)}, r"y is of shape \(24, 2\)"),
+        ({"y": [None, *range(22), None]}, "no label for image 0 and 1 more. Leave"),
+        ({"y": ["a", 1] * 12}, "labels that cannot be compared"),
+        ({"y": [2] * 24, "class_names": ["a", "b"]}, "y holds 2, and class_names names"),
+        ({"y": ["a"] * 24, "class_names": ["a"]}, "y holds 'a', and class_names names"),
+        ({"class_names": ["a"]}, "there is none. Pass y"),
+        ({"random_state": "seed"}, "random_state='seed' is not a seed"),
+    ],
+)
+def test_what_tells_no_classes_is_refused(pixels, options, match):
+    with pytest.raises(ValueError, match=match):
+        ImageGridDisplay.from_images(pixels, **options)
+    assert plt.get_fignums() == []
+
+
+def test_a_batch_is_shown_as_an_augmentation_left_it(pixels):
+    scaler = ChannelStandardScaler().fit(pixels)
+    brighter = scaler.transform(pixels[:5, :, ::-1].astype(np.float64) + 60)
+    weights = np.ones(5, np.float32)
+    for batch in (
+        (brighter, np.array([1, 0, 0, 1, 1]), weights),
+        (brighter, np.eye(2)[[1, 0, 0, 1, 1]]),
+    ):
+        display = ImageGridDisplay.from_images(batch, scaler, class_names=["a", "b"])
+        assert captions(display) == [f"{'baabb'[i]}\nimage {i}" for i in range(5)]
+        for panel, image in zip(display.axes_, pixels, strict=False):
+            expected = np.minimum(image[:, ::-1].astype(int) + 60, 255)
+            np.testing.assert_array_equal(shown(panel), expected)
+    masks = np.zeros((5, *SIZE, 1))
+    for y in (masks, {"a": weights}, np.full((5, 2), 0.5), None):  # not classes
+        display = ImageGridDisplay.from_images((brighter, y), scaler, n_images=2)
+        assert captions(display) == ["image 0", "image 1"]
+    few = ImageGridDisplay.from_images((pixels[0], pixels[1]))  # a tuple of images
+    assert len(few.axes_) == 2
+
+
+def test_a_batch_of_several_inputs_is_refused_with_what_to_pass(pixels):
+    with pytest.raises(TypeError, match=r"'photo', 'table', .*batch\[0\]\['photo'\]"):
+        ImageGridDisplay.from_images(({"photo": pixels, "table": pixels}, np.zeros(24)))
+
+
+def test_a_value_range_says_which_floats_are_black_and_white(pixels):
+    for images, ends in ((pixels / 255, (0, 1)), (pixels / 127.5 - 1, (-1, 1))):
+        display = ImageGridDisplay.from_images(images.astype(np.float32), value_range=ends)
+        for panel, image in zip(display.axes_, pixels, strict=False):
+            np.testing.assert_array_equal(shown(panel), image)
+    beyond = ImageGridDisplay.from_images(pixels[:1] * 2.0 - 100, value_range=(0, 255))
+    expected = (pixels[0].astype(int) * 2 - 100).clip(0, 255)
+    np.testing.assert_array_equal(shown(beyond.axes_[0]), expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "match"),
+    [
+        (np.zeros((1, 8, 8, 3)), {"value_range": (1, 0)}, r"not a range. Pass \(low, high\)"),
+        (np.zeros((1, 8, 8, 3)), {"value_range": "0-1"}, "not a range"),
+        (np.zeros((1, 8, 8, 3), np.uint8), {"value_range": (0, 1)}, "is for floats. Leave it"),
+        (np.full((1, 8, 8, 3), np.nan), {"value_range": (0, 1)}, "hold NaN"),
+        (
+            np.zeros((1, 8, 8, 3)),
+            {"value_range": (0, 1), "scaler": ChannelStandardScaler()},
+            "scaler and value_range both",
+        ),
+    ],
+)
+def test_a_value_range_that_fits_nothing_is_refused(images, options, match):
+    with pytest.raises(ValueError, match=match):
+        ImageGridDisplay.from_images(images, **options)
+
+
 @pytest.mark.parametrize(("n", "rows", "columns"), [(1, 1, 1), (5, 2, 3), (12, 3, 4)])
 def test_a_grid_is_about_as_wide_as_high(pixels, n, rows, columns):
     display = ImageGridDisplay.from_images(pixels, n_images=n)

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import ceil, sqrt
 from os import PathLike
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sknorm_images import LazyImages
-from sknorm_images._common.parameters import check_number
+from sknorm_images._common.failures import Failures
+from sknorm_images._common.parameters import finite_numbers
 from sknorm_images._common.published import published
+from sknorm_images._common.wording import show_value
 from sknorm_images._images.color_modes import find_color_mode
 from sknorm_images._images.recipes import as_pixels
 from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images._steps import flat_steps
 from sknorm_images.plotting._panels import PanelDisplay, check_invertible
+from sknorm_images.plotting._sampling import sample, sample_of_batch
 
 
 @published("sknorm_images.plotting")
 class ImageGridDisplay(PanelDisplay):
-    """Grid of images as a person sees them, with the names of their files.
+    r"""Grid of images as a person sees them, with the names of their files.
 
     `from_estimator` draws what a pipeline makes of paths, and `from_images` draws images
-    that are there already, scaled or not. Images of one channel are drawn in grey, from
-    black at 0 to white at 255 whatever they hold.
+    that are there already, scaled or not, or a batch of a dataset. Images of one channel are
+    drawn in grey, from black at 0 to white at 255 whatever they hold.
 
     Parameters
     ----------
@@ -61,6 +64,12 @@ class ImageGridDisplay(PanelDisplay):
     >>> display = ImageGridDisplay.from_images(scaler.transform(photos), scaler)
     >>> display.captions, bool(np.array_equal(display.images, photos))
     (['image 0', 'image 1'], True)
+
+    A sample of every class, with its name:
+
+    >>> display = ImageGridDisplay.from_images(photos, y=[1, 0], class_names=["bud", "roof"])
+    >>> display.captions
+    ['bud\nimage 1', 'roof\nimage 0']
     """
 
     def __init__(
@@ -71,9 +80,17 @@ class ImageGridDisplay(PanelDisplay):
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, *, n_images: int = 12, ax: Axes | None = None
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        y: ArrayLike | None = None,
+        class_names: Sequence[str] | None = None,
+        n_images: int = 12,
+        random_state: Any = None,
+        ax: Axes | None = None,
     ) -> Self:
-        """Draw what an estimator makes of the first images.
+        """Draw what an estimator makes of some images.
 
         The output of a scaler is brought back to grey levels by its `inverse_transform`,
         rounded, and cut off below 0 and above 255. What the scaler clipped stays so.
@@ -84,8 +101,17 @@ class ImageGridDisplay(PanelDisplay):
             What ends in a `JpegLoader`, a `Resizer` or a fitted scaler.
         X : array-like of shape (n_samples, ...)
             What it transforms, such as paths.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or None, default=None
+            The class of each image: a number, a name, or one-hot. Images are then taken from
+            each class in turn, and labelled. If there are more classes than `n_images`, the
+            first ones are drawn.
+        class_names : sequence of str or None, default=None
+            Names of the classes that `y` numbers, such as `target_names` of
+            `load_image_folder`. None shows the labels as they are.
         n_images : int, default=12
             Number of images to draw. No others are read.
+        random_state : int, RandomState instance or None, default=None
+            Draws images at random; an int draws the same ones again. None takes the first.
         ax : matplotlib Axes or None, default=None
             As in `plot`.
 
@@ -103,7 +129,7 @@ class ImageGridDisplay(PanelDisplay):
             If `estimator` does not transform.
         ValueError
             If no images come out, the scaler has `per_image` set, which leaves no way back,
-            or `n_images` or `ax` cannot be used.
+            or another parameter cannot be used.
         ImageDecodeError, OSError
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
@@ -115,40 +141,59 @@ class ImageGridDisplay(PanelDisplay):
             )
         if isinstance(last, ChannelScaler):
             check_invertible(last)
-        X = _first(X, n_images)
+        chosen = sample(X, n_images, y, class_names, random_state)
+        X = chosen.images
         for step in before:
             X = step.transform(X)
         made = last.transform(X)
-        if not isinstance(last, ChannelScaler):
-            return cls.from_images(made, n_images=n_images, ax=ax)
-        images = [_grey_levels(image, last) for image in made]
-        failures = X.failures if isinstance(X, LazyImages) else {}  # as transform found them
-        for i in failures:
-            images[i][:] = 0
-        seen = _as_seen(images, X)
-        return cls(seen, _captions(X, len(images), failures)).plot(ax=ax)
+        if isinstance(last, ChannelScaler):
+            pixels = [_grey_levels(image, last) for image in made]
+            # As transform found them; its zeros are no black.
+            failures = Failures(X.failures) if isinstance(X, LazyImages) else Failures()
+            if failures:
+                pixels = list(failures.zeroed(np.stack(pixels)))
+        else:
+            X = made
+            pixels, failures = _pixels_of(made)
+        captions = chosen.captions(X, len(pixels), failures)
+        return cls(_as_seen(pixels, X), captions).plot(ax=ax)
 
     @classmethod
     def from_images(
         cls,
-        images: LazyImages | NDArray[Any] | Sequence[NDArray[Any]],
+        images: LazyImages | NDArray[Any] | Sequence[NDArray[Any]] | tuple[Any, ...],
         scaler: Any = None,
         *,
+        value_range: tuple[float, float] | None = None,
+        y: ArrayLike | None = None,
+        class_names: Sequence[str] | None = None,
         n_images: int = 12,
+        random_state: Any = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw the first of some images.
+        r"""Draw some images, or what a model is trained on: a batch of a dataset.
 
         Parameters
         ----------
-        images : LazyImages, ndarray or sequence of ndarray
+        images : LazyImages, ndarray, sequence of ndarray, or tuple
             Of shape (n_samples, height, width, n_channels), or each (height, width,
-            n_channels). Without `scaler`, uint8 grey levels; floats are refused, since
-            nothing tells whether they end at 1, at 255 or elsewhere. With `scaler`, the
-            floats it made.
+            n_channels). A tuple is a batch, such as ``dataset[0]`` of a `PipelineDataset`:
+            of its targets, classes are shown as labels. Without `scaler` and `value_range`,
+            images are uint8 grey levels; floats are refused, since nothing tells whether they
+            end at 1, at 255 or elsewhere.
         scaler : ChannelStandardScaler, ChannelMinMaxScaler or None, default=None
             What made the floats; its `inverse_transform` brings them back to grey levels.
+            What an augmentation made of them since is shown, cut off below 0 and above 255.
+        value_range : (low, high) or None, default=None
+            The floats that are drawn black and white, for images that no scaler made, such as
+            (0, 1).
+        y : array-like of shape (n_samples,) or (n_samples, n_classes), or None, default=None
+            As in `from_estimator`. Of a batch, images stay in their order without it.
+        class_names : sequence of str or None, default=None
+            As in `from_estimator`; of a `PipelineDataset`, pass its `classes_`.
         n_images : int, default=12
+            As in `from_estimator`.
+        random_state : int, RandomState instance or None, default=None
             As in `from_estimator`.
         ax : matplotlib Axes or None, default=None
             As in `plot`.
@@ -166,22 +211,31 @@ class ImageGridDisplay(PanelDisplay):
             If images are of another shape or dtype, and where `from_estimator` raises it.
         sklearn.exceptions.NotFittedError, ImageDecodeError, OSError
             As `from_estimator` raises them.
+
+        Examples
+        --------
+        What a model sees of a batch, augmented:
+
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_sample_images
+        >>> from sknorm_images import ChannelStandardScaler
+        >>> from sknorm_images.plotting import ImageGridDisplay
+        >>> photos = np.stack(load_sample_images().images)
+        >>> scaler = ChannelStandardScaler().fit(photos)
+        >>> batch = scaler.transform(photos)[:, :, ::-1] + 0.5, np.array([0, 1])
+        >>> display = ImageGridDisplay.from_images(batch, scaler, class_names=["roof", "bud"])
+        >>> display.captions
+        ['roof\nimage 0', 'bud\nimage 1']
         """
-        images = _first(images, n_images)
-        if not isinstance(images, LazyImages):
-            _check_sequence(images)
-        failures: Collection[int] = ()
-        pixels: list[NDArray[Any]]
-        if scaler is not None:
-            check_invertible(scaler)
-            pixels = [_grey_levels(image, scaler) for image in images]
-        elif isinstance(images, LazyImages) and images.ndim == 4:
-            pixels = list(np.asarray(images))  # in parallel
-            failures = images.failures
+        to_levels = _way_to_grey_levels(scaler, value_range)
+        if _is_batch(images) and y is None:
+            chosen = sample_of_batch(images, n_images, class_names, random_state)
         else:
-            pixels = [images[i] for i in range(len(images))]
-        seen = _as_seen(pixels, images)
-        return cls(seen, _captions(images, len(pixels), failures)).plot(ax=ax)
+            every = images[0] if _is_batch(images) else images
+            chosen = sample(every, n_images, y, class_names, random_state)
+        pixels, failures = _pixels_of(chosen.images, to_levels)
+        captions = chosen.captions(chosen.images, len(pixels), failures)
+        return cls(_as_seen(pixels, chosen.images), captions).plot(ax=ax)
 
     def _draw(self, ax: Axes | None) -> None:
         images = [np.asarray(image) for image in self.images]
@@ -197,12 +251,44 @@ class ImageGridDisplay(PanelDisplay):
             _draw_image(panel, image, caption)
 
 
-def _first(X: Any, n: int) -> Any:
-    """Take the first rows of any container that has rows; leave others as they are."""
-    check_number("n_images", n, low=1, integral=True)
-    if hasattr(X, "iloc"):
-        return X.iloc[:n]
-    return X[:n] if hasattr(X, "__getitem__") and not isinstance(X, Mapping) else X
+def _is_batch(images: Any) -> bool:
+    """Whether this is (x, y) or (x, y, weights), and not a few images."""
+    if not isinstance(images, tuple) or len(images) not in (2, 3):
+        return False
+    return isinstance(images[0], Mapping) or np.ndim(images[0]) == 4
+
+
+def _way_to_grey_levels(scaler: Any, value_range: Any) -> Callable[[Any], Any] | None:
+    """Choose what turns one image into grey levels; None if it has them already."""
+    if scaler is not None and value_range is not None:
+        raise ValueError(
+            "scaler and value_range both say what grey levels the values stand for. Pass one."
+        )
+    if scaler is not None:
+        check_invertible(scaler)
+        return partial(_grey_levels, scaler=scaler)
+    if value_range is None:
+        return None
+    ends = finite_numbers(value_range)
+    if ends is None or ends.shape != (2,) or not ends[0] < ends[1]:
+        raise ValueError(
+            f"value_range={show_value(value_range)} is not a range. Pass (low, high), such as "
+            "(0, 1)."
+        )
+    return partial(_between, low=ends[0], high=ends[1])
+
+
+def _pixels_of(
+    images: Any, to_levels: Callable[[Any], Any] | None = None
+) -> tuple[list[NDArray[Any]], Failures]:
+    """Read images as arrays; also return which of them cannot be read, and are black."""
+    if not isinstance(images, LazyImages):
+        _check_sequence(images)
+    if to_levels is not None:
+        return [to_levels(image) for image in images], Failures()
+    if isinstance(images, LazyImages) and images.ndim == 4:
+        return list(np.asarray(images)), Failures(images.failures)  # in parallel
+    return [images[i] for i in range(len(images))], Failures()
 
 
 def _check_sequence(images: Any) -> None:
@@ -232,8 +318,7 @@ def _check_images(images: Sequence[NDArray[Any]], captions: Sequence[str]) -> No
             raise ValueError(
                 f"Image {i} is of dtype {image.dtype}, and nothing tells what grey levels its "
                 "values stand for. Pass the scaler that made it: from_images(images, scaler). "
-                "Or convert it with np.rint(X).astype(np.uint8), or with "
-                "np.rint(X * 255).astype(np.uint8) if it ends at 1."
+                "Or say which are black and white: value_range=(0, 255), or (0, 1)."
             )
 
 
@@ -250,6 +335,20 @@ def _grey_levels(image: Any, scaler: ChannelScaler) -> NDArray[np.uint8]:
     return levels.astype(np.uint8)
 
 
+def _between(image: Any, low: float, high: float) -> NDArray[np.uint8]:
+    """Turn floats between `low` and `high` into grey levels."""
+    image = np.asarray(image)
+    if image.dtype.kind != "f":
+        raise ValueError(
+            f"images are of dtype {image.dtype}, and value_range is for floats. Leave it out "
+            "to draw grey levels."
+        )
+    if np.isnan(image).any():
+        raise ValueError("images hold NaN, which is no grey level. Look for where it arises.")
+    levels: NDArray[Any] = np.rint((image.clip(low, high) - low) * (255 / (high - low)))
+    return levels.astype(np.uint8)
+
+
 def _as_seen(pixels: list[NDArray[Any]], images: Any) -> list[NDArray[Any]]:
     """Convert pixels to grey or RGB, if they are of LazyImages in another colour mode."""
     if not isinstance(images, LazyImages):
@@ -258,18 +357,6 @@ def _as_seen(pixels: list[NDArray[Any]], images: Any) -> list[NDArray[Any]]:
     if mode is None or mode.is_seen:
         return pixels
     return [as_pixels(mode.as_seen(image)) for image in pixels]
-
-
-def _captions(images: Any, n_images: int, failures: Collection[int]) -> list[str]:
-    names = images.filenames if isinstance(images, LazyImages) else [""] * n_images
-    # LazyImages describe bytes and arrays, as in <24 bytes>.
-    captions = [
-        f"image {i}" if not name or name.startswith("<") else Path(name).name
-        for i, name in enumerate(names)
-    ]
-    for i in failures:
-        captions[i] += "\ncannot be read"
-    return captions
 
 
 def _draw_image(panel: Axes, image: NDArray[np.uint8], caption: str) -> None:
