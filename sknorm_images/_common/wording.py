@@ -22,7 +22,10 @@ _LONGEST_PATH = 4096  # PATH_MAX of Linux, the largest of the usual ones
 
 def printable(text: object) -> str:
     """Escape characters that end a line, control a terminal, or cannot be encoded."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+    plain = str(text)
+    if plain.isprintable():  # as most are
+        return plain
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in plain)
 
 
 def shorten(text: object, longest: int = _LONGEST_REASON) -> str:

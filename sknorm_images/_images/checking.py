@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing
+from functools import partial
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple, get_type_hints, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, get_type_hints, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,6 +44,9 @@ from sknorm_images._images.near_duplicates import first_alike
 from sknorm_images._images.sources import files_of
 
 _DTYPES = {str: object, int: np.int64, float: np.float64, bool: np.bool_}
+
+# From the name of a file, its content, and the image in it at full size, to what is added up.
+See: TypeAlias = Callable[[str, bytes, DecodedImage], Any]
 
 
 class _Finding(NamedTuple):
@@ -331,6 +335,41 @@ def check_images(
     to_frame = _frame_maker() if as_frame else None
     check_n_jobs(n_jobs)
     check_verbose(verbose)
+    found, _ = check_and_see(
+        X,
+        target,
+        loader,
+        split=split,
+        verify=verify,
+        details=details,
+        n_jobs=n_jobs,
+        verbose=verbose,
+    )
+    if to_frame is not None:
+        return to_frame(dict(found))
+    if target is not None:
+        found.classes = _classes_of(found)
+    return found
+
+
+def check_and_see(
+    X: Any,
+    target: ArrayLike | None,
+    loader: JpegLoader,
+    see: See | None = None,
+    *,
+    split: ArrayLike | None = None,
+    verify: str = "decode",
+    details: bool = False,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> tuple[Bunch, Any]:
+    """Do what `check_images` does, and have every image looked at while it is decoded.
+
+    With `details`, `see` is called with each image. Also returns the sum of what it returned
+    for readable files, in order; None if there are none. A file of which it raises
+    ContentError cannot be read. It may be called in another process.
+    """
     decoding = loader._decoding()
     sources = files_of(X, decoding.access.protocols)
     given = {
@@ -343,8 +382,9 @@ def check_images(
     columns: dict[str, NDArray[Any]] = {
         name: np.empty(len(sources), _DTYPES[kind]) for name, kind in hints.items()
     }
+    seen = None
     results = map_chunks(
-        _check_each,
+        partial(_check_each, see=see),
         len(sources),
         lambda rows: (sources[rows], decoding, verify, details),
         n_jobs=n_jobs,
@@ -352,9 +392,10 @@ def check_images(
         description="check",
     )
     with closing(results):
-        for rows, findings in results:
+        for rows, (findings, value) in results:
             for name, values in zip(columns, zip(*findings, strict=True), strict=True):
                 columns[name][rows] = values
+            seen = _added(seen, value)
     measured = {name: columns.pop(name) for name in Measures._fields if details}
     found = Bunch(filename=columns.pop("filename"), **given, **columns)
     found.duplicate_of = first_of_the_same(contents_in(found))
@@ -372,11 +413,7 @@ def check_images(
     if details:
         found.findings = np.empty(len(sources), object)
         found.findings[:] = find_all(found, decoding.color_profile == "ignore")
-    if to_frame is not None:
-        return to_frame(dict(found))
-    if target is not None:
-        found.classes = _classes_of(found)
-    return found
+    return found, seen
 
 
 def _compare_classes(
@@ -420,30 +457,48 @@ def _frame_maker() -> Any:
 
 
 def _check_each(
-    sources: Sequence[Source], decoding: Decoding, verify: str, details: bool
-) -> list[tuple[Any, ...]]:
+    sources: Sequence[Source],
+    decoding: Decoding,
+    verify: str,
+    details: bool,
+    see: See | None = None,
+) -> tuple[list[tuple[Any, ...]], Any]:
     contents = contents_of(sources, decoding.access)
     warning_of = libjpeg_warnings()
-    findings = []
+    findings: list[tuple[Any, ...]] = []
+    seen = None
     for source in sources:
         check_cancelled()
         name, content = name_of(source), next(contents)
-        look = _Look() if details else None
+        see_it = None if see is None else partial(see, name, content)
+        look = _Look(see_it) if details else None
         found = _check_one(name, content, decoding, verify, warning_of, look)
         # A file that cannot be read has no pixels, even if it was only refused after them.
         measures = look.measures if look and found.readable else Measures()
         findings.append((*found, *measures) if details else found)
-    return findings
+        if look and found.readable:
+            seen = _added(seen, look.seen)
+    return findings, seen
 
 
 class _Look:
-    """Measures an image while it is decoded anyway."""
+    """Measures an image while it is decoded anyway, and has it seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, see: Callable[[DecodedImage], Any] | None) -> None:
         self.measures = Measures()
+        self.seen: Any = None
+        self._see = see
 
     def __call__(self, decoded: DecodedImage) -> None:
         self.measures = measure(decoded)
+        if self._see is not None:
+            self.seen = self._see(decoded)
+
+
+def _added(total: Any, value: Any) -> Any:
+    if total is None or value is None:
+        return value if total is None else total
+    return total + value
 
 
 def _check_one(

@@ -13,7 +13,7 @@ from sknorm_images._common.exceptions import brief
 from sknorm_images._common.failures import ReadError
 from sknorm_images._common.published import published
 from sknorm_images._files.reading import contents_of, read
-from sknorm_images._images.decoding import Decoding, Picture, Pixels
+from sknorm_images._images.decoding import DecodedImage, Decoding, Picture, Pixels
 from sknorm_images._images.resizing import Resizing, upright
 
 if TYPE_CHECKING:
@@ -70,27 +70,35 @@ class Recipe:
 
         return fast_lane.open_lane(self.decoding, self.resizings[0])
 
-    def make(self, content: bytes | Picture | Made) -> tuple[Picture, bool]:
+    def make(
+        self, content: bytes | Picture | Made, decoded: DecodedImage | None = None
+    ) -> tuple[Picture, bool]:
         """Make an image of a content, in its size; also tell whether it lost transparency.
 
-        Raises ContentError.
+        `decoded` is what `decoding` makes of the content at full size, if somebody has it
+        already. Raises ContentError.
         """
         if isinstance(content, Made):
             return content.pixels, False
         first, *others = self.resizings or (None,)
-        picture, lost_transparency = self._decode(content, first)
+        picture, lost_transparency = self._decode(content, first, decoded)
         for resizing in others:
             picture = resizing.resize_array(as_pixels(picture))
         return picture, lost_transparency
 
     def _decode(
-        self, content: bytes | Picture, resizing: Resizing | None
+        self,
+        content: bytes | Picture,
+        resizing: Resizing | None,
+        decoded: DecodedImage | None,
     ) -> tuple[Picture, bool]:
         """Decode a content and bring it to one size: here it is chosen what does that."""
         if self.decoding is None:
             assert isinstance(content, np.ndarray)
             return (content if resizing is None else resizing.resize_array(content)), False
-        decoded = self.decoding.decode(content, resizing.draft_size if resizing else None)
+        draft_size = resizing.draft_size if resizing else None
+        if decoded is None or (draft_size and draft_size(decoded.size, decoded.orientation)):
+            decoded = self.decoding.decode(content, draft_size)
         if resizing is None:
             picture = upright(decoded.image, decoded.orientation)
         else:

@@ -12,6 +12,7 @@ from PIL import Image
 from sknorm_images._common.wording import printable, shorten
 
 _HEIGHT = 96  # pixels on the page
+_QUALITIES = (90, 80, 70, 60, 50, 40, 30, 20)  # JPEG's
 LARGEST_THUMBNAIL = (4 * _HEIGHT, 2 * _HEIGHT)  # sharp on screens with two dots per pixel
 
 
@@ -28,15 +29,21 @@ def strip_html(title: str, items: Iterable[tuple[str, Image.Image | str]]) -> st
     )
 
 
-def thumbnail_uri(picture: Image.Image, largest: tuple[int, int]) -> str:
+def thumbnail_uri(
+    picture: Image.Image, largest: tuple[int, int], most_bytes: int | None = None
+) -> str:
     """Encode a picture as JPEG in a ``data:`` URI, shrunk if it is larger than `largest`.
 
-    The picture is in mode RGB or L, and `largest` is (width, height) in pixels.
+    The picture is in mode RGB or L, and `largest` is (width, height) in pixels. To keep within
+    `most_bytes`, before base64, the quality may be less than usual, but no less than 20.
     """
     thumbnail = picture.copy()
     thumbnail.thumbnail(largest)
-    file = io.BytesIO()
-    thumbnail.save(file, "JPEG", quality=90)
+    for quality in _QUALITIES:
+        file = io.BytesIO()
+        thumbnail.save(file, "JPEG", quality=quality)
+        if most_bytes is None or file.tell() <= most_bytes:
+            break
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

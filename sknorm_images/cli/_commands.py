@@ -459,7 +459,11 @@ def report(
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
-    """Write one HTML page: statistics, histograms, samples, outliers and broken files."""
+    """Write one HTML page about a folder, beside what a pipeline was fitted on.
+
+    First broken files, duplicates, and what else `check --details` finds, with thumbnails;
+    then classes with samples, drift, statistics, histograms, and outliers.
+    """
     # Matplotlib takes a while to import; the first line says what to install without it.
     import sknorm_images.plotting  # noqa: F401 (for its ImportError)
     from sknorm_images.cli._report import make_report
@@ -471,7 +475,14 @@ def report(
     photos = image_files([directory], taken)
     tell_passed_over(photos.passed_over, taken)
     with whole_file(output, force, "--force") as file:
-        page = make_report(directory, loaded, photos, n_jobs=jobs, verbose=sys.stderr.isatty())
+        page = make_report(
+            directory,
+            loaded,
+            photos,
+            command=shlex.join(["sknorm-images", *sys.argv[1:]]),
+            n_jobs=jobs,
+            verbose=sys.stderr.isatty(),
+        )
         file.write(page.encode())
     tell_written(f"a report on {count(len(photos.files), 'file')}", output)
 

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 import warnings
-from collections.abc import Callable, Iterator
-from itertools import cycle
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import jinja2
 import numpy as np
-from matplotlib.figure import Figure
+from markupsafe import Markup
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Bunch
 
-from sknorm_images import (
-    ChannelHistogram,
-    ImageTransparencyWarning,
-    JpegLoader,
-    LazyImages,
-    Resizer,
-    __version__,
-    check_images,
-)
-from sknorm_images._common.wording import printable
+from sknorm_images import ChannelHistogram, ImageTransparencyWarning, LazyImages, __version__
+from sknorm_images._common.wording import printable, shorten
 from sknorm_images._files.protocols import is_url
+from sknorm_images._images.class_table import class_table, imbalance_of
 from sknorm_images._images.color_modes import ColorMode, find_color_mode
-from sknorm_images._images.thumbnails import thumbnail_uri
 from sknorm_images._scaling.base import ChannelScaler
+from sknorm_images._scaling.statistics import Statistics
 from sknorm_images._steps import flat_steps
-from sknorm_images.cli._batches import images_of, transform_batches
+from sknorm_images.cli._batches import images_of
+from sknorm_images.cli._drift import drift_of, verdict_on
+from sknorm_images.cli._figures import histograms, scaled_histogram
 from sknorm_images.cli._files import Photos
+from sknorm_images.cli._pictures import thumbnails, views
+from sknorm_images.cli._selection import (
+    LONGEST_NAME,
+    outliers_of,
+    rows_of_table,
+    samples_of,
+    sections_of,
+    spread,
+)
+from sknorm_images.cli._survey import Survey, survey
 from sknorm_images.cli._wording import in_options
-from sknorm_images.plotting import ChannelHistogramDisplay
 
-_SAMPLES = 6
-_OUTLIERS = 4  # of each kind
-_BROKEN = 200  # more would bury the rest of the page
-_SIDE = 192  # of a thumbnail, in pixels
+_VIEWED = 4  # images that are shown scaled, too
+_MOST_MESSAGES = 20  # about classes without files
+_LONGEST_COMMAND = 1000  # characters
 _STATISTICS: dict[str, Callable[[Any], NDArray[Any]]] = {
     "mean": lambda statistics: statistics.mean,
     "standard deviation": lambda statistics: np.sqrt(statistics.var),
@@ -50,17 +50,22 @@ _STATISTICS: dict[str, Callable[[Any], NDArray[Any]]] = {
 
 
 def make_report(
-    directory: str, pipeline: Pipeline, photos: Photos, *, n_jobs: int, verbose: bool
+    directory: str,
+    pipeline: Pipeline,
+    photos: Photos,
+    *,
+    command: str,
+    n_jobs: int,
+    verbose: bool,
 ) -> str:
     """Make one HTML page that needs no other files.
 
     `directory` is a path or a URL, `pipeline` a JpegLoader, a Resizer and a fitted scaler of
-    this package. `verbose` shows the progress of looking for broken files. Raises TypeError,
-    ValueError or NotFittedError if the pipeline is of another kind or not fitted, and
-    ValueError if no file can be read.
+    this package, and `command` what the user typed. `verbose` shows the progress of reading
+    the files. Raises TypeError, ValueError or NotFittedError if the pipeline is of another
+    kind or not fitted, and ValueError if no file can be read.
     """
-    files = photos.files
-    images, steps = images_of(pipeline, directory, files, n_jobs)
+    images, steps = images_of(pipeline, directory, photos.files, n_jobs)
     scaler = steps[0] if steps else None
     if not isinstance(scaler, ChannelScaler):
         raise ValueError(
@@ -68,106 +73,115 @@ def make_report(
             "Resizer, so there are no statistics to report. Pass one that has."
         )
     loader = flat_steps(pipeline)[0]
-    target = np.array(photos.classes, dtype=object)
-    found = check_images(files, target=target, loader=loader, n_jobs=n_jobs, verbose=verbose)
-    if not found.readable.any():
-        raise ValueError(
-            f"none of the {len(files)} files can be read, so there is nothing to report. "
-            f"Check the folder; the first one fails with: {found.reason[0]}"
-        )
-    images = images[found.readable]
-    paths = images.filenames
-    unscaled = loader.transform(files)[found.readable]
+    surveyed = survey(
+        images,
+        photos.classes,
+        loader,
+        splits=photos.splits,
+        n_jobs=n_jobs,
+        verbose=verbose,
+    )
+    return render_page(
+        directory, pipeline, scaler, photos, images, surveyed, command=command, n_jobs=n_jobs
+    )
+
+
+def render_page(
+    directory: str,
+    pipeline: Pipeline,
+    scaler: Any,
+    photos: Photos,
+    images: LazyImages,
+    surveyed: Survey,
+    *,
+    command: str,
+    n_jobs: int,
+) -> str:
+    """Choose what to show of all that is known, and write the page.
+
+    Only the files that are shown are read again.
+    """
+    found, histogram = surveyed
+    loader, decoding = flat_steps(pipeline)[0], flat_steps(pipeline)[0]._decoding()
     mode = find_color_mode(images.n_channels, images.color_mode)
     assert mode is not None  # a JpegLoader names it
-    histogram, numbers = _measure(images, mode)
-    sizes = _upright_sizes(found, loader)[found.readable]
-    numbers["aspect ratio"] = sizes[:, 1] / sizes[:, 0]
-
-    def name(path: str) -> str:
-        return printable(path if is_url(path) else os.path.relpath(path, directory))
-
-    def thumbnail(i: int) -> str:
-        scale = min(1, _SIDE / max(sizes[i]))
-        size = tuple(max(1, round(side * scale)) for side in sizes[i])
-        return _jpeg(Resizer(size).transform(unscaled[[i]])[0], mode)
-
-    broken, damaged = np.flatnonzero(~found.readable), np.flatnonzero(found.damage != "")
-    template = jinja2.Environment(
+    names = _names_in(directory, photos.files)
+    fitted = getattr(scaler, "statistics_", None)
+    sections = sections_of(found, names, decoding.color_profile == "ignore")
+    table = class_table(photos.classes)
+    samples = samples_of(table, photos.classes, found.readable)
+    outliers = list(outliers_of(found, loader))
+    shown = [row for section in sections for item in section.pictured for row in item.rows]
+    shown += [row for sample in samples for row in sample.rows]
+    shown += [row for _, rows in outliers for row, _ in rows]
+    readable = images[found.readable]
+    viewed = spread(found.readable, _VIEWED)
+    drifts = [] if fitted is None else drift_of(mode.channels, fitted, histogram)
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sknorm_images.cli", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    ).get_template("report.html")
-    with warnings.catch_warnings():  # measuring all images has told of it
+    )
+    environment.filters["wrapped"] = _wrapped_at_slashes
+    made = datetime.now().astimezone()
+    with warnings.catch_warnings():  # reading all images has told of it
         warnings.simplefilter("ignore", ImageTransparencyWarning)
-        return template.render(
+        return environment.get_template("report.html").render(
             folder=printable(directory),
             version=__version__,
-            n_files=len(files),
-            n_broken=len(broken),
-            n_damaged=len(damaged),
-            n_twice=int((found.duplicate_of >= 0).sum()),
-            n_conflicts=int(found.in_another_class.sum()),
+            command=shorten(command, _LONGEST_COMMAND),
+            date=made.isoformat(timespec="seconds"),
+            date_to_read=made.strftime("%Y-%m-%d %H:%M %Z"),
+            n_files=len(photos.files),
             n_fitted=getattr(scaler, "n_samples_seen_", None),
             steps=[(step, " ".join(repr(part).split())) for step, part in pipeline.steps],
-            statistics=list(
-                _statistics(getattr(scaler, "statistics_", None), histogram, mode)
-            ),
-            histograms=list(_histograms(scaler, histogram, images.color_mode)),
-            scaled=_scaled_histogram(scaler, histogram, mode),
-            samples=[
-                (name(paths[i]), _views(images[[i]].read()[0], scaler, mode))
-                for i in _evenly(len(images), _SAMPLES)
+            sections=sections,
+            n_of={section.kind: section.n for section in sections},
+            classes=rows_of_table(table),
+            n_classes=len(table),
+            imbalance=imbalance_of(table),
+            n_without_class=sum(name is None for name in photos.classes) if table else 0,
+            n_empty=len(photos.empty),
+            empty=[in_options(message) for message in photos.empty[:_MOST_MESSAGES]],
+            samples=samples,
+            drifts=drifts,
+            verdict=verdict_on(drifts) if drifts else "",
+            statistics=list(_statistics(fitted, histogram, mode)),
+            histograms=list(histograms(scaler, histogram, images.color_mode)),
+            scaled=scaled_histogram(scaler, histogram, mode),
+            views=[
+                (shorten(names[row], LONGEST_NAME), views(readable, i, scaler, mode))
+                for i, row in zip(viewed, np.flatnonzero(found.readable)[viewed], strict=True)
             ],
-            outliers=[
-                (
-                    title,
-                    number,
-                    [
-                        (name(paths[i]), f"{numbers[number][i]:.3g}", thumbnail(i))
-                        for i in rows
-                    ],
-                )
-                for title, number, rows in _outliers(numbers)
-            ],
-            broken=[
-                (name(files[i]), in_options(printable(found.reason[i])))
-                for i in broken[:_BROKEN]
-            ],
-            damaged=[(name(files[i]), printable(found.damage[i])) for i in damaged[:_BROKEN]],
+            outliers=outliers,
+            names={row: shorten(names[row], LONGEST_NAME) for row in shown},
+            pictures=thumbnails(photos.files, shown, decoding, mode, n_jobs),
         )
 
 
-def _measure(
-    images: LazyImages, mode: ColorMode
-) -> tuple[ChannelHistogram, dict[str, NDArray[np.float64]]]:
-    """Count the grey levels of all images, and measure brightness and contrast of each."""
-    total = ChannelHistogram(np.zeros((images.n_channels, 256), np.int64), 0)
-    brightness, contrast = np.full((2, len(images)), np.nan)
-    for rows, pixels, blank in transform_batches(images, [], "measure"):
-        for i in sorted(set(range(len(pixels))) - set(blank)):
-            histogram = ChannelHistogram.of(pixels[i : i + 1])
-            total += histogram
-            if not mode.is_seen:  # hues, say, are neither bright nor dark
-                histogram = ChannelHistogram.of_picture(mode.as_seen(pixels[i]))
-            whole = ChannelHistogram(histogram.counts.sum(axis=0, keepdims=True), 1)
-            brightness[rows.start + i] = whole.mean[0]
-            contrast[rows.start + i] = np.sqrt(whole.var[0])
-    return total, {"mean": brightness, "standard deviation": contrast}
+def _names_in(directory: str, files: Sequence[str]) -> list[str]:
+    """Name files relative to their folder, in characters that print; URLs stay whole."""
+    prefix = os.path.join(directory, "")  # noqa: PTH118 (a string is wanted, for speed)
+
+    def name(file: str) -> str:
+        if is_url(file):
+            return printable(file)
+        if file.startswith(prefix):
+            return printable(file.removeprefix(prefix))
+        return printable(os.path.relpath(file, directory))
+
+    return [name(file) for file in files]
 
 
-def _upright_sizes(found: Bunch, loader: JpegLoader) -> NDArray[np.int64]:
-    """List the (height, width) of each file as the loader turns it."""
-    sizes = np.stack([found.height, found.width], axis=1)
-    turned = (found.orientation >= 5) & loader.exif_orientation
-    sizes[turned] = sizes[turned, ::-1]
-    return sizes
+def _wrapped_at_slashes(text: object) -> Markup:
+    """Escape text, and let a browser break lines after slashes."""
+    return Markup("/<wbr>").join(str(text).split("/"))
 
 
 def _statistics(
-    fitted: Any, here: ChannelHistogram, mode: ColorMode
+    fitted: Statistics | None, here: ChannelHistogram, mode: ColorMode
 ) -> Iterator[tuple[str, list[Any]]]:
     """Yield each channel with rows of a name, its fitted value, and that of this folder."""
     for i, channel in enumerate(mode.channels):
@@ -178,85 +192,3 @@ def _statistics(
                 for name, derive in _STATISTICS.items()
             ],
         )
-
-
-def _histograms(
-    scaler: Any, here: ChannelHistogram, color_mode: str | None
-) -> Iterator[tuple[str, str]]:
-    fitted = getattr(scaler, "statistics_", None)
-    scaler = None if scaler.per_image else scaler  # then there is no single map to draw
-    histograms = {"The images of this folder": here}
-    if isinstance(fitted, ChannelHistogram):
-        histograms = {"The images it was fitted on": fitted} | histograms
-    for title, histogram in histograms.items():
-        figure = Figure(figsize=(5.4, 0.6 + 1.9 * len(here.counts)), layout="constrained")
-        display = ChannelHistogramDisplay(histogram, scaler, color_mode=color_mode)
-        display.plot(ax=figure.subplots())
-        yield title, _svg_uri(figure)
-
-
-def _scaled_histogram(scaler: Any, here: ChannelHistogram, mode: ColorMode) -> str | None:
-    """Draw the channels of this folder in one panel, as the scaler makes them.
-
-    None if the output of a channel depends on other channels.
-    """
-    if scaler.per_image or scaler._mixes_channels:
-        return None
-    n_channels = len(here.counts)
-    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], n_channels, axis=1)
-    scaled = scaler.transform(levels)
-    figure = Figure(figsize=(7.2, 2.6), layout="constrained")
-    ax = figure.subplots()
-    edges = np.linspace(scaled.min(), scaled.max(), 65)
-    styles = cycle(("-", "--", ":"))  # distinguishable without colour, too
-    for i, ((name, color), style) in enumerate(
-        zip(mode.channels.items(), styles, strict=False)
-    ):
-        counts, _ = np.histogram(scaled[:, i], edges, weights=here.counts[i])
-        ax.stairs(counts, edges, label=name, color=color, linestyle=style)
-    ax.set(xlabel="scaled value", ylabel="pixels")
-    ax.legend()
-    return _svg_uri(figure)
-
-
-def _svg_uri(figure: Figure) -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _views(pixels: NDArray[np.uint8], scaler: Any, mode: ColorMode) -> list[tuple[str, str]]:
-    """Show one image (1, h, w, c) as it is read, scaled, and scaled back."""
-    scaled = scaler.transform(pixels)
-    low, high = float(scaled.min()), float(scaled.max())
-    stretched = (scaled - low) * (255 / (high - low) if high > low else 0)
-    views = {"as read": pixels, f"scaled: {low:.2f} to {high:.2f}": stretched}
-    if not scaler.per_image:  # else there is no way back
-        views["and back"] = scaler.inverse_transform(scaled)
-    return [
-        (caption, _jpeg(np.rint(view[0]).clip(0, 255).astype(np.uint8), mode))
-        for caption, view in views.items()
-    ]
-
-
-def _jpeg(pixels: NDArray[np.uint8], mode: ColorMode) -> str:
-    return thumbnail_uri(mode.as_seen(pixels), (_SIDE, _SIDE))
-
-
-def _evenly(n: int, n_wanted: int) -> list[int]:
-    return sorted({round(i) for i in np.linspace(0, n - 1, n_wanted)})
-
-
-def _outliers(
-    numbers: dict[str, NDArray[np.float64]],
-) -> Iterator[tuple[str, str, list[int]]]:
-    """Yield a title, the number that it ranks by, and the most extreme images first."""
-    ratio = numbers["aspect ratio"]
-    oddness = -np.abs(np.log(ratio / np.median(ratio)))
-    for title, number, key in (
-        ("Darkest", "mean", numbers["mean"]),
-        ("Brightest", "mean", -numbers["mean"]),
-        ("Lowest contrast", "standard deviation", numbers["standard deviation"]),
-        ("Oddest aspect ratio", "aspect ratio", oddness),
-    ):
-        yield title, number, np.argsort(key, kind="stable")[:_OUTLIERS].tolist()

@@ -25,7 +25,7 @@ from sknorm_images._scaling.base import ChannelScaler
 from sknorm_images.cli._terminal import MOST_FILES, count
 from sknorm_images.cli._wording import in_options
 
-_TO_DO = {  # what advice names are options of another command
+TO_DO = {  # what advice names are options of another command
     "on_error": "fit --on-error",
     "aspect_ratio": "fit --aspect-ratio",
     "color_mode": "fit --color-mode",
@@ -87,7 +87,7 @@ def show_findings(found: Bunch, findings: Callable[[], Iterable[Finding]]) -> To
         widths[kind] = max(widths[kind], cell_len(printable(found.filename[i])))
         n_conflicts += is_conflict
     for kind, some in groupby(findings(), lambda finding: finding.kind):
-        advice = in_options(ADVICE[kind], _TO_DO)
+        advice = in_options(ADVICE[kind], TO_DO)
         title = f"{kind[0].upper()}{kind[1:]}: {count(numbers[kind], 'file')}. {advice}"
         rows = (
             (found.filename[i], words.removeprefix(f"{kind}: ")) for i, _, words, _ in some

@@ -19,7 +19,6 @@ import time
 import tracemalloc
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 import joblib
@@ -27,7 +26,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
@@ -103,16 +101,6 @@ def with_broken(photos: list[Image.Image], tmp_path: Path) -> tuple[Path, list[s
         content = encode(photo)
         (folder / f"{i}.jpg").write_bytes(content[:-60] if i in (1, 8, 9) else content)
     return folder, [str(folder / f"{i}.jpg") for i in (1, 8, 9)]
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no plot drawn, which takes a second, where a report is about something else."""
-
-    def savefig(figure: Figure, file: BinaryIO, **options: Any) -> None:
-        file.write(b"<svg/>")
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
 
 
 def table_rows(out: str) -> dict[str, list[float]]:

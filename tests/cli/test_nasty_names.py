@@ -206,8 +206,19 @@ def test_a_report_shows_every_broken_name_as_text(flat, saved, tmp_path, call):
     page = out.read_text(encoding="utf-8")
     assert not RAW.search(page)
     assert_is_text(page, {"script", "SUM"})
-    rows = re.findall(r"<tr><td><code>(.*?)</code></td><td>", page)
-    assert len(rows) == N_BROKEN
+    [broken, _] = page.partition('id="broken"')[2].split("<h2", maxsplit=1)
+    assert len(re.findall(r"<code>.+?</code>", broken)) == N_BROKEN
+
+
+@pytest.mark.long
+def test_a_report_shows_every_class_as_text(classes, saved, tmp_path, call):
+    out = tmp_path / "report.html"
+    assert call("report", classes[0], "-p", saved, "-o", out).status == 0
+    page = out.read_text(encoding="utf-8")
+    assert not RAW.search(page)
+    assert_is_text(page, {"script", "SUM"})
+    [_, samples] = page.split("<h2>Samples of each class</h2>")
+    assert len(re.findall(r"<h3>.+?</h3>", samples.partition("<h2")[0])) == 36
 
 
 def test_a_notebook_shows_names_as_text(flat):
