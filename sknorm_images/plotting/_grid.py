@@ -148,7 +148,7 @@ class ImageGridDisplay(PanelDisplay):
         made = last.transform(X)
         if isinstance(last, ChannelScaler):
             pixels = [_grey_levels(image, last) for image in made]
-            # As transform found them; its zeros are no black.
+            # As transform found them. What it zeroed is grey when it is brought back.
             failures = Failures(X.failures) if isinstance(X, LazyImages) else Failures()
             if failures:
                 pixels = list(failures.zeroed(np.stack(pixels)))
@@ -344,7 +344,7 @@ def _between(image: Any, low: float, high: float) -> NDArray[np.uint8]:
             "to draw grey levels."
         )
     if np.isnan(image).any():
-        raise ValueError("images hold NaN, which is no grey level. Look for where it arises.")
+        raise ValueError("images hold NaN, which has no colour. Look for where it comes from.")
     levels: NDArray[Any] = np.rint((image.clip(low, high) - low) * (255 / (high - low)))
     return levels.astype(np.uint8)
 
