@@ -1,6 +1,7 @@
 """Run the examples of pages, and hold what they print against what the pages say.
 
 Examples are blocks of Python, and lines of console blocks that begin with "$ sknorm-images".
+A block whose first line is "# python -m pip install NAME ..." runs where these are installed.
 
 python -W error -m tests.page_runner README.md docs/user_guide.md
 """
@@ -16,6 +17,8 @@ import shlex
 import shutil
 import sys
 import tempfile
+import warnings
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,11 +59,33 @@ def run_command(arguments: list[str]) -> None:
         raise AssertionError(f"{shlex.join(arguments)} fails")
 
 
+def packages_of(code: str) -> list[str]:
+    """List the packages that the first line of a block says to install."""
+    named = re.match(r"\n*# python -m pip install (.+)", code)
+    return named[1].split() if named else []
+
+
+def is_installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def run(page: str) -> None:
     """Run a page in the current folder; raise where it is wrong."""
     names: dict[str, object] = {"__name__": "__main__", "run_command": run_command}
     for code, expected in examples_of(page):
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+        packages = packages_of(code)
+        if not all(map(is_installed, packages)):
+            continue
+        with (
+            contextlib.redirect_stdout(io.StringIO()) as printed,
+            warnings.catch_warnings(),
+        ):
+            if packages:  # whose own warnings are not ours to mend
+                warnings.simplefilter("default")
             exec(compile(code, page, "exec"), names)
         got = printed.getvalue()
         if expected is not None and not agree(expected, got):

@@ -48,6 +48,7 @@ GROUPS = {
         "docs/user_guide.md",
         "docs/with_scikit_learn.md",
     ],
+    "cookbook": ["docs/cookbook.md"],  # processes, then Keras: JAX warns of forks after it
     "clusters": ["docs/clusters.md"],  # the blocks for Ray run in test_ray
     "Keras": [
         "README.md",
@@ -97,6 +98,7 @@ def test_every_output_stands_right_behind_its_example():
         ("```python\nprint(1)\n```\n\n```output\n2\n```\n", "line 2, prints\n1"),
         ("```python\nprint(1.5)\n```\n\n```output\n1.501\n```\n", "line 2, prints\n1.5"),
         ("text\n\n```python\nx = 1\n```\n\n```python\n1 / 0\n```\n", "division by zero"),
+        ("```python\n# python -m pip install numpy\n1 / 0\n```\n", "division by zero"),
     ],
 )
 def test_a_page_that_is_wrong_is_noticed(page, message, tmp_path, monkeypatch):
@@ -104,6 +106,13 @@ def test_a_page_that_is_wrong_is_noticed(page, message, tmp_path, monkeypatch):
     monkeypatch.setattr(page_runner, "ROOT", tmp_path)
     with pytest.raises((AssertionError, ZeroDivisionError), match=message):
         page_runner.run("page.md")
+
+
+def test_a_block_that_names_missing_packages_does_not_run(tmp_path, monkeypatch):
+    block = "```python\n# python -m pip install numpy no-such-package\n1 / 0\n```\n"
+    (tmp_path / "page.md").write_text(block, "utf-8")
+    monkeypatch.setattr(page_runner, "ROOT", tmp_path)
+    page_runner.run("page.md")
 
 
 @pytest.mark.parametrize("page", sorted(PAGES | OTHER_PAGES))
