@@ -94,6 +94,21 @@ def test_the_help_is_linked_to_the_page_of_the_class():
         assert re.search(rf'href="https://[^"]*/api/sknorm_images\.{name}\.html"', html)
 
 
+def features_in(html: str) -> list[list[str]]:
+    """The features that each estimator in a diagram says it makes."""
+    tables = re.findall(r'<table class="features-table">(.*?)</table>', html, re.S)
+    return [re.findall(r"<td>(.*?)</td>", table) for table in tables]
+
+
+def test_a_fitted_pipeline_shows_its_channels(files):
+    pytest.importorskip("sklearn.callback", reason="scikit-learn shows it from 1.9 on")
+    pipeline = make_image_pipeline((4, 5)).fit(files)
+    numbered = ["channel_0", "channel_1", "channel_2"]
+    assert features_in(pipeline._repr_html_()) == [["red", "green", "blue"], numbered]
+    grey = make_image_pipeline((4, 5)).set_params(load__color_mode="grayscale").fit(files)
+    assert features_in(grey._repr_html_()) == [["grey"], ["channel_0"]]
+
+
 def test_a_fitted_pipeline_that_flattens_large_images_is_shown(files):
     steps = [*make_image_pipeline((224, 224)).steps, ("flatten", ImageFlattener())]
     html = Pipeline(steps).fit(files)._repr_html_()

@@ -39,5 +39,5 @@ def test_the_first_steps_transform_without_a_fit(files):
 
 def test_feature_names_pass_through_the_pipeline(files):
     pipeline = make_image_pipeline((1, 2)).fit(files)
-    assert pipeline.get_feature_names_out().tolist() == ["image"]
+    assert pipeline.get_feature_names_out().tolist() == ["red", "green", "blue"]
     assert pipeline.get_feature_names_out(["path"]).tolist() == ["path"]

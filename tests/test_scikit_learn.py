@@ -231,7 +231,8 @@ def test_a_loader_keeps_the_name_of_its_column_as_scikit_learn_does(files, libra
         library.DataFrame({"photo": files})
     )
     assert pipeline.get_feature_names_out().tolist() == ["photo"]
-    assert loader.fit(files).get_feature_names_out().tolist() == ["image"]
+    loader.fit(files)  # forgets the name
+    assert loader.get_feature_names_out().tolist() == ["red", "green", "blue"]
 
 
 def test_tags_say_what_loader_and_resizer_take_and_make(files, pixels):
@@ -267,7 +268,8 @@ def test_the_page_on_scalers_names_how_they_differ_from_scikit_learns(ours, thei
     assert theirs.fit_transform(integers).dtype == np.float64
     assert ours.fit_transform(integers).dtype == np.float32
     assert theirs.fit(table).get_feature_names_out().tolist() == ["x0", "x1", "x2"]
-    assert ours.fit(table).get_feature_names_out().tolist() == ["image"]
+    numbered = ["channel_0", "channel_1", "channel_2"]
+    assert ours.fit(table).get_feature_names_out().tolist() == numbered
     frame = pd.DataFrame(table, columns=["a", "b", "c"])
     assert isinstance(
         clone(theirs).set_output(transform="pandas").fit_transform(frame), type(frame)

@@ -206,6 +206,10 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
         tags.input_tags.string = True
         return tags
 
+    def _channel_names(self) -> list[str]:
+        check_choice("color_mode", self.color_mode, COLOR_MODES)
+        return list(COLOR_MODES[self.color_mode].channels)
+
     def _check(self, X: Any) -> None:
         self._decoding()
         column_of(X)

@@ -79,26 +79,30 @@ class ImageTransformer(Transformer):
         return self
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Pass names through: a column of paths becomes a column of images.
+        """Name the channels, or pass on the names of what went in.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of what went in; None means those seen in `fit`, or "image".
+            Names of what went in, such as a column of paths; None means those seen in `fit`.
 
         Returns
         -------
         ndarray of str, dtype object
-            The same names.
+            The same names. Without any, those of the channels: "red", "green" and "blue", or
+            "grey", from a loader, and "channel_0" and so on from a scaler. Empty where the
+            channels are unknown.
 
         Raises
         ------
         ValueError
             If they are not those seen in `fit`.
+        sklearn.exceptions.NotFittedError
+            If there are none, and a scaler has to learn how many channels there are.
         """
         seen = getattr(self, "feature_names_in_", None)
-        if input_features is None:
-            return np.asarray(["image"] if seen is None else seen, dtype=object)
+        if input_features is None or len(input_features) == 0:
+            return np.asarray(self._channel_names() if seen is None else seen, dtype=object)
         names = np.asarray(input_features, dtype=object)
         if seen is not None and not np.array_equal(names, seen):
             raise ValueError(  # in scikit-learn's words
@@ -106,6 +110,10 @@ class ImageTransformer(Transformer):
                 f"given, and {show_value(seen)} was seen in fit. Leave it out."
             )
         return names
+
+    def _channel_names(self) -> list[str]:
+        """Name the channels of what comes out; by default, they are unknown."""
+        return []
 
 
 class StatelessImageTransformer(ImageTransformer, metaclass=ABCMeta):

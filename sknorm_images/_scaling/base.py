@@ -254,6 +254,10 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             state = {**state, "per_image": None}
         return super()._upgraded(state)
 
+    def _channel_names(self) -> list[str]:
+        check_is_fitted(self)
+        return [f"channel_{i}" for i in range(vars(self).get("n_features_in_", 0))]
+
     @property
     @abstractmethod
     def _learns(self) -> bool:

@@ -452,10 +452,11 @@ class PipelineDataset(keras.utils.PyDataset):
     max_queue_size = read_only("max_queue_size")
 
     def __repr__(self) -> str:
-        shuffle = f", shuffle=True, seed={self.seed}" if self._order.shuffle else ""
+        classes = "" if self.classes_ is None else f" of {len(self.classes_):,} classes"
+        shuffle = f"True, seed={self.seed}" if self._order.shuffle else "False"
         return (
-            f"PipelineDataset({self._order.n_samples:,} images, {len(self):,} batches of "
-            f"{self.batch_size}{shuffle}, epoch={self.epoch})"
+            f"PipelineDataset({self._order.n_samples:,} images{classes}, {len(self):,} "
+            f"batches of {self.batch_size}, shuffle={shuffle}, epoch={self.epoch})"
         )
 
     def __getstate__(self) -> dict[str, Any]:

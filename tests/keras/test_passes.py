@@ -468,11 +468,16 @@ def test_a_model_that_computes_its_own_loss_takes_images_alone():
 
 @pytest.mark.one_backend
 def test_a_dataset_shows_its_size_and_order():
-    assert repr(numbered()) == "PipelineDataset(13 images, 4 batches of 4, epoch=0)"
+    assert repr(numbered()) == (
+        "PipelineDataset(13 images, 4 batches of 4, shuffle=False, epoch=0)"
+    )
     dataset = numbered(1200, shuffle=True, seed=7)
     dataset.epoch = 2
     assert repr(dataset) == (
         "PipelineDataset(1,200 images, 300 batches of 4, shuffle=True, seed=7, epoch=2)"
+    )
+    assert repr(numbered(y=["cat", "dog"] * 6 + ["cat"])).startswith(
+        "PipelineDataset(13 images of 2 classes, 4 batches of 4, "
     )
 
 
