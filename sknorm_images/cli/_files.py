@@ -55,7 +55,8 @@ def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS
     `extensions` are in lower case. Raises OSError, ValueError or ImportError if a folder
     cannot be read, and ValueError if it holds no such files.
     """
-    found: dict[str, tuple[str, str | None, str | None]] = {}  # by absolute path
+    found: dict[str, tuple[str, str | None]] = {}  # by absolute path
+    split_of: dict[str, str | None] = {}  # as the outermost folder has it
     counts = Counter[str]()
     empty: dict[tuple[str | None, str], str] = {}  # by split and class
     places = {Path(_place(folder)): folder for folder in folders}
@@ -81,13 +82,16 @@ def image_files(folders: Sequence[str], extensions: tuple[str, ...] = EXTENSIONS
             is_in_part = bool(above) and above[0] in parts
             part = parts[above.pop(0)] if is_in_part else whole
             label = above[0] if above else None
-            found.setdefault(_place(file.path), (file.path, label, part))
+            found.setdefault(_place(file.path), (file.path, label))
+            if place in outer:
+                split_of[_place(file.path)] = part
         if place in outer:
             counts += passed_over(folder)
-    files, classes, splits = map(list, zip(*found.values(), strict=True))
+    files, classes = zip(*found.values(), strict=True)
+    splits = [split_of.get(path) for path in found]
     full = set(classes)
-    missing = [told for (_, label), told in empty.items() if label not in full]
-    return Photos(files, classes, counts, missing, splits, list(empty))
+    missing = dict.fromkeys(told for (_, label), told in empty.items() if label not in full)
+    return Photos(list(files), list(classes), counts, list(missing), splits, list(empty))
 
 
 def _short_names(places: Mapping[Path, str]) -> dict[Path, str | None]:

@@ -1311,6 +1311,10 @@ def test_the_parts_of_one_folder_are_told_apart(details, photos, tmp_path, call)
     assert "cat       1  50.0 %      1  50.0 %" in finished.out
     fit = f"`sknorm-images fit {tmp_path}/data/test -o pipeline.joblib`"  # as large as train
     assert (fit in finished.out) == (not details)
+    twice = call("check", tmp_path / "data" / "train", tmp_path / "data", *details, "--json")
+    splits = {row["filename"]: row["split"] for row in rows}
+    again = {row["filename"]: row["split"] for row in json.loads(twice.out)}
+    assert again == splits
 
 
 def test_files_of_each_class_are_counted_with_the_remedy_for_an_imbalance(

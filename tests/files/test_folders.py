@@ -45,6 +45,8 @@ def test_a_part_of_a_folder_is_what_listing_it_by_itself_gives(scheme, tmp_path)
     assert list(part.folders) == ["cat", "dog", "fox"]
     assert (part.path, part.folders, part.files) == (alone.path, alone.folders, alone.files)
     assert passed_over(part) == passed_over(alone) == {".gif": 1, ".png": 1, ".txt": 1}
+    if scheme:
+        fsspec.filesystem("memory").rm(str(folder), recursive=True)
 
 
 # One class a sub-folder
