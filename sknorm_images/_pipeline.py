@@ -41,7 +41,7 @@ def make_image_pipeline(
     scaler : {"standard", "minmax"} or transformer, default="standard"
         A `ChannelStandardScaler` or `ChannelMinMaxScaler` with its defaults, or any
         transformer of images.
-    color_mode : {"rgb", "grayscale"}, default="rgb"
+    color_mode : {"rgb", "grayscale", "stored"}, default="rgb"
         For `JpegLoader`.
     color_profile : {"ignore", "srgb"}, default="ignore"
         For `JpegLoader`: what becomes of colour profiles in files.

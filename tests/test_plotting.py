@@ -241,6 +241,15 @@ def test_a_pipeline_names_its_channels_and_shows_photos_as_they_look(
         ChannelHistogramDisplay(ChannelHistogram.of(pixels), color_mode="RGB").plot()
 
 
+def test_masks_are_drawn_in_colours_that_tell_classes_apart():
+    mask = np.arange(12, dtype=np.uint8).reshape(3, 4) % 3
+    loader = JpegLoader(color_mode="stored")
+    [drawn] = ImageGridDisplay.from_images(loader.transform([mask])).images
+    classes, colors = [0, 1, 2], [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
+    for number, color in zip(classes, colors, strict=True):
+        np.testing.assert_array_equal(drawn[mask == number], [color] * 4)
+
+
 def test_a_constant_channel_is_drawn():
     images = np.full((1, 4, 4, 1), 77, np.uint8)
     display = ChannelHistogramDisplay.from_estimator(ChannelStandardScaler().fit(images))

@@ -274,7 +274,8 @@ def check_images(
     aspect ratio" (more than twice or less than half the median of these files, and beyond
     Tukey's outer fences); "grey among colour"; a "colour profile that is ignored", other than
     sRGB; and what is "not what its name says". These are hints: which of them matter depends
-    on the photos.
+    on the photos. Where `loader` has ``color_mode="stored"``, pixels are not grey levels, and
+    no finding is about light or colour.
 
     Sharpness is that of [1]_, made independent of the light. The perceptual hash is the one
     that [2]_ calls "DCT based", and near duplicates are found as in [3]_.
@@ -412,7 +413,7 @@ def check_and_see(
         _compare_classes(found, classes, "leak_of", "leak_in_another_class")
     if details:
         found.findings = np.empty(len(sources), object)
-        found.findings[:] = find_all(found, decoding.color_profile == "ignore")
+        found.findings[:] = find_all(found, decoding)
     return found, seen
 
 

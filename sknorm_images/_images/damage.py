@@ -59,7 +59,8 @@ def find_damage(
     warning = None
     if warning_of and not found.damage and not _is_dear(data, decoding):
         warning = warning_of(data)
-        if warning == "" and decoding.color_profile == "ignore" and not look_at:
+        is_converted = decoding.color_profile != "ignore" or decoding.keeps_values
+        if warning == "" and not (is_converted or look_at):
             return ""  # libjpeg went through all of it, so Pillow's decoder would not fail
     decoded = decoding.decode(data)
     if look_at:

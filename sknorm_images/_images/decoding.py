@@ -89,6 +89,11 @@ class Decoding:
         """Number of channels of every image."""
         return len(COLOR_MODES[self.color_mode].channels)
 
+    @property
+    def keeps_values(self) -> bool:
+        """Whether pixels are numbers as they are stored, which no colour stands for."""
+        return COLOR_MODES[self.color_mode].keeps_values
+
     def decode(
         self,
         content: bytes | Picture,
@@ -128,6 +133,10 @@ class Decoding:
         # A mode is never drafted: grey levels would differ from those of convert.
         draft = image.draft(None, smaller) if smaller else None
         image.load()
+        mode = COLOR_MODES[self.color_mode]
+        box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
+        if mode.keeps_values:  # whatever profile and opacity say of colours
+            return DecodedImage(mode.converted(image), size, box, orientation)
         stored = image.mode
         if stored.startswith("I") or stored == "F":
             raise ValueError(
@@ -144,11 +153,8 @@ class Decoding:
             image = to_srgb(image)
         if opacity is not None and self.background is not None:
             image = composited(image, opacity, self.background)
-        mode = COLOR_MODES[self.color_mode].pillow
-        converted = image if image.mode == mode else image.convert(mode)
-        box = draft[1] if draft else (0.0, 0.0, float(size[0]), float(size[1]))
         lost_transparency = opacity is not None and self.background is None
-        return DecodedImage(converted, size, box, orientation, lost_transparency)
+        return DecodedImage(mode.converted(image), size, box, orientation, lost_transparency)
 
     def load(self, image: Image.Image) -> None:
         """Load an image that Pillow opened, unless it has more than `max_pixels`.

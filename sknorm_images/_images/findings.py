@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sknorm_images._files.protocols import is_url
 from sknorm_images._images.copies import COPIES, codes_of
+from sknorm_images._images.decoding import Decoding
 
 Columns: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -75,19 +76,20 @@ class Finding(NamedTuple):
     is_conflict: bool = False  # whether it is a copy of a file in another class
 
 
-def find_all(found: Columns, ignores_profiles: bool) -> list[str]:
+def find_all(found: Columns, decoding: Decoding) -> list[str]:
     """Say about each file what was found, most serious first; empty for most."""
     words = [""] * len(found["filename"])
-    for i, _, told, _ in findings_in(found, ignores_profiles):
+    for i, _, told, _ in findings_in(found, decoding):
         words[i] = f"{words[i]}; {told}" if words[i] else told
     return words
 
 
-def findings_in(found: Columns, ignores_profiles: bool) -> Iterator[Finding]:
+def findings_in(found: Columns, decoding: Decoding) -> Iterator[Finding]:
     """Yield what is found, kind by kind in the order of ADVICE.
 
-    `found` are the columns of `check_images`. Without its details, these are leaks, broken
-    and damaged files, and the same content.
+    `found` are the columns of `check_images`, which decoded so. Without its details, these are
+    leaks, broken and damaged files, and the same content. Where pixels are numbers such as
+    classes, images are neither dark nor blurry.
     """
     classes = codes_of(found["target"]) if "target" in found else None
     yield from _leaks(found, classes)
@@ -97,12 +99,14 @@ def findings_in(found: Columns, ignores_profiles: bool) -> Iterator[Finding]:
         yield Finding(int(i), "damaged", f"damaged: {found['damage'][i]}")
     yield from _copies(found, classes)
     if "entropy" in found:
-        yield from _hints(found, ignores_profiles)
+        yield from _hints(found, decoding)
 
 
-def _hints(found: Columns, ignores_profiles: bool) -> Iterator[Finding]:
+def _hints(found: Columns, decoding: Decoding) -> Iterator[Finding]:
     """Yield what is conspicuous and may be right all the same."""
-    for kind, is_so in _looks(found).items():
+    has_colors = not decoding.keeps_values
+    ignores_profiles = has_colors and decoding.color_profile == "ignore"
+    for kind, is_so in _looks(found).items() if has_colors else ():
         for i in np.flatnonzero(is_so):
             yield Finding(int(i), kind, kind)
     yield from _odd_shapes(found)

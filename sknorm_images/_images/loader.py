@@ -39,9 +39,11 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
 
     Parameters
     ----------
-    color_mode : {"rgb", "grayscale"}, default="rgb"
-        What every image becomes; grey, CMYK and YCCK files are converted, as Pillow's
-        ``convert`` does.
+    color_mode : {"rgb", "grayscale", "stored"}, default="rgb"
+        What every image becomes. With "rgb" and "grayscale", grey, CMYK and YCCK files are
+        converted, as Pillow's ``convert`` does. "stored" is for masks and label maps: it keeps
+        the one number from 0 to 255 that each pixel is stored as, as in
+        ``numpy.asarray(PIL.Image.open(path))``, in one channel. See Notes.
     exif_orientation : bool, default=True
         Whether to turn images upright as their EXIF orientation says. Keras' ``load_img``
         does not. TIFF files, where `formats` lets them in, Pillow turns in any case.
@@ -94,6 +96,14 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
     their bits. A profile that is damaged, or made for images of another kind, such as one of
     CMYK in an image of RGB, is a fault of the file: `on_error` says what becomes of it. On
     grey images a profile for RGB is used too.
+
+    ``color_mode="stored"`` gives the index of each pixel in a palette (Pillow's mode P), the
+    value of an image without one (L), and 0 or 1 of one bit (1). Nothing that is about colours
+    changes them: neither a profile nor transparency, whatever `color_profile` and `background`
+    say. `exif_orientation` turns them as it turns others. Images of several channels, or of
+    more than 8 bits per pixel, are refused, as files that cannot be decoded. Grey PNG files
+    of 2 or 4 bits are read by Pillow as grey levels from 0 to 255, so their numbers are
+    multiples of 85 or 17.
 
     See Also
     --------

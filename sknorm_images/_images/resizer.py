@@ -14,6 +14,7 @@ from sknorm_images._common.exceptions import ImageUnitsWarning
 from sknorm_images._common.parameters import check_choice, check_number
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
+from sknorm_images._images.color_modes import find_color_mode
 from sknorm_images._images.layout import doubt_of_axes
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.resizing import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resizing
@@ -34,7 +35,8 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         ``(height, width)`` in pixels; one int means a square.
     interpolation : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, \
             default="bilinear"
-        Pillow's and Keras' names. All but "nearest" are antialiased when they shrink.
+        Pillow's and Keras' names. All but "nearest" are antialiased when they shrink. Masks
+        need "nearest", which takes pixels and never averages them.
     aspect_ratio : {"ignore", "crop", "pad"}, default="ignore"
         "ignore" stretches, "crop" fills the size and cuts off what hangs over evenly on
         both sides, "pad" fits the whole image and fills the rest with `pad_value`.
@@ -108,12 +110,14 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         TypeError
             If X does not hold images.
         ValueError
-            If arrays are of another shape or dtype, or a parameter is out of its range.
+            If arrays are of another shape or dtype, or a parameter is out of its range; if
+            the loader has ``color_mode="stored"``, and `interpolation` is not "nearest".
         ImportError
             If `engine` is a library that is not installed.
         """
         resizing = self._resizing()
         images = _as_images(X)
+        self._refuse_averages(images)
         if images is not X and (doubt := doubt_of_axes(_shape_of(X))) is not None:
             warning = ImageUnitsWarning(doubt)
             self._tell_cache(X, [warning])
@@ -122,7 +126,16 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
 
     def _check(self, X: Any) -> None:
         self._resizing()
-        _as_images(X)
+        self._refuse_averages(_as_images(X))
+
+    def _refuse_averages(self, images: LazyImages) -> None:
+        mode = find_color_mode(images.n_channels, images.color_mode)
+        if mode is not None and mode.keeps_values and self.interpolation != "nearest":
+            raise ValueError(
+                f"interpolation={show_value(self.interpolation)} averages pixels, and with "
+                f"color_mode={show_value(images.color_mode)} these are numbers, such as "
+                "classes, of which an average is another one. Pass interpolation='nearest'."
+            )
 
     def _resizing(self) -> Resizing:
         height, width = _height_width(self.size)

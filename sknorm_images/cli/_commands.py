@@ -382,9 +382,9 @@ def check(
     )
     del found["classes"]  # those without files are not among them
     found.reason = _objects([in_options(reason) for reason in found.reason])
-    ignores_profiles = loader.color_profile == "ignore"
+    decoding = loader._decoding()
     if details and (as_json or as_csv):  # with the reasons as they are now
-        found.findings[:] = find_all(found, ignores_profiles)
+        found.findings[:] = find_all(found, decoding)
     if as_json:
         write_json(sys.stdout, found)
     elif as_csv:
@@ -396,7 +396,7 @@ def check(
         is_bad |= found.same_pixels_as >= 0
     status = int(is_bad.any() or bool(photos.empty))
     if not (as_json or as_csv):
-        told = show_findings(found, partial(findings_in, found, ignores_profiles))
+        told = show_findings(found, partial(findings_in, found, decoding))
         tables = tables_of(found.target, found.get("split"), photos.empty_in)
         show_classes(tables)
         show_summary(found, told, len(photos.empty))

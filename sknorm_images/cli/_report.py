@@ -107,7 +107,7 @@ def render_page(
     assert mode is not None  # a JpegLoader names it
     names = _names_in(directory, photos.files)
     fitted = getattr(scaler, "statistics_", None)
-    sections = sections_of(found, names, decoding.color_profile == "ignore")
+    sections = sections_of(found, names, decoding)
     table = class_table(photos.classes)
     samples = samples_of(table, photos.classes, found.readable)
     outliers = list(outliers_of(found, loader))

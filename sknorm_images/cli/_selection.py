@@ -14,6 +14,7 @@ from sknorm_images import JpegLoader
 from sknorm_images._common.wording import shorten
 from sknorm_images._images.class_table import ClassCount
 from sknorm_images._images.copies import COPIES
+from sknorm_images._images.decoding import Decoding
 from sknorm_images._images.findings import ADVICE, Finding, findings_in
 from sknorm_images.cli._tables import TO_DO
 from sknorm_images.cli._wording import in_options
@@ -64,7 +65,7 @@ class ClassSample(NamedTuple):
     rows: list[int]
 
 
-def sections_of(found: Bunch, names: Sequence[str], ignores_profiles: bool) -> list[Section]:
+def sections_of(found: Bunch, names: Sequence[str], decoding: Decoding) -> list[Section]:
     """Sort what `check_images` found by kind, in the order of ADVICE.
 
     Of each kind, copies in another class come first. `names` are those to show.
@@ -72,7 +73,7 @@ def sections_of(found: Bunch, names: Sequence[str], ignores_profiles: bool) -> l
     columns = dict(found, filename=np.array(names, dtype=object))
     counts, n_conflicts = Counter[str](), Counter[str]()
     kept: dict[tuple[str, bool], list[Finding]] = defaultdict(list)
-    for finding in findings_in(columns, ignores_profiles):
+    for finding in findings_in(columns, decoding):
         counts[finding.kind] += 1
         n_conflicts[finding.kind] += finding.is_conflict
         some = kept[finding.kind, finding.is_conflict]

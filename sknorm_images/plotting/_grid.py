@@ -31,7 +31,8 @@ class ImageGridDisplay(PanelDisplay):
 
     `from_estimator` draws what a pipeline makes of paths, and `from_images` draws images
     that are there already, scaled or not, or a batch of a dataset. Images of one channel are
-    drawn in grey, from black at 0 to white at 255 whatever they hold.
+    drawn in grey, from black at 0 to white at 255 whatever they hold; but those that a loader
+    reads with ``color_mode="stored"``, such as masks, with a colour for each number.
 
     Parameters
     ----------

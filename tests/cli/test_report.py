@@ -548,6 +548,25 @@ def test_images_of_any_colour_mode_are_reported_as_they_look(
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_stored_values_are_reported_in_colours_that_tell_them_apart(photos, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for i in range(3):
+        mask = (
+            photos[0].convert("L").crop((0, 0, 300, 200)).point(lambda v, i=i: v // (80 + i))
+        )
+        (folder / f"{i}.jpg").write_bytes(encode(mask))
+    pipeline = make_image_pipeline((32, 48), color_mode="stored", interpolation="nearest")
+    pipeline.fit([str(path) for path in folder.iterdir()])
+
+    page = Page(write_report(folder, pipeline, tmp_path / "r.html"))
+
+    assert "value" in page.text["Statistics"]
+    assert len(page.images["Darkest"]) == 3
+    assert picture_of(page.images["Darkest"][0]["src"]).ndim == 3
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_turned_photos_have_the_aspect_ratio_that_a_person_sees(photos, pipeline, tmp_path):
     (tmp_path / "photos").mkdir()
     for i in range(4):
