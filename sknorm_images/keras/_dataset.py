@@ -58,7 +58,8 @@ class PipelineDataset(keras.utils.PyDataset):
     y : array-like of shape (n_samples, ...), dict of str to array-like, or None, default=None
         Labels of classes; targets of any shape; or several targets by name, for a model of
         several outputs. LazyImages, SavedImages and chunked arrays, such as masks, are read
-        batch by batch, also in a dict. None for ``predict``.
+        batch by batch, also in a dict; LazyImages need the one size that a `Resizer` gives.
+        None for ``predict``.
     batch_size : int, default=32
         Number of images in a batch; the last one may be smaller.
     shuffle : bool, default=False

@@ -6,12 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Number
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from sknorm_images import LazyImages
 from sknorm_images._common.failures import Failures
 from sknorm_images._common.parameters import check_choice
 from sknorm_images._common.wording import shorten, show_some, show_value
@@ -152,9 +154,23 @@ def _image_targets(
             f"y holds images, which are targets as they are, and {setting} is about labels of "
             "classes. Leave it out, or pass y of labels."
         )
-    column = unread_column(y)
-    _check_length("y", column, n_samples)
-    return Targets(label_mode, column)
+    return Targets(label_mode, _unread_images("y", y, n_samples))
+
+
+def _unread_images(name: str, images: Any, n_samples: int) -> Column:
+    """Make a column of images that are targets, as far as can be told without reading them.
+
+    Raises ValueError if they are not `n_samples`, or nothing says that they have one size.
+    """
+    column = unread_column(images)
+    _check_length(name, column, n_samples)
+    if isinstance(images, LazyImages) and images.ndim == 1:
+        raise ValueError(
+            f"{name} holds images whose sizes are unknown until they are read, and the "
+            f"targets of a batch are one array. Pass Resizer(size, interpolation='nearest')"
+            f".transform({name}), with the size of what the model predicts."
+        )
+    return column
 
 
 def _named_targets(
@@ -178,9 +194,7 @@ def _named_targets(
 
 def _named_target(name: str, values: Any, n_samples: int) -> NDArray[Any] | Column:
     if are_unread_images(values):
-        column = unread_column(values)
-        _check_length(name, column, n_samples)
-        return column
+        return _unread_images(name, values, n_samples)
     _refuse_sparse(name, values)
     targets = np.asarray(values)
     _refuse_dates(name, targets)
@@ -279,14 +293,18 @@ def _refuse_file_names(labels: NDArray[Any], label_mode: str | None) -> None:
     """Raise ValueError if all labels are names of image files, such as masks."""
     if not _is_text(labels) or not labels.size:
         return
-    suffixes = tuple(Image.registered_extensions())
+    formats = Image.registered_extensions()
     paths = [os.fspath(y) for y in labels.flat if isinstance(y, str | os.PathLike)]
-    if len(paths) == labels.size and all(str(p).lower().endswith(suffixes) for p in paths):
+    if len(paths) == labels.size and all(
+        str(p).lower().endswith(tuple(formats)) for p in paths
+    ):
+        suffix = PurePath(str(paths[0])).suffix.lower()
         raise ValueError(
             f"y holds names of image files, such as {show_value(str(paths[0]))}, and "
-            f"label_mode={show_value(label_mode)} would number them as classes. Pass what a "
-            "JpegLoader and a Resizer with interpolation='nearest' make of them, which "
-            "decodes each batch when it is due."
+            f"label_mode={show_value(label_mode)} would number them as classes. For masks, "
+            "pass what JpegLoader(color_mode='stored', formats=("
+            f"{show_value(formats.get(suffix, 'PNG'))},)) and Resizer(size, "
+            "interpolation='nearest') make of them, which decodes each batch when it is due."
         )
 
 

@@ -28,12 +28,18 @@ BAD = [2, 9]
 
 @pytest.fixture(scope="session")
 def mask_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Masks of two classes, twice as large as `SIZE`: mask i has class 1 in column i % 3."""
+    """Masks twice as large as `SIZE`, half of them with a palette.
+
+    Mask i has class 1 in column i % 3.
+    """
     folder = tmp_path_factory.mktemp("masks")
     paths = [folder / f"{i}.png" for i in range(N_ROWS)]
     for path, mask in zip(paths, pixels_of_masks(), strict=True):
         large = mask[:, :, 0].repeat(2, axis=0).repeat(2, axis=1)
-        Image.fromarray(large).save(path)
+        image = Image.fromarray(large)
+        if int(path.stem) % 2:
+            image.putpalette(bytes(range(255, -1, -1)) * 3)  # brightness tells no class
+        image.save(path)
     return [str(path) for path in paths]
 
 
@@ -56,7 +62,7 @@ def pixels_of_masks() -> np.ndarray:
 
 
 def masks_of(paths: Any, **options: Any) -> LazyImages:
-    loader = JpegLoader(formats=("PNG",), color_mode="grayscale", **options)
+    loader = JpegLoader(formats=("PNG",), color_mode="stored", **options)
     return Resizer(SIZE, interpolation="nearest").transform(loader.transform(paths))
 
 
@@ -146,6 +152,17 @@ def test_masks_must_be_as_many_as_the_photos(named, mask_files):
     masks = masks_of(mask_files[:-1])
     with pytest.raises(ValueError, match=r"X has 13 samples and y.* has 12"):
         numbered(y={"mask": masks} if named else masks)
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("named", [False, True])
+def test_masks_of_unknown_sizes_are_refused_before_one_is_read(named, mask_files, tmp_path):
+    paths = noted(mask_files, tmp_path)
+    masks = JpegLoader(formats=("PNG",), color_mode="stored").transform(paths)
+    message = r"sizes are unknown.*Pass Resizer\(size, interpolation='nearest'\).transform\(y"
+    with pytest.raises(ValueError, match=message):
+        numbered(y={"mask": masks} if named else masks)
+    assert readings(tmp_path) == {}
 
 
 @pytest.mark.parametrize("label_mode", ["int", "categorical", "binary", "input", None])

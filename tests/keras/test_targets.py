@@ -376,12 +376,14 @@ def test_named_targets_that_no_output_can_take_are_refused(y, message):
 
 
 @pytest.mark.parametrize(
-    "name", ["masks/{}.png", "{}.JPG", Path("masks", "{}.tif")], ids=["png", "jpg", "tif"]
+    ("name", "image_format"),
+    [("masks/{}.png", "PNG"), ("{}.JPG", "JPEG"), (Path("masks", "{}.tif"), "TIFF")],
 )
 @pytest.mark.parametrize("label_mode", ["auto", "int", "categorical"])
-def test_names_of_masks_are_not_numbered_as_classes(name, label_mode):
+def test_names_of_masks_are_not_numbered_as_classes(name, image_format, label_mode):
     y = [type(name)(str(name).format(i)) for i in range(N_ROWS)]
-    with pytest.raises(ValueError, match=r"names of image files, such as .*Resizer"):
+    to_do = rf"JpegLoader\(color_mode='stored', formats=\('{image_format}',\)\) and Resizer"
+    with pytest.raises(ValueError, match=f"names of image files, such as .*{to_do}"):
         numbered(y=y, label_mode=label_mode)
 
 
