@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -436,6 +437,73 @@ def test_every_fit_with_the_callback_begins_with_the_same_order():
         results.append(weights_after(linear_model(), train, copy.deepcopy(callback), epochs=3))
     np.testing.assert_array_equal(*results)
     assert train.epoch == 3
+
+
+# Keras' own callbacks, and a tuner
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TensorBoard
+def test_the_usual_callbacks_in_one_run_read_every_file_once_per_epoch(small_photo, tmp_path):
+    train = Counted(small_photo, 40, 8, shuffle=True, seed=0)
+    test = Counted(small_photo, 20, 8)
+    model = tiny_model(is_built=True)
+    never = {"monitor": "val_loss", "min_delta": 1e9}  # no epoch is better than the first
+    callbacks = [
+        train.dataset.resume_callback(),
+        keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+        keras.callbacks.ModelCheckpoint(tmp_path / "after_{epoch}.keras"),
+        keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True, **never),
+        keras.callbacks.ReduceLROnPlateau(patience=1, factor=0.5, **never),
+    ]
+    if has_tensorboard := all(find_spec(name) for name in ("tensorflow", "tensorboard")):
+        logs = keras.callbacks.TensorBoard(tmp_path / "logs", histogram_freq=1)
+        callbacks.append(logs)
+
+    def fit() -> None:
+        model.fit(
+            train.dataset,
+            validation_data=test.dataset,
+            epochs=30,
+            shuffle=False,
+            callbacks=callbacks,
+            verbose=0,
+        )
+
+    start, numbers = float(model.optimizer.learning_rate), []
+    assert test.reads(lambda: numbers.append(train.reads(fit))) == {4}
+    assert numbers == [{4}]
+    assert train.dataset.epoch == 4
+    assert sorted(path.name for path in tmp_path.glob("after_*")) == [
+        f"after_{epoch}.keras" for epoch in (1, 2, 3, 4)
+    ]
+    first = keras.saving.load_model(tmp_path / "after_1.keras")
+    for weight, best in zip(model.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, best)
+    assert float(model.optimizer.learning_rate) == pytest.approx(start * 0.5**3)
+    events = [path.parent.name for path in (tmp_path / "logs").rglob("events*")]
+    assert sorted(events) == ["train", "validation"] * has_tensorboard
+
+
+@pytest.mark.filterwarnings("ignore")  # of the tuner, about its own future
+def test_trials_of_keras_tuner_see_the_same_orders(tmp_path):
+    keras_tuner = pytest.importorskip("keras_tuner")
+    train = numbered(shuffle=True, seed=0)
+    keepers: list[OrderKeeper] = []
+
+    def build(hp: Any) -> keras.Model:
+        keepers.append(OrderKeeper())
+        model = keras.Sequential([keepers[-1], keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(hp.Choice("rate", [0.1, 0.01, 0.001])), "mse")
+        return model
+
+    tuner = keras_tuner.GridSearch(
+        build, keras_tuner.Objective("loss", "min"), directory=tmp_path
+    )
+    tuner.search(
+        train, epochs=3, shuffle=False, callbacks=[train.resume_callback()], verbose=0
+    )
+    totals = [float(value_of(keeper.total)) for keeper in keepers if keeper.built]
+    assert totals == [order_expected(3)] * 3
 
 
 # Targets that a loss needs
