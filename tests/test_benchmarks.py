@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from PIL import Image, JpegImagePlugin
 
 from benchmarks import (
     corpora,
+    keras_memory,
     limits,
     many_checks,
     many_cores,
@@ -357,6 +359,16 @@ def test_training_is_fed_from_files_and_from_what_was_saved(tmp_path, capsys):
     rates = [line for line in lines if "images/s   ratio" in line]
     assert len(rates) == 11
     assert sum("files" in line and "ratio 1.00 (1.00-1.00)" in line for line in rates) == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_dropped_datasets_leave_neither_threads_nor_open_files(capsys):
+    options = {"--files": 10, "--size": 32, "--batch-size": 4, "--epochs": 4, "--datasets": 10}
+    keras_memory.main([str(word) for option in options.items() for word in option])
+    printed = capsys.readouterr().out
+    [(threads, files), after] = re.findall(r"(\d+) threads, (\d+) open files", printed)
+    assert len(re.findall(r"(?:\d+ ){3}\d+\n", printed)) == 1
+    assert after == (threads, files)
 
 
 def test_keys_of_tables_are_unique():
