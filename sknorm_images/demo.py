@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
-import tempfile
+import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -18,57 +18,63 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from sknorm_images import load_image_folder, make_image_pipeline
+from sknorm_images import ImageDecodeError, JpegLoader, check_images, make_image_pipeline
 from sknorm_images._common.wording import show_name
-from sknorm_images._files.protocols import protocols_of
 from sknorm_images._images.color_modes import channels_of
 
+PIPELINE, MODEL = "pipeline.joblib", "model.keras"
 _FILES_PER_CLASS = 150
 _FEWEST_FILES = 4
 _BACKENDS = ("jax", "tensorflow", "torch")
 _SIZE = (64, 64)
 _SEED = 0
+_EPOCHS = 15
 
 
-def run_demo(
-    data: str | None = None,
-    photos: Bunch | None = None,
-    loading: Mapping[str, Any] | None = None,
-) -> int:
+def leave_out_broken(
+    photos: Bunch, directory: str, loader: JpegLoader
+) -> tuple[Bunch, list[ImageDecodeError]]:
+    """Return the photos that can be read, and why each of the others cannot.
+
+    `photos` are what `load_image_folder` lists in `directory`. Raises ValueError if there are
+    not two classes of at least four files that can be read, and what `check_images` raises.
+    """
+    if photos.target is None or len(photos.target_names) < 2:
+        raise ValueError(
+            f"{show_name(directory)} does not hold two classes to tell apart. Give it one "
+            "sub-folder of JPEG files for each class."
+        )
+    found = check_images(
+        photos.filenames, loader=loader, n_jobs=-1, verbose=sys.stderr.isatty()
+    )
+    counts = np.bincount(photos.target[found.readable], minlength=len(photos.target_names))
+    if (fewest := int(counts.min())) < _FEWEST_FILES:
+        smallest = f"{directory}/{photos.target_names[counts.argmin()]}"
+        held = f"{fewest} photo{'s' * (fewest != 1)}"
+        if not found.readable.all():
+            held += " that can be read (`sknorm-images check` names the others)"
+        raise ValueError(
+            f"{show_name(smallest)} holds {held}, and a quarter of each class is held out. "
+            f"Give each class at least {_FEWEST_FILES}."
+        )
+    readable = Bunch(**photos)
+    readable.filenames = photos.filenames[found.readable]
+    readable.target = photos.target[found.readable]
+    broken = np.flatnonzero(~found.readable)
+    return readable, [ImageDecodeError(found.filename[i], found.reason[i]) for i in broken]
+
+
+def run_demo(photos: Bunch, folder: Path, loading: Mapping[str, Any]) -> tuple[Pipeline, bool]:
     """Do what a user does, and print what comes out.
 
-    `data` is a folder with one sub-folder per class; None makes one out of scikit-learn's
-    two photos. `photos` are its files as `load_image_folder` lists them; None lists them.
-    `loading` holds parameters for `JpegLoader`. Returns an exit status: 0 if the loaded
-    pipeline and model predict the same as the saved ones. Raises OSError or ValueError if the
-    folder cannot be used, and ImportError if Keras or a backend is missing.
+    `photos` can all be read. The pipeline and the model are saved to `folder`, as
+    ``pipeline.joblib`` and ``model.keras``. `loading` holds parameters for `JpegLoader`.
+    Returns the pipeline, and whether what was saved predicts in a fresh process what it
+    predicts here.
     """
-    choose_backend()
-    with tempfile.TemporaryDirectory(prefix="sknorm_images-") as workspace:
-        folder = str(Path(workspace, "photos")) if data is None else data
-        if data is None:
-            make_photo_folder(Path(folder))
-        photos = photos or load_image_folder(folder)
-        if photos.target is None or len(photos.target_names) < 2:
-            raise ValueError(
-                f"{show_name(folder)} holds no two classes to tell apart. Give it one "
-                "sub-folder of JPEG files for each class."
-            )
-        counts = np.bincount(photos.target, minlength=len(photos.target_names))
-        if counts.min() < _FEWEST_FILES:
-            smallest = f"{folder}/{photos.target_names[counts.argmin()]}"
-            raise ValueError(
-                f"{show_name(smallest)} holds {counts.min()} JPEG files, and a quarter of "
-                f"each class is held out. Give each class at least {_FEWEST_FILES}."
-            )
-        print(f"{len(photos.filenames)} JPEG files of {len(photos.target_names)} classes")
-        loading = {"protocols": protocols_of(folder), **(loading or {})}
-        return _train_and_compare(photos, loading, Path(workspace))
-
-
-def _train_and_compare(photos: Any, loading: Mapping[str, Any], workspace: Path) -> int:
     train_files, test_files, y_train, y_test = train_test_split(
         photos.filenames,
         photos.target,
@@ -76,13 +82,19 @@ def _train_and_compare(photos: Any, loading: Mapping[str, Any], workspace: Path)
         stratify=photos.target,
         random_state=_SEED,
     )
-    pipeline = make_image_pipeline(_SIZE, on_error="blank", n_jobs=-1)
+    print(f"{len(photos.filenames)} photos of {len(photos.target_names)} classes")
+    # So that `transform` takes the user's whole folder, broken files included.
+    pipeline = make_image_pipeline(
+        _SIZE, on_error="blank", n_jobs=-1, verbose=sys.stderr.isatty()
+    )
     pipeline["load"].set_params(**loading)
     start = time.perf_counter()
     pipeline.fit(train_files)
     seconds = time.perf_counter() - start
+    pipeline.set_params(load__n_jobs=None, load__verbose=0)  # settings for this machine
+    pipeline.class_names_ = photos.target_names  # for `sknorm-images transform`
     scaler = pipeline[-1]
-    print(f"fitted on {scaler.n_samples_seen_} training files in {seconds:.2f} s")
+    print(f"fitted on {scaler.n_samples_seen_} training photos in {seconds:.2f} s")
     channels = channels_of(scaler.n_features_in_, pipeline["load"].color_mode)
     for name, mean, std in zip(channels, scaler.mean_, scaler.scale_, strict=True):
         print(f"  {name:5}  mean {mean:7.3f}  std {std:7.3f}  (grey levels)")
@@ -97,35 +109,34 @@ def _train_and_compare(photos: Any, loading: Mapping[str, Any], workspace: Path)
     model = _build_model(keras, len(photos.target_names))
     backend = keras.backend.backend()
     print(f"training a small CNN with Keras {keras.__version__} on {backend}")
-    model.fit(train, epochs=15, shuffle=False, verbose=0)
+    # A bar where there is a terminal, else a line per epoch.
+    model.fit(train, epochs=_EPOCHS, shuffle=False, verbose=1 if sys.stdout.isatty() else 2)
     _, accuracy = model.evaluate(test, verbose=0)
-    print(f"held-out accuracy: {accuracy:.3f} ({len(test_files)} files)")
+    print(f"held-out accuracy: {accuracy:.3f} ({len(test_files)} photos)")
 
-    joblib.dump(pipeline, workspace / "pipeline.joblib")
-    model.save(workspace / "model.keras")
-    size = (workspace / "pipeline.joblib").stat().st_size
-    print(f"saved the pipeline ({size / 1000:.1f} kB) and the model")
-    here = predict_files(workspace, list(test_files))
+    joblib.dump(pipeline, folder / PIPELINE)
+    model.save(folder / MODEL)
+    here = predict_files(folder, list(test_files))
     # A spawned process inherits nothing: it has to load both files.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as fresh_process:
-        there = fresh_process.submit(predict_files, workspace, list(test_files)).result()
+        there = fresh_process.submit(predict_files, folder, list(test_files)).result()
     trained = model.predict(test, verbose=0)
     same = np.array_equal(here, there) and np.allclose(here, trained, atol=1e-6)
     print(f"predictions of a fresh process are {'the same' if same else 'DIFFERENT'}")
-    return 0 if same else 1
+    return pipeline, same
 
 
-def predict_files(workspace: Path, files: list[str]) -> NDArray[np.float32]:
+def predict_files(folder: Path, files: list[str]) -> NDArray[np.float32]:
     """Predict class probabilities with a saved pipeline and model.
 
-    The result has shape (n_files, n_classes). `workspace` holds ``pipeline.joblib`` and
+    The result has shape (n_files, n_classes). `folder` holds ``pipeline.joblib`` and
     ``model.keras``.
     """
     import keras
 
-    pipeline = joblib.load(workspace / "pipeline.joblib")
-    model = keras.saving.load_model(workspace / "model.keras")
+    pipeline = joblib.load(folder / PIPELINE).set_params(load__n_jobs=-1)
+    model = keras.saving.load_model(folder / MODEL)
     return np.asarray(model.predict(pipeline.transform(files), verbose=0))
 
 

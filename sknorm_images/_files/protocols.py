@@ -47,12 +47,18 @@ def was_url(path: str) -> bool:
 
 
 def as_passed(error: OSError, passed: str, path: str) -> OSError:
-    """Make an error about a local path name what was passed, and mention a lost slash."""
+    """Make an error about a local path name what was passed, and say what was meant.
+
+    That is a URL that lost a slash, or the files in a folder.
+    """
     if isinstance(error, FileNotFoundError) and was_url(passed):
         reason = (
             f"{error.strerror}; a URL has two slashes and is a str, since a Path drops one"
         )
         return shorten_filename(FileNotFoundError(error.errno, reason, passed))
+    if isinstance(error, IsADirectoryError):
+        reason = f"{error.strerror}; load_image_folder lists the files in one"
+        return shorten_filename(IsADirectoryError(error.errno, reason, passed))
     if passed != path == error.filename:
         return shorten_filename(type(error)(error.errno, error.strerror, passed))
     return shorten_filename(error)

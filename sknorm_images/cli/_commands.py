@@ -60,6 +60,8 @@ from sknorm_images.cli._tables import (
 from sknorm_images.cli._terminal import (
     MOST_FILES,
     complain,
+    complain_of,
+    complain_of_others,
     count,
     tell_passed_over,
     tell_written,
@@ -81,6 +83,16 @@ def _choice(names: Collection[str], text: str) -> Any:
     return _option("|".join(names), text)
 
 
+# Of files that no command, or only another one, writes.
+_SUFFIXES = frozenset(
+    {".joblib", ".pkl", ".pickle", ".skops", ".keras", ".h5", ".hdf5", ".onnx", ".pt", ".pth"}
+    | {".npz", ".npy", ".zarr", ".csv", ".tsv", ".parquet", ".json", ".jsonl", ".yaml", ".yml"}
+    | {".html", ".htm", ".pdf", ".txt", ".md", ".ipynb", ".py", ".xlsx", ".zip", ".gz", ".tar"}
+    | {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+    | {".svg", ".avif", ".heic"}
+)
+
+
 def _expanded(given: Any) -> Any:
     """Expand ``~`` in a path, or in each of several: no shell does in ``--output=~/x``."""
     if isinstance(given, str | Path):
@@ -98,11 +110,14 @@ def _file(text: str, *names: str) -> Any:
 
 
 def _output(kind: str, *suffixes: str) -> Any:
-    """Make the option for an output of this `kind`, whose name ends in one of `suffixes`."""
+    """Make the option for an output of this `kind`, whose name may end in one of `suffixes`.
+
+    What names no other kind of file, such as ``.v2``, is part of the name.
+    """
 
     def checked(given: Path) -> Path:
         path: Path = _expanded(given)
-        if path.suffix and path.suffix.lower() not in suffixes:
+        if path.suffix.lower() in _SUFFIXES.difference(suffixes):
             other = path.with_suffix(suffixes[0])
             raise ValueError(
                 f"--output {show_name(str(path))} ends in {shorten(path.suffix)}, and this "
@@ -489,6 +504,7 @@ def report(
 
 @app.command(epilog="Example: sknorm-images demo --data photos")
 def demo(
+    context: typer.Context,
     data: Annotated[
         str | None,
         typer.Option(
@@ -497,6 +513,16 @@ def demo(
             callback=_expanded,
         ),
     ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="New or empty folder for photos, pipeline, model and report.",
+            callback=_expanded,
+        ),
+    ] = Path("sknorm-demo"),
     class_names: Annotated[
         str | None,
         _option("A,B,C", "All classes, in the order of their numbers; else the sub-folders."),
@@ -508,17 +534,47 @@ def demo(
     color_profile: ColorProfile = None,
     background: Background = None,
 ) -> None:
-    """Fit a pipeline, train a small Keras model with it, save and load both."""
-    from sknorm_images.demo import run_demo
+    """Fit a pipeline, train a small Keras model with it, and keep both with a report.
 
-    taken = parse_extensions(extensions)
+    Files that cannot be read are left out. Exit status 1 if the saved pipeline and model
+    predict something else in a fresh process.
+    """
+    import sknorm_images.plotting  # noqa: F401 (for its ImportError, before the work)
+    from sknorm_images import demo
+    from sknorm_images.cli._demo import (
+        PHOTOS,
+        REPORT,
+        as_photos,
+        new_folder,
+        tell_what_next,
+    )
+    from sknorm_images.cli._report import make_report
+
+    taken, names = parse_extensions(extensions), parse_names("--class-names", class_names)
     loading = _loading(formats, max_pixels, max_scans, color_profile, background)
-    allow_pixels(JpegLoader(**loading))
-    photos = None
-    if data is not None:
-        photos = labelled_files(data, taken, parse_names("--class-names", class_names))
+    directory = str(output / PHOTOS) if data is None else data
+    loading |= {"protocols": protocols_of(directory)}
+    loader = JpegLoader(**loading)
+    allow_pixels(loader)
+    demo.choose_backend()
+    with new_folder(output):
+        if data is None:
+            demo.make_photo_folder(output / PHOTOS)
+        photos = labelled_files(directory, taken, names)
         tell_passed_over(photos.passed_over, taken)
-    raise typer.Exit(run_demo(data, photos, loading))
+        readable, broken = demo.leave_out_broken(photos, directory, loader)
+        complain_of(broken)
+        complain_of_others(len(broken))
+        pipeline, is_same = demo.run_demo(readable, output, loading)
+        page = make_report(
+            directory, pipeline, as_photos(photos), n_jobs=-1, verbose=sys.stderr.isatty()
+        )
+        (output / REPORT).write_bytes(page.encode())
+    given = {"--extensions": extensions, "--formats": formats}
+    reading = [word for option in given.items() if option[1] for word in option]
+    program = context.find_root().info_name or "sknorm-images"
+    tell_what_next(output, data, len(photos.filenames), reading, program)
+    raise typer.Exit(0 if is_same else 1)
 
 
 def _objects(values: Sequence[Any]) -> NDArray[Any]:

@@ -66,13 +66,18 @@ def tell_passed_over(counts: Mapping[str, int], extensions: tuple[str, ...]) -> 
 
 
 def tell_written(what: str, path: Path) -> None:
-    """Say on stdout what a command wrote, where, and how large it is.
-
-    The command has done its work then, so a stream that takes nothing changes no status.
-    """
+    """Say on stdout what a command wrote, where, and how large it is."""
     place = shorten(path, _LONGEST_LINE)
+    tell_last(f"Wrote {what} to {place} ({show_size(path.stat().st_size)})")
+
+
+def tell_last(line: str) -> None:
+    """Write a line to stdout when a command has done its work.
+
+    A stream that takes nothing then changes no status.
+    """
     try:
-        typer.echo(f"Wrote {what} to {place} ({show_size(path.stat().st_size)})")
+        typer.echo(line)
     except OSError:
         discard(sys.stdout)
 

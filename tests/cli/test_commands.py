@@ -435,18 +435,30 @@ def test_an_output_without_a_folder_is_refused(which, fitted, folder, tmp_path, 
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["fit", "transform", "report"])
 def test_a_wrong_suffix_is_refused_before_a_folder_is_read(which, tmp_path, call):
     right = ("joblib", "npz", "html")[which]
-    for wrong in {"x.npz", "x.html", "x.joblib"} - {f"x.{right}"}:
+    for wrong in {"x.npz", "x.html", "x.joblib", "x.keras", "x.v2.PNG"} - {f"x.{right}"}:
         finished = call(
             *outputs(tmp_path / "none", tmp_path / "none", tmp_path / wrong)[which]
         )
         assert_refused(
-            finished, str(tmp_path / wrong), f"Pass --output '{tmp_path}/x.{right}'"
+            finished,
+            str(tmp_path / wrong),
+            f"Pass --output '{(tmp_path / wrong).with_suffix('.' + right)}'",
         )
+
+
+@pytest.mark.parametrize("name", ["out.v2", "out.2026", "photos.final", "out.1.0"])
+def test_what_follows_a_dot_is_part_of_the_name_if_it_names_no_other_kind_of_file(
+    name, folder, tmp_path, call
+):
+    assert call("fit", folder, "--size", "8", "-o", tmp_path / name).status == 0
+    assert isinstance(joblib.load(tmp_path / name), Pipeline)
+    assert names_of(tmp_path) == [name]
 
 
 def test_a_tilde_stands_for_the_home_folder_in_every_path(
     folder, tmp_path, call, monkeypatch, undrawn
 ):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "photos").symlink_to(folder)
     commands = outputs("~/photos", "~/p.joblib", "~/p.joblib")
@@ -461,7 +473,10 @@ def test_a_tilde_stands_for_the_home_folder_in_every_path(
     assert_refused(call("check", "~nobody-of-this-name/x"), "'~nobody-of-this-name/x'")
 
 
-def test_a_folder_for_a_file_and_a_file_for_a_folder_are_refused(folder, tmp_path, call):
+def test_a_folder_for_a_file_and_a_file_for_a_folder_are_refused(
+    folder, tmp_path, call, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     file = load_image_folder(folder).filenames[0]
     for command in (["check"], ["fit", "-o", tmp_path / "p"], ["demo", "--data"]):
         assert_refused(call(*command, file), f"{file!r} is a file, and a folder is expected")

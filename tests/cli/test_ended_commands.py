@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import termios
 import threading
 import time
@@ -247,8 +246,8 @@ def test_an_exit_of_anything_else_that_python_ignores_is_reported(
 
 @pytest.fixture
 def demo_folder(monkeypatch, tmp_path):
-    """Where the demo works, whose first step a test can replace."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    """Where the demo makes its folder; a test can replace what it does first."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sknorm_images.demo.choose_backend", lambda: None)
     return tmp_path
 
@@ -263,12 +262,16 @@ def test_a_further_signal_does_not_cut_short_what_the_first_one_has_cleared_up(
     def end(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGHUP)
 
+    def make_and_end(folder: Path) -> None:
+        folder.mkdir()
+        end()
+
     def end_and_remove(*arguments: Any, **options: Any) -> None:
         os.kill(os.getpid(), further)
         end()
         remove(*arguments, **options)
 
-    monkeypatch.setattr("sknorm_images.demo.make_photo_folder", end)
+    monkeypatch.setattr("sknorm_images.demo.make_photo_folder", make_and_end)
     monkeypatch.setattr(shutil, "rmtree", end_and_remove)
     assert call("demo") == 128 + signal.SIGHUP
     assert names_in(demo_folder) == []

@@ -130,7 +130,7 @@ def test_a_missing_file_and_what_is_no_file_are_rows_too(folder):
     assert found.reason.tolist() == [
         "No such file or directory",
         "it is not a regular file",
-        "Is a directory",
+        "Is a directory; load_image_folder lists the files in one",
         "no file can have this path (Too many levels of symbolic links)",
         "",
     ]
