@@ -570,8 +570,8 @@ def demo(
             directory, pipeline, as_photos(photos), n_jobs=-1, verbose=sys.stderr.isatty()
         )
         (output / REPORT).write_bytes(page.encode())
-    given = {"--extensions": extensions, "--formats": formats}
-    reading = [word for option in given.items() if option[1] for word in option]
+    reading = ["--extensions", extensions] if extensions else []
+    reading += ["--formats", formats] if formats else []
     program = context.find_root().info_name or "sknorm-images"
     tell_what_next(output, data, len(photos.filenames), reading, program)
     raise typer.Exit(0 if is_same else 1)
