@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -21,6 +22,9 @@ import sknorm_images.distributed
 import sknorm_images.keras
 import sknorm_images.plotting
 
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS / "_extensions"))
+
 project = "sknorm_images"
 author = "the sknorm_images developers"
 copyright = author
@@ -31,10 +35,19 @@ extensions: list[str] = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_parser",
+    "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-if "READTHEDOCS" in os.environ:  # elsewhere the build needs no network
+SITE = "https://sknorm-images.readthedocs.io/en/latest/"
+IS_PUBLISHED = "READTHEDOCS" in os.environ
+# Where the pages link to. Read the Docs knows it; no other build does unless it is told.
+REPOSITORY = re.sub(
+    r"^git@([^:]+):|\.git$",
+    lambda found: f"https://{found[1]}/" if found[1] else "",
+    os.environ.get("READTHEDOCS_GIT_CLONE_URL", ""),
+)
+if IS_PUBLISHED:  # elsewhere the build needs no network
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping: dict[str, tuple[str, None]] = {
         "python": ("https://docs.python.org/3", None),
@@ -57,6 +70,10 @@ nitpick_ignore_regex: list[tuple[str, str]] = [
 myst_enable_extensions: set[str] = {"colon_fence"}
 myst_heading_anchors = 3
 
+# Code is copied without the prompts and what a command prints; what Python prints is not code.
+copybutton_prompt_text = "$ "
+copybutton_selector = "div:not(.highlight-output, .highlight-none) > div.highlight > pre"
+
 # Docstrings: names in single backticks are links where there is something to link to.
 default_role = "autolink"
 autosummary_generate = True
@@ -78,20 +95,40 @@ sphinx_gallery_conf: dict[str, Any] = {
 
 toc_object_entries_show_parents = "hide"
 html_theme = "pydata_sphinx_theme"
-html_title = "sknorm_images"
+html_title = f"{project} {version}"
 html_static_path: list[str] = ["_static"]
 html_css_files: list[str] = ["style.css"]
 html_favicon = "_static/favicon.svg"
 html_copy_source = False
 html_show_sphinx = False
-html_context: dict[str, str] = {"default_mode": "auto"}  # light or dark, as the reader has it
+html_context: dict[str, str] = {
+    "default_mode": "auto",  # light or dark, as the reader has it
+    "edit_page_provider_name": "GitHub",
+    "edit_page_url_template": f"{REPOSITORY}/edit/main/docs/{{{{ file_name }}}}",
+}
 html_theme_options: dict[str, Any] = {
-    "logo": {"text": "sknorm_images"},
+    "logo": {"text": project},
+    "navbar_persistent": ["search-button"],  # with its field, the bar takes two lines
+    "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
+    "switcher": {
+        # Pages of an old version, too, list the versions that the newest pages know.
+        "json_url": f"{SITE}_static/switcher.json"
+        if IS_PUBLISHED
+        else "_static/switcher.json",
+        "version_match": os.environ.get("READTHEDOCS_VERSION", "latest"),
+    },
+    "check_switcher": not IS_PUBLISHED,
+    "icon_links": [
+        {"name": "Source code", "url": REPOSITORY, "icon": "fa-brands fa-github"},
+    ]
+    if REPOSITORY
+    else [],
+    "use_edit_page_button": bool(REPOSITORY),
     "show_prev_next": True,
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": ["page-toc", "edit-link"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
@@ -165,8 +202,16 @@ class CommandHelp(SphinxDirective):
         return [nodes.literal_block(text, text, language="none")]
 
 
+def write_notebooks(app: Sphinx) -> None:
+    """Make the notebook that the tutorial links to, before the page is read."""
+    from notebooks import write_notebook
+
+    write_notebook(DOCS / "tutorial.md", SITE)
+
+
 def setup(app: Sphinx) -> None:
     """Connect what is above."""
+    app.connect("builder-inited", write_notebooks)
     app.add_directive("command-help", CommandHelp)
     app.connect("autodoc-skip-member", skip_what_others_document)
     app.connect("autodoc-process-docstring", write_public_names_in_full)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+import tomllib
 from itertools import chain
 from pathlib import Path
 
@@ -29,6 +31,7 @@ WITHOUT_EXAMPLES = {
     "docs/installation.md",
     "docs/scaling.md",
     "docs/security.md",
+    "docs/terms.md",
 }
 # Each group runs in one process, which saves most of the time: that of importing.
 GROUPS = {
@@ -119,8 +122,38 @@ def test_a_block_that_names_missing_packages_does_not_run(tmp_path, monkeypatch)
 def test_links_to_files_of_the_repository_work(page):
     text = (ROOT / page).read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        if not target.startswith("auto_examples/"):  # which Sphinx makes, and checks
+        # Sphinx makes these, and checks the links to them.
+        if not target.startswith("auto_examples/") and target != "tutorial.ipynb":
             assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.slow  # where there are the libraries for the pages
+def test_the_notebook_holds_the_python_of_the_tutorial_in_order(monkeypatch):
+    pytest.importorskip("jupytext")
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_extensions")
+    from notebooks import notebook_of
+
+    notebook = notebook_of(ROOT / "docs" / "tutorial.md", "https://site.example/")
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert "KERAS_BACKEND" in code[0]
+    examples = page_runner.examples_of("docs/tutorial.md")
+    assert code[1:] == [example.code.strip("\n") for example in examples]
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert "```" not in text  # no outputs
+    assert "Download this page" not in text
+    assert set(re.findall(r"\]\((?!https://site\.example/)([^)]*)", text)) == set()
+
+
+def test_the_switcher_lists_this_version_and_every_one_that_was_released():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    released = re.findall(r"^## (\d+\.\d+\.\d+) (?!\(unreleased\))", text, re.M)
+    listed = json.loads((ROOT / "docs" / "_static" / "switcher.json").read_text("utf-8"))
+    versions = ["latest", *(f"v{version}" for version in released)]
+    assert [entry["version"] for entry in listed] == versions
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert listed[0]["name"] == f"{project['version']} (development)"
+    for entry in listed:
+        assert entry["url"].endswith(f"/en/{entry['version']}/")
 
 
 def test_tests_that_pages_name_exist():

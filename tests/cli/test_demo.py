@@ -49,7 +49,7 @@ def start(
 
 
 def finish(process: subprocess.Popen[str]) -> Finished:
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=600)
     return Finished(process.returncode, out, err)
 
 
