@@ -72,7 +72,8 @@ def photo_folder(
         (folder / name).mkdir()
         for i in range(8):
             (folder / name / f"{i}.jpg").write_bytes(encode(piece, quality=90))
-    (folder / "flower" / "broken.jpg").write_bytes(encode(piece)[:500])
+    content = encode(piece)
+    (folder / "flower" / "broken.jpg").write_bytes(content[: len(content) // 2])
     return folder
 
 
