@@ -26,6 +26,7 @@ from benchmarks import (
     report,
     saved_images,
     stages,
+    windows,
 )
 from benchmarks.__main__ import main
 from benchmarks.contender import Batches, NotInstalledError, Task, contender, decibels
@@ -369,6 +370,13 @@ def test_dropped_datasets_leave_neither_threads_nor_open_files(capsys):
     [(threads, files), after] = re.findall(r"(\d+) threads, (\d+) open files", printed)
     assert len(re.findall(r"(?:\d+ ){3}\d+\n", printed)) == 1
     assert after == (threads, files)
+
+
+def test_shuffling_is_measured_with_windows_and_without(tmp_path, capsys):
+    windows.rates(tmp_path, n_images=96, size=16, window=64, repeats=1)
+    assert capsys.readouterr().out.count("| .") == 2
+    arguments = [str(tmp_path / "rows.zarr"), 3000, 16, 1024, 5]
+    assert min(in_new_process("benchmarks.windows", arguments).values()) > 0
 
 
 def test_keys_of_tables_are_unique():

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from copy import copy
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import assert_all_finite
 
+from sknorm_images._common.aligned import empty_aligned
 from sknorm_images._common.failures import Failures
 from sknorm_images._common.wording import show_name, show_some
+from sknorm_images._images.kept_parts import KeptParts
 from sknorm_images._images.saved_records import RECORD_KEY, SavedRecord
 
 _N_SAMPLED = 64  # numbers of an image, to see whether it may be black
+_RUN = 32  # images read at once where the array says nothing: as many as save_images writes
 
 
 class StoredImages:
@@ -27,6 +31,8 @@ class StoredImages:
 
     Reading a Zarr array that `save_images` wrote raises OSError where a chunk is missing.
     """
+
+    _kept: KeptParts | None = None
 
     def __init__(
         self,
@@ -61,6 +67,12 @@ class StoredImages:
         failures = self.failures.at(rows)
         if self._rows is not None:
             rows = self._rows[rows]
+        if self._kept is None or isinstance(rows, slice):
+            return failures.zeroed(self._read(rows))
+        return failures.zeroed(self._gather(rows, self._kept))
+
+    def _read(self, rows: slice | NDArray[np.intp]) -> NDArray[Any]:
+        """Read rows of the array."""
         if not isinstance(rows, slice) and (np.diff(rows) == 1).all():
             rows = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
         if isinstance(rows, slice) or isinstance(self._array, np.ndarray):
@@ -71,12 +83,59 @@ class StoredImages:
             self._refuse_lost_images(block, rows)
         if self._finite:
             assert_all_finite(block, input_name="X")
-        return failures.zeroed(block)
+        return block
+
+    def _gather(self, rows: NDArray[np.intp], kept: KeptParts) -> NDArray[Any]:
+        """Take rows of the array from its parts, which are read where they are not kept.
+
+        Of a mapped file, what is kept are views, which take no memory.
+        """
+        block = empty_aligned((len(rows), *self.shape[1:]), self.dtype)
+        parts = self._parts_of(rows)
+        # Not sorted: threads that began together would wait for each other, part by part.
+        for part in dict.fromkeys(parts.tolist()):
+            images = kept.get(part, partial(self._read_part, part))
+            for i in np.flatnonzero(parts == part).tolist():
+                block[i] = images[rows[i] - self._part_bounds[part]]
+        return block
+
+    def _read_part(self, part: int) -> NDArray[Any]:
+        start, stop = self._part_bounds[part : part + 2].tolist()
+        return self._read(slice(start, stop))
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None
     ) -> NDArray[Any]:
         return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
+    def keeping(self, n_parts: int) -> Self:
+        """Return the same images, with up to `n_parts` of the parts read last in memory."""
+        images = copy(self)
+        images._kept = KeptParts(n_parts)
+        return images
+
+    @property
+    def parts(self) -> NDArray[np.intp]:
+        """The part of the array that each image is in: its chunk, or a run of rows."""
+        return self._parts_of(np.arange(len(self)) if self._rows is None else self._rows)
+
+    @property
+    def longest_part(self) -> int:
+        """Number of rows in the longest part."""
+        return int(np.diff(self._part_bounds).max())
+
+    @cached_property
+    def _part_bounds(self) -> NDArray[np.intp]:
+        """Where the parts begin that are best read at once, and where the last one ends."""
+        chunks = getattr(self._array, "chunks", None)
+        along_images = chunks[0] if chunks else 1
+        if isinstance(along_images, tuple):  # of Dask
+            return np.cumsum([0, *along_images])
+        n_rows, length = self._array.shape[0], along_images if along_images > 1 else _RUN
+        return np.append(np.arange(0, n_rows, length), n_rows)
+
+    def _parts_of(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.searchsorted(self._part_bounds, rows, side="right") - 1
 
     @property
     def n_images_per_chunk(self) -> int:

@@ -114,8 +114,8 @@ def save_images(
         Zarr store is missing; where there is nothing at `path`, it saves all.
     chunk_size : int, default=32
         Number of images that are written at once, and in a chunk of a Zarr store, which is
-        read as one. Use the batch size if batches are read in order, and 1 if images are
-        read at random.
+        read as one. Use the batch size if batches are read in order, or shuffled with
+        `shuffle_window` of `PipelineDataset`, and 1 if images are read at random.
 
     Returns
     -------

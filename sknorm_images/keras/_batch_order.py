@@ -9,6 +9,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from sknorm_images.keras._windows import Windows
+
 
 @dataclass(frozen=True)
 class BatchOrder:
@@ -17,7 +19,8 @@ class BatchOrder:
     The order depends on `seed` and the epoch alone. `shuffle` gives every epoch its own order,
     and `drop_remainder` leaves out a last batch that would be smaller. With `class_numbers`,
     the class of each sample numbered from 0 without gaps, samples of smaller classes are drawn
-    repeatedly, until every class is as frequent as the largest.
+    repeatedly, until every class is as frequent as the largest. With `windows`, samples
+    are shuffled within those alone.
     """
 
     n_samples: int
@@ -26,6 +29,7 @@ class BatchOrder:
     seed: int
     drop_remainder: bool
     class_numbers: NDArray[np.intp] | None
+    windows: Windows | None = None
 
     @cached_property  # needed for every batch, and class_numbers have to be counted
     def n_batches(self) -> int:
@@ -46,6 +50,8 @@ class BatchOrder:
             if self.class_numbers is not None:
                 samples = _draw_evenly(self.class_numbers, generator)
             samples = generator.permutation(samples)
+            if self.windows is not None:
+                samples = self.windows.gathered(samples, generator)
         samples.setflags(write=False)
         return samples
 

@@ -32,6 +32,7 @@ from sknorm_images.keras._refusals import (
 )
 from sknorm_images.keras._resuming import ResumeOrder
 from sknorm_images.keras._targets import encode_targets
+from sknorm_images.keras._windows import in_windows
 
 _BYTES_AHEAD = 2**30  # limit on batches made ahead, however many cores there are
 _BATCHES_AHEAD = 2  # per thread: the one it makes, and one that waits
@@ -66,6 +67,10 @@ class PipelineDataset(keras.utils.PyDataset):
         Whether to put the images in a new order every epoch. Pass ``shuffle=False`` to
         ``model.fit``, which would reorder whole batches on top: they stay right, but are
         no longer decoded ahead.
+    shuffle_window : int or None, default=None
+        For images in an array on disk, such as SavedImages: the number of images among which
+        they are shuffled, so that each chunk is read once per epoch. None shuffles all, and
+        reads a chunk anew for each of its images. See Notes.
     seed : int or None, default=None
         The order and the generators of `augment` are functions of seed and epoch alone;
         None draws a seed.
@@ -141,6 +146,15 @@ class PipelineDataset(keras.utils.PyDataset):
     of targets: pass `sample_weight`. Targets of three or more dimensions, such as masks, get
     a weight per pixel, and a dict of targets with some of those a dict of weights.
 
+    With `shuffle_window`, every epoch draws chunks at random until they hold that many images,
+    shuffles the images of these chunks, and goes on with the next ones. The chunks of two
+    windows are in memory (of more, if a window is smaller than what is made ahead). What it
+    costs is randomness: images of a chunk, which were neighbours when they were saved, are
+    always within a window of each other. Where all images of a chunk are of one class, a
+    batch of b images out of a window of c chunks is as uneven as a random one of about
+    ``b * c / (b + c)``, so take many chunks, or save the images in random order. An array
+    without chunks of several images counts as chunks of 32.
+
     Every call of `fit`, `evaluate` or `predict` has a pass of its own, and so has user code
     that takes batches by index: none disturbs the order of another. Each file is decoded once
     per pass, since the batches that Keras takes before a pass begins are kept for it.
@@ -177,6 +191,7 @@ class PipelineDataset(keras.utils.PyDataset):
         *,
         batch_size: int = 32,
         shuffle: bool = False,
+        shuffle_window: int | None = None,
         seed: int | None = None,
         label_mode: str | None = "auto",
         classes: ArrayLike | None = None,
@@ -215,6 +230,13 @@ class PipelineDataset(keras.utils.PyDataset):
         class_numbers = None
         if oversample:
             class_numbers = classes_to_draw_evenly(y, n_samples, shuffle, sample_weight)
+        self._n_threads: int = min(effective_n_jobs(n_jobs), cpu_count())
+        windows = None
+        if shuffle_window is not None:
+            n_ahead = (1 + _BATCHES_AHEAD * self._n_threads) * int(batch_size)
+            inputs, targets, windows = in_windows(
+                shuffle_window, shuffle, n_ahead, inputs, targets
+            )
         self._batches = Batches(inputs, targets, weights, augment)
         self._order = BatchOrder(
             n_samples,
@@ -223,13 +245,13 @@ class PipelineDataset(keras.utils.PyDataset):
             secrets.randbits(64) if seed is None else int(seed),
             bool(drop_remainder),
             class_numbers,
+            windows=windows,
         )
         if not len(self):
             raise ValueError(
                 f"batch_size={batch_size} is more than the {n_samples} images of X, and "
                 "drop_remainder=True leaves no batch. Pass a smaller batch_size."
             )
-        self._n_threads: int = min(effective_n_jobs(n_jobs), cpu_count())
         self._batch_bytes = 0
         self._passes = WeakKeyDictionary()
         self._begin(0)
