@@ -23,7 +23,9 @@ from sknorm_images._images.indexing import select
 from sknorm_images._images.saved_records import (
     RECORD_KEY,
     SAVED_SUFFIXES,
+    Beside,
     SavedRecord,
+    looks_of,
     record_file,
 )
 from sknorm_images._images.stored import StoredImages, record_in
@@ -50,6 +52,10 @@ class SavedImages:
     failures : dict of int to ImageDecodeError
         Images that could not be read when they were saved, and are black: their position, and
         why.
+    target : ndarray of shape (n_samples, ...), or None
+        Labels that were saved with the images, read-only.
+    filenames : list of str, or None
+        Names of files that were saved with the images.
     shape : tuple of ints
         Of all images, ``(n_samples, ...)``.
     dtype : dtype
@@ -112,6 +118,7 @@ class SavedImages:
         self.path = str(given.absolute())
         self._rows: NDArray[np.intp] | None = None
         self.array, self._record = open_saved(given)
+        self._target, self._filenames = self._record.beside.read(self.array.shape[0])
 
     def __len__(self) -> int:
         n_rows: int = self.array.shape[0] if self._rows is None else len(self._rows)
@@ -137,6 +144,20 @@ class SavedImages:
     def failures(self) -> dict[int, ImageDecodeError | OSError]:
         """Images that could not be read when they were saved: their position, and why."""
         return dict(self._stored().failures)
+
+    @property
+    def target(self) -> NDArray[Any] | None:
+        """Labels that were saved with the images."""
+        if self._target is None or self._rows is None:
+            return self._target
+        return self._target[self._rows]
+
+    @property
+    def filenames(self) -> list[str] | None:
+        """Names of files that were saved with the images."""
+        if self._filenames is None or self._rows is None:
+            return self._filenames
+        return [self._filenames[row] for row in self._rows.tolist()]
 
     def __getitem__(self, key: Any) -> Any:
         """Read one image, or select some.
@@ -290,7 +311,7 @@ def open_saved(path: Path) -> tuple[Any, SavedRecord]:
             raise _unopened(path, error) from error
         before, text = text, _record_text(path)
         if text == before:  # else another run replaced both meanwhile
-            return array, _of_black_rows(_parsed(text), array)
+            return array, _of_array(_parsed(text), array)
 
 
 def _unopened(path: Path, error: Exception) -> ValueError:
@@ -298,11 +319,6 @@ def _unopened(path: Path, error: Exception) -> ValueError:
         f"{show_name(str(path))} is not an array that save_images or NumPy wrote "
         f"({shorten(error)}). Pass another path, or save the images again."
     )
-
-
-def read_record(path: Path) -> SavedRecord:
-    """Read the record beside an ``.npy`` file; an empty one if there is none."""
-    return _parsed(_record_text(path))
 
 
 def _record_text(path: Path) -> str | None:
@@ -322,8 +338,8 @@ def _parsed(text: str | None) -> SavedRecord:
     return SavedRecord.from_json(saved.get(RECORD_KEY) if isinstance(saved, dict) else None)
 
 
-def _of_black_rows(record: SavedRecord, array: NDArray[Any]) -> SavedRecord:
-    """Forget failures of rows that are not black: the record is that of another array.
+def _of_array(record: SavedRecord, array: NDArray[Any]) -> SavedRecord:
+    """Forget what is recorded of another array: failures of rows that are not black, labels.
 
     It may be, if a run was killed as it replaced the array, or others wrote a file of the same
     name.
@@ -333,7 +349,10 @@ def _of_black_rows(record: SavedRecord, array: NDArray[Any]) -> SavedRecord:
         for row, error in record.failures.items()
         if row < len(array) and (record.is_being_mended or not array[row].any())
     )
-    return SavedRecord(record.identity, failures, record.is_being_mended)
+    beside = record.beside
+    if record.looks is not None and record.looks != looks_of(array, record.failures):
+        beside = Beside()
+    return SavedRecord(record.identity, failures, record.is_being_mended, beside)
 
 
 def import_zarr() -> Any:

@@ -1,4 +1,4 @@
-"""What a saved array says about itself: which images are blank in it, and why."""
+"""What a saved array says of itself: which images are blank, labels, and names of files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.failures import Failures, ReadError
 from sknorm_images._common.wording import shorten
@@ -17,7 +20,49 @@ SAVED_SUFFIXES = (".npy", ".zarr")  # of arrays that `save_images` writes
 # The attribute of a Zarr array that holds the record, and the key of it in a JSON file.
 RECORD_KEY = "sknorm_images"
 _SUFFIX = ".sknorm-images.json"
+_N_SAMPLED = 16  # images that tell whether a record belongs to an array
 _LONGEST_NAME = 255  # bytes, in most file systems
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What was saved beside the pixels, as JSON holds it: there may be a million labels.
+
+    `target` has a dtype and values, and `filenames` are names; None if there are none.
+    """
+
+    target: Mapping[str, Any] | None = None
+    filenames: list[str] | None = None
+
+    @classmethod
+    def of(cls, target: NDArray[Any] | None, filenames: list[str] | None) -> Beside:
+        """Describe arrays in what JSON can hold."""
+        if target is None:
+            return cls(None, filenames)
+        return cls({"dtype": target.dtype.str, "values": target.tolist()}, filenames)
+
+    def as_json(self) -> dict[str, Any]:
+        """Describe what there is."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def read(self, n_rows: int) -> tuple[NDArray[Any] | None, list[str] | None]:
+        """Return arrays again; raises ValueError if they are not for so many rows."""
+        try:
+            target, filenames = None, None
+            if self.target is not None:
+                target = np.array(self.target["values"], np.dtype(self.target["dtype"]))
+                target.setflags(write=False)
+            if self.filenames is not None:
+                filenames = [str(name) for name in self.filenames]
+            for found in (target, filenames):
+                if found is not None and len(found) != n_rows:
+                    raise ValueError(f"{len(found)} for {n_rows} rows")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                "The labels or names of files are not as save_images wrote them: "
+                f"{shorten(error)}. Save the array again."
+            ) from error
+        return target, filenames
 
 
 @dataclass(frozen=True)
@@ -25,12 +70,15 @@ class SavedRecord:
     """What is known of a saved array; an empty record says nothing.
 
     `identity` names the images and settings that it was made of, None if that is unknown.
-    While `is_being_mended`, the pixels of rows that are listed may be incomplete.
+    While `is_being_mended`, the pixels of rows that are listed may be incomplete. `beside` are
+    labels and names of files, and `looks` tells the ``.npy`` file that they belong to.
     """
 
     identity: str | None = None
     failures: Failures = field(default_factory=Failures)
     is_being_mended: bool = False
+    beside: Beside = field(default_factory=Beside)
+    looks: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Describe the record in what JSON can hold."""
@@ -38,6 +86,8 @@ class SavedRecord:
             "identity": self.identity,
             "failures": [[row, *_cause(self.failures[row])] for row in sorted(self.failures)],
             "is_being_mended": self.is_being_mended,
+            **self.beside.as_json(),
+            **({} if self.looks is None else {"looks": self.looks}),
         }
 
     @classmethod
@@ -50,7 +100,11 @@ class SavedRecord:
                 (int(row), ImageDecodeError(str(source), str(reason), int(row)))
                 for row, source, reason in saved["failures"]
             )
-            return cls(saved["identity"], failures, bool(saved["is_being_mended"]))
+            beside = Beside(saved.get("target"), saved.get("filenames"))
+            is_being_mended = bool(saved["is_being_mended"])
+            return cls(
+                saved["identity"], failures, is_being_mended, beside, saved.get("looks")
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 "The record of failed images is not as save_images wrote it, so blank rows "
@@ -71,6 +125,18 @@ def _cause(error: ReadError) -> tuple[str, str]:
     if isinstance(error, ImageDecodeError):
         return error.source, shorten(error.reason)
     return str(error.filename), shorten(error.strerror or error)
+
+
+def looks_of(array: NDArray[Any], failures: Failures) -> str:
+    """Make a digest of some images, to tell an array from another of the same name.
+
+    Images that failed are left out, since they are written anew.
+    """
+    digest = sha256(repr((array.shape, array.dtype.str)).encode())
+    for row in np.unique(np.linspace(0, len(array) - 1, _N_SAMPLED, dtype=int)).tolist():
+        if row not in failures:
+            digest.update(array[row].tobytes())
+    return digest.hexdigest()
 
 
 def record_file(array: Path) -> Path:

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -21,8 +22,14 @@ from sknorm_images._common.failures import Failures
 from sknorm_images._common.npy_header import write_header
 from sknorm_images._common.whole_files import lock, remove_left_files, whole_file
 from sknorm_images._common.wording import show_name
-from sknorm_images._images.saved import read_record
-from sknorm_images._images.saved_records import RECORD_KEY, SavedRecord, record_file
+from sknorm_images._images.saved import open_saved
+from sknorm_images._images.saved_records import (
+    RECORD_KEY,
+    Beside,
+    SavedRecord,
+    looks_of,
+    record_file,
+)
 
 
 @contextmanager
@@ -37,14 +44,15 @@ def whole_npy(
     """Write an ``.npy`` file beside its place first, as `whole_file` does; none resumes.
 
     Two files cannot be replaced at once, and a run may be killed in between. So the record
-    first lists the failures of both arrays; rows count as failed only if they are black.
+    first lists the failures of both arrays, and rows count as failed only if they are black;
+    labels stay those of the array before, and count for no other one.
     """
     with whole_file(path, overwrite) as file:
         array = NpyFile(file, path, shape, dtype)
         yield array
         before = _record_before(path)
         both = Failures({**before.failures, **array.record.failures})
-        write_record(path, SavedRecord(None, both, before.is_being_mended))
+        write_record(path, replace(before, identity=None, failures=both))
     write_record(path, array.record)
 
 
@@ -96,7 +104,7 @@ def mended_npy(path: Path, record: SavedRecord) -> Iterator[NpyRows]:
             raise FileExistsError(
                 f"another run is writing to {show_name(str(path))}. Wait for it to finish."
             )
-        write_record(path, SavedRecord(record.identity, record.failures, True))
+        write_record(path, replace(record, is_being_mended=True))
         array = NpyRows(file)
         yield array
         file.flush()
@@ -131,19 +139,22 @@ class NpyRows:
 
 def _record_before(path: Path) -> SavedRecord:
     try:
-        return read_record(path)
-    except ValueError:  # damaged; of an array that is replaced
+        return open_saved(path)[1]
+    except (OSError, ValueError):  # there is none, or it is damaged and will be replaced
         return SavedRecord()
 
 
 def write_record(path: Path, record: SavedRecord) -> None:
     """Write the record beside an ``.npy`` file, or remove it if it says nothing."""
     file = record_file(path)
-    if record.identity is None and not record.failures:
+    if record.beside != Beside():
+        array = npy.open_memmap(path, mode="r")
+        record = replace(record, looks=looks_of(array, record.failures))
+    elif record.identity is None and not record.failures:
         remove_left_files(file)
         if file.exists():
             file.unlink()
         return
-    content = json.dumps({RECORD_KEY: record.as_json()}, indent=1)
+    content = json.dumps({RECORD_KEY: record.as_json()})
     with whole_file(file, overwrite=True) as part:
         part.write(content.encode("ascii"))

@@ -5,27 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.failures import Failures, report
 from sknorm_images._common.parallel import map_rows
 from sknorm_images._common.parameters import check_choice, check_number
 from sknorm_images._common.published import published
-from sknorm_images._common.wording import show_name
+from sknorm_images._common.wording import show_name, show_value
 from sknorm_images._files.protocols import is_url, was_url
 from sknorm_images._files.reading import name_of
 from sknorm_images._images.bulk_reading import read_alike
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.recipes import Recipe
 from sknorm_images._images.saved import SavedImages
-from sknorm_images._images.saved_records import SavedRecord, named
+from sknorm_images._images.saved_records import Beside, SavedRecord, named
 from sknorm_images._images.stored import (
     Array,
     StoredImages,
@@ -93,6 +94,8 @@ def save_images(
     *,
     overwrite: bool | str = False,
     chunk_size: int = 32,
+    target: ArrayLike | None = None,
+    filenames: Sequence[str | os.PathLike[str]] | None = None,
 ) -> SavedImages:
     """Decode images once, and save them as an array on disk.
 
@@ -116,6 +119,10 @@ def save_images(
         Number of images that are written at once, and in a chunk of a Zarr store, which is
         read as one. Use the batch size if batches are read in order, or shuffled with
         `shuffle_window` of `PipelineDataset`, and 1 if images are read at random.
+    target : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        Labels to save with the images: numbers, or strings.
+    filenames : sequence of str or PathLike, default=None
+        Names of files to save with the images.
 
     Returns
     -------
@@ -134,9 +141,10 @@ def save_images(
     ValueError
         If `path` ends in neither of the two or is a URL, or a parameter is out of its range;
         if there are no images, they differ in size, or none can be read; if
-        ``overwrite="failed"`` and the array was saved from others.
+        ``overwrite="failed"`` and the array was saved from others, or with other labels; if
+        there is not one label or name for each image.
     TypeError
-        If `path` is not a path, or `chunk_size` not an integer.
+        If `path` is not a path, `chunk_size` not an integer, or `filenames` not paths.
     ImageDecodeError, OSError
         If an image cannot be read, unless the loader has ``on_error="blank"``: then it is
         black, and `failures` of what is returned lists it, also when it is opened again.
@@ -158,10 +166,10 @@ def save_images(
     run that writes to the same path: what another call could resume, when the new store is
     in place, and the rest before it begins.
 
-    A record of the failures (row, path, reason) is kept in the attribute ``sknorm_images`` of
-    the Zarr array, or in a file beside the ``.npy`` file whose name has
-    ``.sknorm-images.json`` added. Copy it along: `numpy.load` does not need it, and
-    `SavedImages` cannot tell without it which images are blank.
+    A record of the failures (row, path, reason), with `target` and `filenames`, is kept in the
+    attribute ``sknorm_images`` of the Zarr array, or in a file beside the ``.npy`` file whose
+    name has ``.sknorm-images.json`` added. Copy it along: `numpy.load` does not need it, and
+    `SavedImages` cannot tell without it which images are blank, and has no labels.
 
     Examples
     --------
@@ -181,13 +189,16 @@ def save_images(
     """
     check_choice("overwrite", overwrite, (True, False, "failed"))
     check_number("chunk_size", chunk_size, low=1, integral=True)
-    target, storage = _checked_path(path)
+    place, storage = _checked_path(path)
     if isinstance(images, SavedImages):
+        target = images.target if target is None else target
+        filenames = images.filenames if filenames is None else filenames
         images = images._stored()
     elif not isinstance(images, LazyImages):
         is_stored = is_stored_in_chunks(images)
         images = StoredImages(images, finite=False) if is_stored else np.asarray(images)
     _check_saveable(images)
+    beside = _beside(target, filenames, len(images))
     shape, dtype, chunk_size = _shape_of(images), images.dtype, int(chunk_size)
 
     @cache
@@ -198,16 +209,18 @@ def save_images(
         """Name what is saved, so that another run can resume it; arrays are started over."""
         return f"{name[:16]}-{chunk_size}" if (name := fingerprint()) else token_hex(4)
 
-    if overwrite == "failed" and target.exists():
-        report(_save_failed(images, target, storage, shape, fingerprint()), len(images))
-        return SavedImages(target)
+    if overwrite == "failed" and place.exists():
+        failures = _save_failed(images, place, storage, shape, fingerprint(), beside)
+        report(failures, len(images))
+        return SavedImages(place)
 
     replaces = overwrite is True
-    with storage.writing(target, replaces, identify, shape, dtype, chunk_size) as array:
+    with storage.writing(place, replaces, identify, shape, dtype, chunk_size) as array:
         failures = _write(images, array, shape, chunk_size)
-        array.describe(SavedRecord(fingerprint(), _with_names(failures, images)))
+        record = SavedRecord(fingerprint(), _with_names(failures, images), beside=beside)
+        array.describe(record)
         report(failures, len(images))
-    return SavedImages(target)
+    return SavedImages(place)
 
 
 def _checked_path(path: Any) -> tuple[Path, _Format]:
@@ -240,6 +253,48 @@ def _check_saveable(images: LazyImages | Array) -> None:
         )
 
 
+def _beside(target: Any, filenames: Any, n_images: int) -> Beside:
+    """Check labels and names of files, and describe them as a record keeps them."""
+    labels = None if target is None else _labels(target)
+    names = None if filenames is None else _names(filenames)
+    for name, values in (("target", labels), ("filenames", names)):
+        if values is not None and len(values) != n_images:
+            raise ValueError(
+                f"{name} has {len(values)} entries, and there are {n_images} images. Pass one "
+                "for each, in the same order."
+            )
+    return Beside.of(labels, names)
+
+
+def _labels(target: Any) -> NDArray[Any]:
+    shape = getattr(target, "shape", None)
+    if shape is None or len(shape) <= 2:  # images are not read only to be refused
+        labels = np.asarray(target)
+        if labels.dtype == object and all(isinstance(label, str) for label in labels.flat):
+            labels = labels.astype(str)
+        shape = labels.shape
+        are_numbers = labels.dtype.kind in "buif" and labels.dtype.itemsize <= 8
+        is_known = labels.dtype.kind == "U" or (are_numbers and np.isfinite(labels).all())
+        if len(shape) in (1, 2) and is_known:
+            return labels
+    raise ValueError(
+        f"target is of shape {shape}, and holds other things than labels: numbers or strings, "
+        "one or one row for each image, and none missing, NaN or infinite. Pass such labels; "
+        "save masks as an array of their own."
+    )
+
+
+def _names(filenames: Any) -> list[str]:
+    is_column = hasattr(filenames, "__iter__") and not isinstance(filenames, str)
+    names = list(filenames) if is_column else []
+    if not is_column or not all(isinstance(name, str | os.PathLike) for name in names):
+        raise TypeError(
+            f"filenames={show_value(filenames)} is not a sequence of paths. Pass one str or "
+            "PathLike for each image."
+        )
+    return [os.fsdecode(name) for name in names]
+
+
 def _shape_of(images: LazyImages | Array) -> tuple[int, ...]:
     return images._common_shape() if isinstance(images, LazyImages) else images.shape
 
@@ -256,6 +311,7 @@ def _save_failed(
     storage: _Format,
     shape: tuple[int, ...],
     fingerprint: str | None,
+    beside: Beside,
 ) -> Failures:
     """Decode the images again that failed, or whose chunk was lost, and write them."""
     saved = SavedImages(path)
@@ -265,6 +321,11 @@ def _save_failed(
             f"overwrite='failed' adds to {show_name(str(path))}, and that was not saved from "
             "the same images: paths, settings of the steps, or the version of sknorm_images "
             "differ. Pass LazyImages made as before, or overwrite=True to save them all."
+        )
+    if beside not in (Beside(), record.beside):
+        raise ValueError(
+            f"overwrite='failed' keeps the labels and file names in {show_name(str(path))}, "
+            "and others are passed. Leave them out, or pass overwrite=True to save all anew."
         )
     listed = Failures(record.failures)
     for chunk in stored.lost_chunks():
@@ -282,7 +343,8 @@ def _save_failed(
             target.write_rows(rows[part], failures.zeroed(block))
         return failures, None
 
-    with storage.mending(path, SavedRecord(fingerprint, listed)) as target:
+    record = replace(record, failures=listed, is_being_mended=False)
+    with storage.mending(path, record) as target:
         try:
             _, found = some._reduce(save, local=True, description="save")
         except ImageDecodeError as error:
@@ -290,7 +352,7 @@ def _save_failed(
                 error.position = int(rows[error.position])
             raise
         failures = found.renumbered(rows)
-        target.describe(SavedRecord(fingerprint, _with_names(failures, images)))
+        target.describe(replace(record, failures=_with_names(failures, images)))
     images._failures = failures
     return failures
 

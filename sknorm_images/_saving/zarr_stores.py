@@ -112,7 +112,7 @@ def write_attribute(path: Path, record: SavedRecord) -> None:
     description = json.loads(file.read_text(encoding="utf-8"))
     description.setdefault("attributes", {})[RECORD_KEY] = record.as_json()
     with whole_file(file, overwrite=True) as part:
-        part.write(json.dumps(description, indent=2).encode("ascii"))
+        part.write(json.dumps(description).encode("ascii"))  # a line for each label is long
 
 
 @contextmanager
