@@ -494,7 +494,7 @@ def report(
             directory,
             loaded,
             photos,
-            command=shlex.join(["sknorm-images", *sys.argv[1:]]),
+            command=_typed_command(),
             n_jobs=jobs,
             verbose=sys.stderr.isatty(),
         )
@@ -567,7 +567,12 @@ def demo(
         complain_of_others(len(broken))
         pipeline, is_same = demo.run_demo(readable, output, loading)
         page = make_report(
-            directory, pipeline, as_photos(photos), n_jobs=-1, verbose=sys.stderr.isatty()
+            directory,
+            pipeline,
+            as_photos(photos),
+            command=_typed_command(),
+            n_jobs=-1,
+            verbose=sys.stderr.isatty(),
         )
         (output / REPORT).write_bytes(page.encode())
     reading = ["--extensions", extensions] if extensions else []
@@ -575,6 +580,10 @@ def demo(
     program = context.find_root().info_name or "sknorm-images"
     tell_what_next(output, data, len(photos.filenames), reading, program)
     raise typer.Exit(0 if is_same else 1)
+
+
+def _typed_command() -> str:
+    return shlex.join(["sknorm-images", *sys.argv[1:]])
 
 
 def _objects(values: Sequence[Any]) -> NDArray[Any]:
