@@ -109,7 +109,7 @@ def test_decoding_knows_neither_names_nor_where_contents_come_from():
         (
             "keras",
             {"keras._augmentation", "keras._batches", "keras._callers", "keras._dataset"}
-            | {"keras._normalization", "keras._refusals", "keras._resuming"}
+            | {"keras._normalization", "keras._refusals", "keras._resuming", "keras._shards"}
             | {"keras.__init__", "demo"},
         ),
         ("cykooz_resizer", {"_images.simd"}),

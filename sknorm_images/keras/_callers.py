@@ -51,8 +51,14 @@ def find_consumer() -> object | None:
         elif asker is not None:
             if type(asker).__module__.split(".")[0] != "keras":
                 return None
-            return asker if any(value is asked for value in vars(asker).values()) else None
+            return asker if holds(asker, asked) else None
     return None
+
+
+def holds(consumer: object | None, dataset: object) -> bool:
+    """Tell whether a consumer takes its batches from this dataset, not from one around it."""
+    held = [] if consumer is None else vars(consumer).values()
+    return any(value is dataset for value in held)
 
 
 def has_workers(consumer: object | None) -> bool:

@@ -20,7 +20,7 @@ from sknorm_images._common.wording import show_value
 from sknorm_images.keras._augmentation import Augment, check_augment
 from sknorm_images.keras._batch_order import BatchOrder
 from sknorm_images.keras._batches import Batch, Batches
-from sknorm_images.keras._callers import find_consumer, has_workers, running_calls
+from sknorm_images.keras._callers import find_consumer, has_workers, holds, running_calls
 from sknorm_images.keras._class_balance import classes_to_draw_evenly, loss_weights
 from sknorm_images.keras._columns import NamedColumns, describe_inputs
 from sknorm_images.keras._passes import Pass
@@ -28,9 +28,11 @@ from sknorm_images.keras._refusals import (
     read_only,
     refuse_option,
     refuse_to_predict,
+    refuse_to_predict_parts,
     refuse_without_targets,
 )
 from sknorm_images.keras._resuming import ResumeOrder
+from sknorm_images.keras._shards import check_distribution, check_shard, refuse_uneven_parts
 from sknorm_images.keras._targets import encode_targets
 from sknorm_images.keras._windows import in_windows
 
@@ -103,6 +105,10 @@ class PipelineDataset(keras.utils.PyDataset):
         determine. Several threads call it at once.
     drop_remainder : bool, default=False
         Whether to leave out a last batch that would be smaller.
+    shard : (int, int) or None, default=None
+        ``(index, count)``, where `count` processes train one model together, and this one is
+        number `index` of them, from 0. It takes its part of each batch; `batch_size` is that
+        of all together. Pass the same X, y, seed and other parameters to all.
     n_jobs : int or None, default=-1
         Number of threads that decode batches ahead, up to the number of cores; -1 means one
         per core, and None one, unless ``joblib.parallel_config`` says more. No more than two
@@ -127,9 +133,10 @@ class PipelineDataset(keras.utils.PyDataset):
         workers of its own: ``workers``, ``use_multiprocessing``, ``max_queue_size``.
     ValueError
         If X and y differ in length, X is empty, or parameters are out of range or do not go
-        together. In ``predict``, if the order is shuffled; in ``fit`` and ``evaluate``, if
-        Keras' own loss needs targets and there are none. At the end of an epoch, if none
-        of the images could be read.
+        together. In ``predict``, if the order is shuffled, or there is a `shard`; in ``fit``
+        and ``evaluate``, if Keras' own loss needs targets and there are none. On JAX, if
+        ``keras.distribution`` needs another `shard`, or batches that devices can share. At the
+        end of an epoch, if none of the images could be read.
     sklearn.exceptions.NotFittedError
         If the pipeline is not fitted.
 
@@ -158,6 +165,12 @@ class PipelineDataset(keras.utils.PyDataset):
     Every call of `fit`, `evaluate` or `predict` has a pass of its own, and so has user code
     that takes batches by index: none disturbs the order of another. Each file is decoded once
     per pass, since the batches that Keras takes before a pass begins are kept for it.
+
+    With `shard`, processes take parts of each batch, not of the order of an epoch: Keras makes
+    one batch of what they hold, so the model sees the batches of a single process, whatever
+    their number. They need equally many batches of equal size, so a batch that does not make
+    equal parts is refused; that may be the last. Each process has its own random numbers for
+    `augment`, and warns of its own images.
 
     Keras' own workers are refused since, on JAX, its queue serves some batches of the first
     pass twice and others never; processes would fork a running JAX. Decoding releases
@@ -199,6 +212,7 @@ class PipelineDataset(keras.utils.PyDataset):
         oversample: bool = False,
         augment: Augment | None = None,
         drop_remainder: bool = False,
+        shard: tuple[int, int] | None = None,
         n_jobs: int | None = -1,
         **keras_options: Any,
     ) -> None:
@@ -211,6 +225,7 @@ class PipelineDataset(keras.utils.PyDataset):
         check_choice("drop_remainder", drop_remainder, (True, False))
         if seed is not None:
             check_number("seed", seed, low=0, integral=True)
+        part = check_shard(shard, int(batch_size), shuffle, seed)
         check_n_jobs(n_jobs)
         check_augment(augment)
         inputs = describe_inputs(pipeline, X)
@@ -245,13 +260,15 @@ class PipelineDataset(keras.utils.PyDataset):
             secrets.randbits(64) if seed is None else int(seed),
             bool(drop_remainder),
             class_numbers,
-            windows=windows,
+            part,
+            windows,
         )
         if not len(self):
             raise ValueError(
                 f"batch_size={batch_size} is more than the {n_samples} images of X, and "
                 "drop_remainder=True leaves no batch. Pass a smaller batch_size."
             )
+        refuse_uneven_parts(self._order, self._order.shard[1])
         self._batch_bytes = 0
         self._passes = WeakKeyDictionary()
         self._begin(0)
@@ -295,17 +312,23 @@ class PipelineDataset(keras.utils.PyDataset):
         Raises
         ------
         ValueError
-            If ``model.predict`` begins, and the order is shuffled; or ``fit`` or ``evaluate``,
-            whose loss needs targets, and there are none.
+            If ``model.predict`` begins, and the order is shuffled, or there is a `shard`; or
+            ``fit`` or ``evaluate``, whose loss needs targets, and there are none. On JAX, if
+            ``keras.distribution`` needs another `shard`, or batches that devices can share.
         """
         calls = running_calls()
+        consumer = find_consumer()
         if calls:
             call, model = calls[0]
             if call == "predict" and self._order.shuffle:
                 refuse_to_predict()
+            if call == "predict" and self._order.is_shared:
+                refuse_to_predict_parts(self._order.shard)
             if call != "predict" and not self._batches.targets.are_there:
                 refuse_without_targets(call, model)
-        current = self._pass_of(find_consumer(), is_beginning=True)
+            if holds(consumer, self):
+                check_distribution(self._order, call, model)
+        current = self._pass_of(consumer, is_beginning=True)
         current.begin()
         if len(calls) == 1:  # so other passes of this thread are over, or were given up
             # Another thread may add a pass meanwhile, so the dictionary is not iterated.
@@ -337,7 +360,6 @@ class PipelineDataset(keras.utils.PyDataset):
             consumer, current = None, self._own_pass
         is_complete = bool(current.served.all())
         failures = dict(current.failures) if is_complete else {}
-        samples = current.samples[: len(self) * self.batch_size]
         if current.is_probing:  # no epoch, since Keras ends what it begins to look at batches
             current.settle()
             if is_complete:
@@ -352,7 +374,8 @@ class PipelineDataset(keras.utils.PyDataset):
             elif current is self._own_pass:
                 self._begin(self._epoch)
         if failures:
-            report(Failures(failures), len(np.unique(samples)))
+            taken = np.unique(self._order.taken(current.samples))
+            report(Failures(failures), len(taken))
 
     def resume_callback(self) -> keras.callbacks.Callback:
         """Make a callback that takes the order of the epoch with which `fit` begins.
@@ -389,7 +412,7 @@ class PipelineDataset(keras.utils.PyDataset):
         Returns
         -------
         ndarray of shape (batch_size,), dtype intp
-            Their positions in X.
+            Their positions in X; with `shard`, those of this process alone.
 
         Raises
         ------
@@ -420,7 +443,8 @@ class PipelineDataset(keras.utils.PyDataset):
         -------
         list of str, or dict of str to list of str
             The paths as they were passed; for bytes, how many they are. For several inputs,
-            those of each input that has files, by its name.
+            those of each input that has files, by its name. With `shard`, those of this
+            process alone.
 
         Raises
         ------
@@ -452,7 +476,7 @@ class PipelineDataset(keras.utils.PyDataset):
 
     @property
     def batch_size(self) -> int:
-        """Number of images in a batch."""
+        """Number of images in a batch, over all processes."""
         return self._order.batch_size
 
     @property
@@ -477,9 +501,10 @@ class PipelineDataset(keras.utils.PyDataset):
     def __repr__(self) -> str:
         classes = "" if self.classes_ is None else f" of {len(self.classes_):,} classes"
         shuffle = f"True, seed={self.seed}" if self._order.shuffle else "False"
+        shard = f", shard={self._order.shard}" if self._order.is_shared else ""
         return (
             f"PipelineDataset({self._order.n_samples:,} images{classes}, {len(self):,} "
-            f"batches of {self.batch_size}, shuffle={shuffle}, epoch={self.epoch})"
+            f"batches of {self.batch_size}, shuffle={shuffle}{shard}, epoch={self.epoch})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -552,4 +577,4 @@ class PipelineDataset(keras.utils.PyDataset):
 
     def _make_batch(self, epoch: int, samples: NDArray[np.intp], index: int) -> Batch:
         rows = samples[self._order.rows(index)]
-        return self._batches.make(rows, partial(self._order.generator, epoch, index))
+        return self._batches.make(rows, partial(self._order.batch_generator, epoch, index))

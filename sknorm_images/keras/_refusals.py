@@ -35,6 +35,14 @@ def refuse_to_predict() -> NoReturn:
     )
 
 
+def refuse_to_predict_parts(shard: tuple[int, int]) -> NoReturn:
+    """Raise ValueError for ``model.predict`` on one process' parts of the batches."""
+    raise ValueError(
+        f"The dataset has shard={shard}, so it gives a part of each batch, and predictions "
+        "would not be in the order of X. Make one without shard for predict."
+    )
+
+
 def refuse_without_targets(call: str, model: object) -> None:
     """Raise ValueError if a loss of Keras' own would be computed without targets."""
     if getattr(model, "loss", None) is None:
