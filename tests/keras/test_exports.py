@@ -27,6 +27,7 @@ sys.modules["sknorm_images"] = None
 """
 SAVED_MODEL = f"""
 {WITHOUT_THIS_PACKAGE}
+sys.modules["keras"] = None  # which TensorFlow would import, with PyTorch as its backend
 import numpy as np
 import tensorflow as tf
 
