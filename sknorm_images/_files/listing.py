@@ -216,7 +216,8 @@ def _list_remote(url: str, extensions: tuple[str, ...]) -> Folder:
             names[parts[0]] = None
         inner = parts[:2]
         if (is_folder or len(parts) > 2) and len(inner) == 2 and not _is_skipped(inner[1]):
-            listed.inner[inner] = join_url(url, "/".join(inner))
+            with suppress(ValueError):  # its image files are refused by their whole names
+                listed.inner[inner] = join_url(url, "/".join(inner))
         if not is_folder:
             listed.add(parts, name)
     folders = _by_name(url, [(name, join_url(url, name)) for name in names])

@@ -230,9 +230,11 @@ def test_the_advice_on_floats_gives_the_same_image(pixels):
     advice = "np.rint(X * 255).astype(np.uint8)"
     with pytest.raises(ValueError, match=re.escape(advice)):
         Resizer(16).transform(floats)
-    with pytest.raises(ValueError, match=re.escape(advice)):
-        ImageGridDisplay.from_images(floats)
     np.testing.assert_array_equal(eval(advice, {"np": np, "X": floats}), pixels)
+    with pytest.raises(ValueError, match=r"value_range=\(0, 255\), or \(0, 1\)"):
+        ImageGridDisplay.from_images(floats)
+    drawn = ImageGridDisplay.from_images(floats, value_range=(0, 1))
+    np.testing.assert_array_equal(drawn.images, pixels[: len(drawn.images)])
 
 
 def test_what_is_made_an_error_leaves_the_scaler_as_it_was(pixels):
