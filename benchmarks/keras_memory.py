@@ -3,7 +3,7 @@
 First, `fit` takes many epochs, with shuffling, augmentation, and broken files that are left
 blank; the memory of the process is read after each epoch. Then many datasets are made, each
 used for one epoch and dropped; threads, open files and memory are counted before and after.
-Linux only, since it reads /proc. Run it once a backend:
+Linux only, since it reads /proc. Run it once per backend:
 
     KERAS_BACKEND=jax python -m benchmarks.keras_memory
 """

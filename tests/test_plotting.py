@@ -527,8 +527,9 @@ def test_with_y_images_are_taken_from_each_class_in_turn_and_labelled(files, pix
         (np.arange(24) % 2).astype(np.float32)[:, np.newaxis],
         np.eye(2, dtype=np.float32)[np.arange(24) % 2],
         pd.Series(np.arange(24) % 2),
+        list(np.arange(24) % 2),
     ],
-    ids=["numbers", "column of floats", "one-hot", "series"],
+    ids=["numbers", "column of floats", "one-hot", "series", "list of NumPy's"],
 )
 def test_class_names_stand_for_the_numbers_of_any_label_mode(pixels, y):
     display = ImageGridDisplay.from_images(pixels, y=y, class_names=["temple", "flower"])

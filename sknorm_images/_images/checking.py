@@ -431,16 +431,17 @@ def _classes_of(found: Bunch) -> Bunch:
     rows = [(split, *row) for split, table in tables.items() for row in table]
     columns = zip(*rows, strict=True) if rows else [()] * 4
     splits, names, counts, shares = map(list, columns)
-    split = {"split": _objects(splits)} if "split" in found else {}
+    split = {"split": as_objects(splits)} if "split" in found else {}
     return Bunch(
         **split,
-        name=_objects(names),
+        name=as_objects(names),
         n_files=np.array(counts, np.int64),
         share=np.array(shares, np.float64),
     )
 
 
-def _objects(values: list[Any]) -> NDArray[Any]:
+def as_objects(values: Sequence[Any]) -> NDArray[Any]:
+    """Put values into an array of one dimension, whatever they are."""
     array = np.empty(len(values), object)
     array[:] = values
     return array

@@ -59,9 +59,14 @@ def tables_of(
     }
 
 
-def largest_of(tables: Mapping[Any, Sequence[ClassCount]]) -> Any:
-    """Return the split with the most files, which is the training's as a rule."""
-    return max(tables, key=lambda split: sum(row.n_files for row in tables[split]))
+def training_of(tables: Mapping[Any, Sequence[ClassCount]]) -> Any:
+    """Return the split to train on: one of that name, or else the one with most files."""
+
+    def rank(split: Any) -> tuple[bool, int]:
+        is_named = str(split or "").rpartition("/")[2].lower().startswith("train")
+        return is_named, sum(row.n_files for row in tables[split])
+
+    return max(tables, key=rank)
 
 
 def imbalance_of(table: Sequence[ClassCount]) -> str:

@@ -307,6 +307,8 @@ def open_saved(path: Path) -> tuple[Any, SavedRecord]:
     while True:
         try:
             array = npy.open_memmap(path, mode="r")  # np.load would take archives, too
+            if not array.ndim:
+                raise ValueError("it holds a single number")
         except (ValueError, EOFError) as error:
             raise _unopened(path, error) from error
         before, text = text, _record_text(path)

@@ -133,7 +133,8 @@ def looks_of(array: NDArray[Any], failures: Failures) -> str:
     Images that failed are left out, since they are written anew.
     """
     digest = sha256(repr((array.shape, array.dtype.str)).encode())
-    for row in np.unique(np.linspace(0, len(array) - 1, _N_SAMPLED, dtype=int)).tolist():
+    n_sampled = min(_N_SAMPLED, len(array))
+    for row in np.unique(np.linspace(0, len(array) - 1, n_sampled, dtype=int)).tolist():
         if row not in failures:
             digest.update(array[row].tobytes())
     return digest.hexdigest()

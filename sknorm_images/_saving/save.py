@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
+from numbers import Real
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, NamedTuple, Protocol
@@ -270,8 +271,12 @@ def _labels(target: Any) -> NDArray[Any]:
     shape = getattr(target, "shape", None)
     if shape is None or len(shape) <= 2:  # images are not read only to be refused
         labels = np.asarray(target)
+        if labels.dtype.kind == "U" and not hasattr(target, "dtype"):
+            labels = np.asarray(target, dtype=object)  # else 1 and NaN would be text
         if labels.dtype == object and all(isinstance(label, str) for label in labels.flat):
             labels = labels.astype(str)
+        elif labels.dtype == object and all(isinstance(label, Real) for label in labels.flat):
+            labels = np.array(labels.tolist())
         shape = labels.shape
         are_numbers = labels.dtype.kind in "buif" and labels.dtype.itemsize <= 8
         is_known = labels.dtype.kind == "U" or (are_numbers and np.isfinite(labels).all())

@@ -29,7 +29,8 @@ from sknorm_images._common.whole_files import whole_file
 from sknorm_images._common.wording import shorten, show_name
 from sknorm_images._files.listing import EXTENSIONS
 from sknorm_images._files.protocols import protocols_of
-from sknorm_images._images.class_table import largest_of, tables_of
+from sknorm_images._images.checking import as_objects
+from sknorm_images._images.class_table import tables_of, training_of
 from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images._images.color_profiles import COLOR_PROFILES
 from sknorm_images._images.findings import find_all, findings_in
@@ -369,7 +370,8 @@ def check(
     A leak is a file of one folder that is also in another, such as a test photo among those
     of the training; or in another part of one folder, such as its train and test. A damaged
     file can be read, but part of the picture is lost. Exit status 1 if any is found, or a
-    class without files. Takes the files that `fit` and `transform` take.
+    class without files; near duplicates are hints, also between folders, and leave it at 0.
+    Takes the files that `fit` and `transform` take.
 
     With --details, also names copies with the same pixels, which count as duplicates, and
     says what is conspicuous, with what to do about it: near duplicates, images that are too
@@ -388,15 +390,15 @@ def check(
     is_split = any(photos.splits)
     found = check_images(
         photos.files,
-        target=_objects(photos.classes),
-        split=_objects(photos.splits) if is_split else None,
+        target=as_objects(photos.classes),
+        split=as_objects(photos.splits) if is_split else None,
         loader=loader,
         details=details,
         n_jobs=jobs,
         verbose=sys.stderr.isatty(),
     )
     del found["classes"]  # those without files are not among them
-    found.reason = _objects([in_options(reason) for reason in found.reason])
+    found.reason = as_objects([in_options(reason) for reason in found.reason])
     decoding = loader._decoding()
     if details and (as_json or as_csv):  # with the reasons as they are now
         found.findings[:] = find_all(found, decoding)
@@ -416,7 +418,7 @@ def check(
         show_classes(tables)
         show_summary(found, told, len(photos.empty))
         place = directories[0]
-        if len(directories) == 1 and (part := largest_of(tables)):
+        if len(directories) == 1 and (part := training_of(tables)):
             place = f"{place.rstrip('/')}/{part}"  # which `fit` should take by itself
         has_options = bool(loading or extensions)
         typer.echo(_next_step(place, status, bool(told.numbers), details, has_options))
@@ -431,7 +433,10 @@ def _next_step(
     if status:
         return "Next: follow the advice above, and check again."
     if has_hints:
-        return "Next: look at the files above. These are hints; `fit` takes all of the files."
+        return (
+            "Next: look at the files above. These are hints: near duplicates may be different "
+            "photos, and `fit` takes all of the files."
+        )
     options = " with the same options" if has_options else ""
     fit = f"`sknorm-images fit {shlex.quote(shorten(directory))} -o pipeline.joblib`{options}"
     if has_details:
@@ -462,6 +467,7 @@ def show(
 
 @app.command(epilog="Example: sknorm-images report photos -p pipeline.joblib -o report.html")
 def report(
+    context: typer.Context,
     directory: AnyFolder,
     pipeline: SavedPipeline,
     output: Annotated[Path, _output("a page as an .html file", ".html", ".htm")],
@@ -494,7 +500,7 @@ def report(
             directory,
             loaded,
             photos,
-            command=_typed_command(),
+            command=_typed_command(context),
             n_jobs=jobs,
             verbose=sys.stderr.isatty(),
         )
@@ -557,7 +563,7 @@ def demo(
     loader = JpegLoader(**loading)
     allow_pixels(loader)
     demo.choose_backend()
-    with new_folder(output):
+    with new_folder(output, makes_photos=data is None):
         if data is None:
             demo.make_photo_folder(output / PHOTOS)
         photos = labelled_files(directory, taken, names)
@@ -570,24 +576,30 @@ def demo(
             directory,
             pipeline,
             as_photos(photos),
-            command=_typed_command(),
+            command=_typed_command(context),
             n_jobs=-1,
             verbose=sys.stderr.isatty(),
         )
         (output / REPORT).write_bytes(page.encode())
-    reading = ["--extensions", extensions] if extensions else []
-    reading += ["--formats", formats] if formats else []
-    program = context.find_root().info_name or "sknorm-images"
-    tell_what_next(output, data, len(photos.filenames), reading, program)
+    given = {
+        "--extensions": extensions,
+        "--formats": formats,
+        "--max-pixels": max_pixels,
+        "--max-scans": max_scans,
+        "--color-profile": color_profile,
+        "--background": background,
+    }
+    reading = [str(part) for item in given.items() if item[1] is not None for part in item]
+    tell_what_next(output, data, len(photos.filenames), reading, _program(context))
     raise typer.Exit(0 if is_same else 1)
 
 
-def _typed_command() -> str:
-    return shlex.join(["sknorm-images", *sys.argv[1:]])
+def _program(context: typer.Context) -> str:
+    return context.find_root().info_name or "sknorm-images"
 
 
-def _objects(values: Sequence[Any]) -> NDArray[Any]:
-    return np.array(values, dtype=object)
+def _typed_command(context: typer.Context) -> str:
+    return f"{_program(context)} {shlex.join(sys.argv[1:])}"
 
 
 def _loading(

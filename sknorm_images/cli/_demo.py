@@ -21,14 +21,14 @@ PHOTOS, REPORT = "photos", "report.html"
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[None]:
+def new_folder(path: Path, *, makes_photos: bool) -> Iterator[None]:
     """Make the folder of a demo, or take an empty one; it stays only if the block succeeds.
 
     Otherwise what the demo writes is removed, and the folder, if it was made here and holds
     nothing else. Raises OSError if it cannot be made, is not a folder or is not empty.
     """
-    free_target(path, overwrite=True, how_to_overwrite="")
-    is_there = path.exists()
+    free_target(path, overwrite=True, how_to_overwrite="")  # says if its parent is missing
+    is_there = path.exists() or path.is_symlink()
     if is_there and not path.is_dir():
         raise FileExistsError(
             f"{show_name(str(path))} is not a folder, and the demo fills one. Pass another "
@@ -39,14 +39,14 @@ def new_folder(path: Path) -> Iterator[None]:
             f"{show_name(str(path))} is not empty, and the demo overwrites nothing. Remove "
             "it, or pass another folder as --output."
         )
-    path.mkdir(exist_ok=True)
+    path.mkdir(exist_ok=is_there)
     try:
         yield
     except BaseException:
-        for written in (path / name for name in (PHOTOS, PIPELINE, MODEL, REPORT)):
-            if written.is_dir():
-                shutil.rmtree(written)
-            else:
+        if makes_photos:
+            shutil.rmtree(path / PHOTOS, ignore_errors=True)
+        for written in (path / name for name in (PIPELINE, MODEL, REPORT)):
+            with suppress(OSError):  # the error that ended the demo says more
                 written.unlink(missing_ok=True)
         if not is_there:
             with suppress(OSError):  # someone else put something there

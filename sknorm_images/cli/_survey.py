@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sknorm_images import ChannelHistogram, ImageTransparencyWarning, JpegLoader, LazyImages
-from sknorm_images._images.checking import check_and_see
+from sknorm_images._images.checking import as_objects, check_and_see
 from sknorm_images._images.decoding import DecodedImage
 from sknorm_images._images.recipes import Recipe, as_pixels
 
@@ -40,10 +40,10 @@ def survey(
     files = images.filenames
     found, seen = check_and_see(
         files,
-        np.array(classes, dtype=object),
+        as_objects(classes),
         loader,
         _Counting(images._recipe),
-        split=np.array(splits, dtype=object) if any(splits) else None,
+        split=as_objects(splits) if any(splits) else None,
         details=True,
         n_jobs=n_jobs,
         verbose=verbose,

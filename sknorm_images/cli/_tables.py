@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, get_tags
 
 from sknorm_images._common.wording import printable
-from sknorm_images._images.class_table import ClassCount, imbalance_of, largest_of
+from sknorm_images._images.class_table import ClassCount, imbalance_of, training_of
 from sknorm_images._images.color_modes import channels_of
 from sknorm_images._images.findings import ADVICE, Finding
 from sknorm_images._scaling.base import ChannelScaler
@@ -151,9 +151,9 @@ def show_classes(tables: Mapping[str | None, Sequence[ClassCount]]) -> None:
         typer.echo(
             f"... and {count(len(left), 'more class')}, of {least:,} to {most:,} files each"
         )
-    largest = largest_of(tables)
-    if told := imbalance_of(tables[largest]):
-        typer.echo(f"{printable(largest)}: {told}" if largest else told)
+    training = training_of(tables)
+    if told := imbalance_of(tables[training]):
+        typer.echo(f"{printable(training)}: {told}" if training else told)
     typer.echo()
 
 

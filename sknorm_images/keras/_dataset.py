@@ -464,8 +464,9 @@ class PipelineDataset(keras.utils.PyDataset):
         }
         if not names:
             raise TypeError(
-                "X holds no files that a JpegLoader at the beginning of the pipeline reads, "
-                "so nothing is known of their names. Call rows(batch_index) for positions."
+                "X holds no files that a JpegLoader at the beginning of the pipeline reads. "
+                "Call rows(batch_index) for positions; SavedImages may hold names, as in "
+                "saved[rows].filenames."
             )
         return names if isinstance(inputs, NamedColumns) else names[""]
 

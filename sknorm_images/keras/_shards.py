@@ -29,7 +29,7 @@ def check_shard(
     index, count = shard
     check_number("shard[1]", count, low=1, integral=True)
     check_number("shard[0]", index, low=0, high=count - 1, integral=True)
-    if shuffle and seed is None:
+    if count > 1 and shuffle and seed is None:
         raise ValueError(
             "shuffle=True without a seed gives each process an order of its own, so some "
             "images would come twice and others never. Pass the same seed to all processes."
@@ -48,8 +48,8 @@ def refuse_uneven_parts(order: BatchOrder, n_parts: int, takers: str = "processe
     if n_left:
         raise ValueError(
             f"The last batch has {n_left} image{'s' * (n_left > 1)}, of which {n_parts} "
-            f"{takers} can't take equal parts. Pass another batch_size, or "
-            "drop_remainder=True, which leaves them out."
+            f"{takers} cannot take equal parts. Pass another batch_size, or "
+            "drop_remainder=True, which leaves that batch out."
         )
 
 
@@ -94,5 +94,11 @@ def _check_distribution_on_jax(order: BatchOrder, call: str) -> None:
         raise ValueError(
             f"batch_size={order.batch_size} does not make equal parts for the {n_devices} "
             f"devices of Keras' distribution. Pass a multiple of {n_devices}."
+        )
+    if call == "predict" and order.last_batch_size % n_devices:
+        raise ValueError(
+            f"The last batch has {order.last_batch_size} images, of which {n_devices} devices "
+            "cannot take equal parts, and predict needs all of them. Call "
+            "keras.distribution.set_distribution(None) first, or pass another batch_size."
         )
     refuse_uneven_parts(order, n_devices, "devices")

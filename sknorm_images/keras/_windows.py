@@ -51,7 +51,7 @@ def in_windows(
     if not shuffle:
         raise ValueError(
             f"{given} is how far images are shuffled, and shuffle=False keeps their order. "
-            "Pass shuffle=True, or leave it out."
+            "Pass shuffle=True, or leave shuffle_window out."
         )
     columns = [*_several(inputs), *_several(targets.values)]
     arrays = [images for column in columns if (images := _on_disk(column)) is not None]
@@ -59,7 +59,7 @@ def in_windows(
         raise ValueError(
             f"{given} reads neighbours in an array on disk together, and X is read image "
             "by image. Pass SavedImages, a memmap or an array in chunks, without a Resizer in "
-            "front; or leave it out: shuffle=True costs no more."
+            "front; or leave shuffle_window out: shuffle=True costs no more."
         )
     coarsest = max(arrays, key=lambda images: images.longest_part)
     length = coarsest.longest_part

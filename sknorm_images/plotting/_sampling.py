@@ -126,7 +126,7 @@ def labels_of(y: ArrayLike, n_images: int) -> list[Any]:
             f"{f' and {len(missing) - 1:,} more' if len(missing) > 1 else ''}. Leave these "
             "images out, or give them a label."
         )
-    return list(labels.tolist())
+    return [label.item() if isinstance(label, np.generic) else label for label in labels.flat]
 
 
 def _random(random_state: Any) -> np.random.RandomState:

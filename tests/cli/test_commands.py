@@ -1324,7 +1324,7 @@ def test_the_parts_of_one_folder_are_told_apart(details, photos, tmp_path, call)
     assert [row["leak"] for row in rows][2] == ("near duplicate" if details else "")
     assert ("leak between test and train: near duplicate of" in finished.out) == bool(details)
     assert "cat       1  50.0 %      1  50.0 %" in finished.out
-    fit = f"`sknorm-images fit {tmp_path}/data/test -o pipeline.joblib`"  # as large as train
+    fit = f"`sknorm-images fit {tmp_path}/data/train -o pipeline.joblib`"
     assert (fit in finished.out) == (not details)
     twice = call("check", tmp_path / "data" / "train", tmp_path / "data", *details, "--json")
     splits = {row["filename"]: row["split"] for row in rows}

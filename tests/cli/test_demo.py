@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from sknorm_images import load_image_folder
+from sknorm_images.cli._demo import new_folder
 from sknorm_images.demo import choose_backend
 from tests.command import COMMAND, Call, Finished, assert_refused
 from tests.conftest import encode
@@ -263,6 +264,19 @@ def test_a_demo_that_fails_leaves_nothing_but_an_empty_folder_that_was_there(
     for output in ("new", "empty"):
         assert call("demo", "--data", photo_folder / "flower", "-o", output).status == 2
     assert [path.name for path in here.rglob("*")] == ["empty"]
+
+
+def test_a_demo_of_the_users_photos_that_fails_removes_nothing_of_theirs(tmp_path):
+    def interrupted_demo() -> None:
+        with new_folder(tmp_path / "d", makes_photos=False):
+            (tmp_path / "d" / "pipeline.joblib").touch()
+            (tmp_path / "d" / "photos").mkdir()
+            (tmp_path / "d" / "photos" / "mine.jpg").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_demo()
+    assert [path.name for path in (tmp_path / "d").rglob("*.*")] == ["mine.jpg"]
 
 
 # The backend

@@ -352,7 +352,7 @@ def test_a_clean_folder_is_said_to_be_clean(photos, pipeline, tmp_path):
 
     page = Page(write_report(tmp_path / "photos", pipeline, tmp_path / "r.html"))
 
-    assert page.text["Findings"][0].startswith("None: no file is broken, damaged or there")
+    assert page.text["Findings"][0].startswith("None: no broken, damaged or duplicate files")
     assert page.text[""].count("0") == 3
     assert not page.text["Classes"]
     assert len(page.images["Samples"]) == 3

@@ -179,6 +179,7 @@ def test_a_shard_that_cannot_be_is_refused(shard, error, message):
 def test_shuffling_without_a_seed_is_refused_since_shards_would_differ():
     with pytest.raises(ValueError, match="Pass the same seed to all processes"):
         numbered(8, 4, shuffle=True, shard=(0, 2))
+    assert len(numbered(8, 4, shuffle=True, shard=(0, 1))) == 2  # no others to differ from
 
 
 @pytest.mark.one_backend

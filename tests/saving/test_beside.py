@@ -153,6 +153,8 @@ def test_labels_of_an_older_file_of_the_same_name_are_ignored(copies, pixels, tm
         ({"target": LABELS[:5]}, ValueError, "target has 5 entries, and there are 24 images"),
         ({"target": [None] * 24}, ValueError, r"of shape \(24,\), and holds other"),
         ({"target": [np.nan] * 24}, ValueError, "NaN or infinite"),
+        ({"target": ["a", np.nan] * 12}, ValueError, "NaN or infinite"),
+        ({"target": ["a", 1] * 12}, ValueError, "other things than labels"),
         ({"target": np.zeros((24, 4, 4, 1))}, ValueError, "save masks as an array of their"),
         ({"target": [[["a"]]] * 24}, ValueError, r"of shape \(24, 1, 1\), and holds other"),
         ({"filenames": 3}, TypeError, "filenames=3 is not a sequence of paths"),

@@ -312,8 +312,12 @@ def test_a_record_of_an_older_file_of_the_same_name_is_ignored(copies, pixels, t
     save_with_failures(copies, path)
     np.save(path, pixels)
     assert SavedImages(path).failures == {}
-    np.save(path, pixels[:5])
-    assert SavedImages(path).failures == {}
+    for n_images in (5, 0):
+        np.save(path, pixels[:n_images])
+        assert SavedImages(path).failures == {}
+    np.save(path, np.float32(1))
+    with pytest.raises(ValueError, match="it holds a single number"):
+        SavedImages(path)
 
 
 @each_name
