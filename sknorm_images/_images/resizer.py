@@ -14,7 +14,7 @@ from sknorm_images._common.exceptions import ImageUnitsWarning
 from sknorm_images._common.parameters import check_choice, check_number
 from sknorm_images._common.published import published
 from sknorm_images._common.wording import show_value
-from sknorm_images._images.color_modes import find_color_mode
+from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images._images.layout import doubt_of_axes
 from sknorm_images._images.lazy import LazyImages
 from sknorm_images._images.resizing import ASPECT_RATIOS, ENGINES, INTERPOLATIONS, Resizing
@@ -129,7 +129,7 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         self._refuse_averages(_as_images(X))
 
     def _refuse_averages(self, images: LazyImages) -> None:
-        mode = find_color_mode(images.n_channels, images.color_mode)
+        mode = COLOR_MODES.get(images.color_mode or "")  # none of images that were arrays
         if mode is not None and mode.keeps_values and self.interpolation != "nearest":
             raise ValueError(
                 f"interpolation={show_value(self.interpolation)} averages pixels, and with "
