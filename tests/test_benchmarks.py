@@ -15,6 +15,7 @@ from PIL import Image, JpegImagePlugin
 
 from benchmarks import (
     corpora,
+    folder_check,
     keras_memory,
     limits,
     many_checks,
@@ -346,6 +347,39 @@ def test_many_paths_are_fitted_and_scheduled(files, monkeypatch):
 def test_many_entries_are_checked(files, details):
     row = many_checks.measure(files, 100, details, 2)
     assert min(row.values()) > 0
+
+
+def test_planted_faults_are_found_and_told_from_what_was_not_planted(tmp_path):
+    planted = folder_check.plant(tmp_path, n_photos=60, n_faults=30)
+
+    found = folder_check.measure("sknorm_images", str(tmp_path), n_jobs=2)["found"]
+
+    assert len(list(tmp_path.iterdir())) == 60 + len(planted)
+    assert {one.fault for one in planted} == set(folder_check.FAULTS)
+    with Image.open(tmp_path / "planted_washed-out_000.jpg") as image:
+        darkest, lightest = image.convert("L").getextrema()
+    assert 170 < darkest < lightest
+    missed = {
+        one.fault
+        for one in planted
+        if one.finding not in found[folder_check.FAULTS[one.fault].kind]
+    }
+    assert missed <= {"mirrored", "blurred", "washed-out", "flattened"}  # some are faint
+    found["too dark"].append("photo_00000.jpg")
+    lines = folder_check.table(planted, {"ours": found}).splitlines()
+    n_dark = sum(one.fault == "darkened" for one in planted)
+    assert f"| too dark | {n_dark} | {n_dark / (n_dark + 1):.0%}, 100% |" in lines
+    assert "ours, too dark, not planted (1): photo_00000.jpg" in lines
+    assert "| - mirrored | 2 | 0% |" in lines
+
+
+def test_a_folder_is_checked_without_cleanvision(monkeypatch, capsys):
+    monkeypatch.setattr(folder_check, "find_spec", lambda name: None)
+    folder_check.main(["--photos", "8", "--faults", "1", "--rounds", "1"])
+    printed = capsys.readouterr().out
+    assert "python -m pip install cleanvision" in printed
+    assert "\nsknorm_images: " in printed
+    assert "\nCleanVision: " not in printed
 
 
 def test_a_backend_is_measured_in_a_process_of_its_own(files):
