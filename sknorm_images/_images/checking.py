@@ -412,8 +412,7 @@ def check_and_see(
         found.leak_of, found.leak = find_leaks(found, codes_of(found.split))
         _compare_classes(found, classes, "leak_of", "leak_in_another_class")
     if details:
-        found.findings = np.empty(len(sources), object)
-        found.findings[:] = find_all(found, decoding)
+        found.findings = as_objects(find_all(found, decoding))
     return found, seen
 
 
