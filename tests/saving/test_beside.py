@@ -51,7 +51,7 @@ def test_labels_of_any_kind_come_back_as_they_were(name, target, pixels, tmp_pat
         np.testing.assert_array_equal(images.target, target, strict=True)
         assert images.filenames is None
     with pytest.raises(ValueError, match="read-only"):
-        saved.target[0] = 0  # type: ignore[index]
+        saved.target[0] = 0  # type: ignore[index] # it may be None
 
 
 @each_name
