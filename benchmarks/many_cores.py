@@ -8,8 +8,7 @@ one image per time under the lock; below that, n cores do at most n times as man
 
 Neither counts what it takes to wait for the lock, to share memory and its bandwidth, or to
 send chunks to processes, so that these are limits, not forecasts. Beside them stands what was
-measured, for as many cores as there are: `transform` in threads, `fit` in threads and in
-processes of joblib's backend "loky".
+measured, for as many cores as there are, in threads and in processes of joblib's "loky".
 
     python -m benchmarks.many_cores
 """
@@ -59,7 +58,7 @@ def measured(
             for n in cores:
                 key = (method, engine, THREADS, n)
                 rows[key] = Row(" ".join(map(str, key)), contender, {"engine": engine}, n)
-                if method == "fit" and n > 1:  # transform has threads alone
+                if n > 1:  # one job needs no other process
                     key = (method, engine, PROCESSES, n)
                     options = {"engine": engine, "backend": "loky"}
                     rows[key] = Row(" ".join(map(str, key)), contender, options, n)
@@ -115,9 +114,6 @@ def table(
         for n in cores:
             cells = [f"{method}, {engine}", f"{share.cpu:.3f}", f"{share.locked:.3f}", f"{n}"]
             for where in (THREADS, PROCESSES):
-                if where == PROCESSES and method == "transform":
-                    cells += ["", ""]
-                    continue
                 rate = rates.get((method, engine, where, n))
                 cells.append(f"{at_most(share, n, processes=where == PROCESSES):,.0f}")
                 cells.append("" if rate is None else f"{rate:,.0f}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,28 @@ def _pipeline(task: Task, engine: str) -> Any:
     return make_image_pipeline(size, scaler, engine=engine, n_jobs=task.n_jobs)
 
 
+def _configured(backend: str | None) -> AbstractContextManager[Any]:
+    return joblib.parallel_config(backend) if backend else nullcontext()
+
+
 @contender("sknorm_images")
 def transform(
-    task: Task, *, engine: str = "pillow", calls: int = 1, reducing_gap: float | None = 3.0
+    task: Task,
+    *,
+    engine: str = "pillow",
+    calls: int = 1,
+    reducing_gap: float | None = 3.0,
+    backend: str | None = None,
 ) -> Batches:
-    """Transform all files, in as many calls."""
+    """Transform all files, in as many calls, with a backend of joblib if asked."""
     pipeline = _pipeline(task, engine).set_params(resize__reducing_gap=reducing_gap)
     size = -(-len(task.files) // calls)
 
     def batches() -> Iterator[np.ndarray]:
         for i in range(0, len(task.files), size):
-            yield pipeline.transform(task.files[i : i + size])
+            with _configured(backend):
+                images = pipeline.transform(task.files[i : i + size])
+            yield images
 
     return batches
 
@@ -49,7 +60,7 @@ def fit(task: Task, *, engine: str = "pillow", backend: str | None = None) -> Ba
     pipeline = _pipeline(task, engine).set_params(scale__mean=None, scale__std=None)
 
     def batches() -> tuple[()]:
-        with joblib.parallel_config(backend) if backend else nullcontext():
+        with _configured(backend):
             pipeline.fit(task.files)
         return ()
 

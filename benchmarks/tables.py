@@ -180,6 +180,11 @@ TABLES = [
             BARE,
             Row("sknorm_images, transform", ours.transform),
             Row('sknorm_images, engine="simd"', ours.transform, {"engine": "simd"}),
+            Row(
+                'sknorm_images, engine="simd", in processes',
+                ours.transform,
+                {"engine": "simd", "backend": "loky"},
+            ),
             Row("NVIDIA DALI on the CPU", peers.dali),
             Row("SPDL, FFmpeg in threads", peers.spdl),
             Row("torchvision v2 on tensors, DataLoader", peers.torchvision_tensors),
@@ -230,24 +235,27 @@ TABLES = [
         224,
         [Row(f"n_jobs={n}", ours.fit, n_jobs=n) for n in JOBS],
     ),
-    Table(
-        "jobs-thumbnails",
-        "fit of thumbnails of 96 x 96 to 64 x 64, in threads and in processes",
-        corpora.thumbnails,
-        4000,
-        64,
-        [
-            Row(
-                f"{engine}, n_jobs={n}, {where}",
-                ours.fit,
-                {"engine": engine, "backend": backend},
-                n_jobs=n,
-            )
-            for engine in ("pillow", "simd")
-            for n in JOBS
-            for where, backend in (("threads", None), ("processes", "loky"))
-            if backend is None or n > 1  # one job needs no other process
-        ],
+    *(
+        Table(
+            f"jobs-thumbnails-{method}",
+            f"{method} of thumbnails of 96 x 96 to 64 x 64, in threads and in processes",
+            corpora.thumbnails,
+            4000,
+            64,
+            [
+                Row(
+                    f"{engine}, n_jobs={n}, {where}",
+                    run,
+                    {"engine": engine, "backend": backend},
+                    n_jobs=n,
+                )
+                for engine in ("pillow", "simd")
+                for n in JOBS
+                for where, backend in (("threads", None), ("processes", "loky"))
+                if backend is None or n > 1  # one job needs no other process
+            ],
+        )
+        for method, run in (("fit", ours.fit), ("transform", ours.transform))
     ),
     Table(
         "files",

@@ -279,13 +279,14 @@ def test_threads_are_limited_by_the_lock_and_processes_by_cores_alone():
     assert many_cores.at_most(share, 64, processes=True) == 128_000
 
 
-def test_fits_are_measured_in_threads_and_in_processes(files, monkeypatch):
+def test_both_methods_are_measured_in_threads_and_in_processes(files, monkeypatch):
     monkeypatch.setattr(many_cores, "ENGINES", ("pillow",))
 
     rates = many_cores.measured("photos", corpora.photos, Task(files, 32, 1), [2], 1)
 
     assert list(rates) == [
         ("transform", "pillow", "threads", 2),
+        ("transform", "pillow", "processes", 2),
         ("fit", "pillow", "threads", 2),
         ("fit", "pillow", "processes", 2),
     ]

@@ -9,14 +9,19 @@ from itertools import chain
 from math import prod
 from multiprocessing import current_process
 from threading import get_ident
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs, parallel_config
 
 from sknorm_images._common.cancellation import Cancellation, Cancelled
-from sknorm_images._common.workers import check_dask_behind_joblib, check_pool
+from sknorm_images._common.shared_array import can_share_memory
+from sknorm_images._common.workers import check_dask_workers, check_pool, dask_behind_joblib
 
 T = TypeVar("T")
+
+# How far chunks may go: into whatever workers joblib has, into other processes of this
+# machine, or only into threads of this process.
+Reach: TypeAlias = Literal["cluster", "machine", "process"]
 
 _IMAGES_PER_CHUNK = 32  # tens of milliseconds of decoding, far above joblib's overhead
 _NUMBERS_PER_CHUNK = 2**20  # of an array; 8 MiB of float64 while its moments are computed
@@ -34,22 +39,24 @@ def map_chunks(
     multiple_of: int = 1,
     chunk_size: int | None = None,
     n_jobs: int | None = None,
-    local: bool = False,
+    reach: Reach = "cluster",
     verbose: int = 0,
     description: str = "",
 ) -> Generator[tuple[slice, T]]:
     """Yield `rows` and ``function(*arguments(rows))`` for consecutive slices, in order.
 
     The slices cover ``range(n_items)``. `arguments` is called just before a chunk is
-    dispatched. A chunk may run in another process, unless `local`: that uses threads of this
-    process, at most one per core, whatever backend is configured, for chunks that write into a
-    shared array. `n_jobs` is joblib's; None asks ``joblib.parallel_config``, and otherwise
-    means one. With `verbose` above 0, a progress bar called `description` counts the items.
+    dispatched. With a `reach` of "process", chunks run in threads of this process, at most one
+    per core, whatever backend is configured. With "machine", as for chunks that write into a
+    `SharedArray`, they run in loky's processes, too, where joblib is configured for these and
+    memory can be shared; with "cluster", wherever joblib runs them. `n_jobs` is joblib's; None
+    asks ``joblib.parallel_config``, and otherwise means one. With `verbose` above 0, a
+    progress bar called `description` counts the items.
 
     No chunk holds more than `largest_chunk` items, which is multiplied where there are many
-    workers unless `local`; towards the end, chunks are smaller. Each begins at a multiple of
-    `multiple_of` items, and all but the last hold at least as many. `chunk_size` replaces both
-    with one size for all chunks but the last.
+    workers unless all are threads here; towards the end, chunks are smaller. Each begins at a
+    multiple of `multiple_of` items, and all but the last hold at least as many. `chunk_size`
+    replaces both with one size for all chunks but the last.
 
     While one chunk or the consumer is slow, at most about a thousand other chunks are worked
     on ahead, which bounds the results that wait, however many chunks there are. When the
@@ -58,10 +65,11 @@ def map_chunks(
     in the first case; in the second, joblib kills the processes. A second interrupt ends the
     waiting.
     """
-    n_jobs = _n_workers(n_jobs, local)
+    reach = _settled(reach)
+    n_jobs = _n_workers(n_jobs, reach)
     if chunk_size is not None:
         largest_chunk = multiple_of = chunk_size
-    elif not local:
+    elif reach != "process":
         largest_chunk *= max(1, n_jobs // _FEW_WORKERS)
     chunks = list(_shrinking(n_items, n_jobs, largest_chunk, multiple_of))
     task = _Task(function)
@@ -75,14 +83,14 @@ def map_chunks(
             n_begun += 1
             yield arguments(rows)
 
-    if local:
+    if reach != "cluster":
         n_jobs = min(n_jobs, max(1, len(chunks)))
     results: Iterator[T]
-    if local and n_jobs == 1:  # joblib would do the same, with hundreds of calls beside
+    if reach != "cluster" and n_jobs == 1:  # joblib would do so, with hundreds of calls
         results = (task(*given) for given in begin(1))
     else:
         results = _run(
-            lambda n_ahead: (delayed(task)(*given) for given in begin(n_ahead)), n_jobs, local
+            lambda n_ahead: (delayed(task)(*given) for given in begin(n_ahead)), n_jobs, reach
         )
     with _progress(n_items, verbose, description) as bar:
         try:
@@ -121,7 +129,7 @@ def map_rows(
         largest_chunk=max(1, _NUMBERS_PER_CHUNK // max(1, prod(X.shape[1:]))),
         multiple_of=multiple_of,
         n_jobs=n_jobs,
-        local=True,
+        reach="process",
     )
     with closing(results):
         yield from results
@@ -156,27 +164,32 @@ class _Task(Generic[T]):
             time.sleep(0.001)
 
 
-def _n_workers(n_jobs: int | None, local: bool) -> int:
+def _settled(reach: Reach) -> Reach:
+    """Keep work in this process if it may not leave the machine, and others cannot help.
+
+    Backends that only return lists are told from loky later: Ray's is a cluster, too.
+    """
+    if reach != "machine":
+        return reach
+    is_alone = current_process().daemon or not can_share_memory()
+    return "process" if is_alone or dask_behind_joblib() is not None else reach
+
+
+def _n_workers(n_jobs: int | None, reach: Reach) -> int:
     """Turn joblib's `n_jobs` into a number, which joblib has to be given.
 
     Where n_jobs is None and threads are only preferred or required, it runs one job, whatever
     parallel_config says.
     """
-    n_workers = _effective_n_threads(n_jobs) if local else int(effective_n_jobs(n_jobs))
+    is_daemon = reach == "process" and current_process().daemon
+    # In a worker of PyTorch's DataLoader, say, joblib would warn that it starts no processes.
+    with parallel_config(backend="threading") if is_daemon else nullcontext():
+        n_workers = int(effective_n_jobs(n_jobs))
     if n_workers == 1:
         return 1
     # More workers than cores (of this machine, or of a cluster) only cost memory.
-    n_cores: int = cpu_count() if local else effective_n_jobs(-1)
+    n_cores: int = effective_n_jobs(-1) if reach == "cluster" else cpu_count()
     return min(n_workers, n_cores)
-
-
-def _effective_n_threads(n_jobs: int | None) -> int:
-    """Say what `n_jobs` means for threads of this process."""
-    if not current_process().daemon:
-        return int(effective_n_jobs(n_jobs))
-    # In a worker of PyTorch's DataLoader, say, joblib would warn that it starts no processes.
-    with parallel_config(backend="threading"):
-        return int(effective_n_jobs(n_jobs))
 
 
 def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Iterator[slice]:
@@ -193,27 +206,30 @@ def _shrinking(n_items: int, n_jobs: int, largest: int, multiple_of: int) -> Ite
         start += size
 
 
-def _run(tasks: Callable[[int], Iterator[Any]], n_jobs: int, local: bool) -> Iterator[Any]:
+def _run(tasks: Callable[[int], Iterator[Any]], n_jobs: int, reach: Reach) -> Iterator[Any]:
     """Yield the results of ``tasks(n_ahead)``, repeated until there are no more."""
     # joblib parses its default of pre_dispatch as Python code, which threads of Python 3.11
     # cannot do at the same time.
     options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1, "pre_dispatch": 2 * n_jobs}
-    options |= {"backend": "threading"} if local else {"prefer": "threads"}
-    pool: Any
-    is_pool = False
+    if reach == "process":
+        options["backend"] = "threading"
+    else:
+        options["prefer"] = "threads"
     try:
-        pool = nullcontext(Parallel(return_as="generator", **options))
-        n_ahead = max(_CHUNKS_AHEAD, 4 * n_jobs)
+        parallel = Parallel(return_as="generator", **options)
     except ValueError:  # multiprocessing's and Ray's backends only return lists
-        pool = Parallel(**options)
-        n_ahead = _CHUNKS_PER_LIST * n_jobs
-        is_pool = True
-    with pool as parallel:
-        if is_pool:
-            check_pool(parallel, n_jobs)
-        elif not local and n_jobs > 1:
-            check_dask_behind_joblib()
-        while some := _unless_empty(tasks(n_ahead)):
+        parallel = None
+    if parallel is None and reach == "machine":
+        yield from _run(tasks, n_jobs, "process")
+    elif parallel is None:
+        with Parallel(**options) as pool:
+            check_pool(pool, n_jobs)
+            while some := _unless_empty(tasks(_CHUNKS_PER_LIST * n_jobs)):
+                yield from pool(some)
+    else:
+        if reach == "cluster" and n_jobs > 1 and (dask := dask_behind_joblib()) is not None:
+            check_dask_workers(dask)
+        while some := _unless_empty(tasks(max(_CHUNKS_AHEAD, 4 * n_jobs))):
             yield from parallel(some)
 
 

@@ -49,17 +49,16 @@ def check_dask_workers(client: Any) -> None:
     check_reports(reports)
 
 
-def check_dask_behind_joblib() -> None:
-    """Ask all workers of the current Dask client if joblib's backend is Dask.
+def dask_behind_joblib() -> Any:
+    """Return the current Dask client if joblib's backend is Dask, else None.
 
     joblib doesn't tell its backend. Only Dask's answers with all cores of its cluster,
     however many jobs are requested.
     """
     if (client := current_dask_client()) is None:
-        return
+        return None
     n_cores = sum(client.ncores().values())
-    if n_cores > 1 and effective_n_jobs(n_cores + 1) == n_cores:
-        check_dask_workers(client)
+    return client if n_cores > 1 and effective_n_jobs(n_cores + 1) == n_cores else None
 
 
 def current_dask_client() -> Any:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sknorm_images._common.aligned import empty_aligned
 from sknorm_images._common.cancellation import check_cancelled
 from sknorm_images._common.exceptions import ImageDecodeError
 from sknorm_images._common.failures import READ_ERRORS, Failures, forget_frames
-from sknorm_images._common.parallel import map_chunks
+from sknorm_images._common.parallel import Reach, map_chunks
+from sknorm_images._common.shared_array import SharedArray
 from sknorm_images._common.wording import show_name
 from sknorm_images._files.reading import name_of
 from sknorm_images._images.decoding import ContentError, Picture, Pixels
@@ -30,6 +31,10 @@ def _ignore_progress(n_images: int) -> None:
     pass
 
 
+def _no_summary(*_: Any) -> None:
+    pass
+
+
 def reduce_images(
     recipe: Recipe,
     sources: Sequence[Any],
@@ -38,7 +43,7 @@ def reduce_images(
     *,
     n_jobs: int | None = None,
     verbose: int = 0,
-    local: bool = False,
+    reach: Reach = "cluster",
     chunk_size: int | None = None,
     description: str = "",
     advance: Callable[[int], None] = _ignore_progress,
@@ -47,12 +52,11 @@ def reduce_images(
 
     `task(recipe, sources, rows, *columns)` is called with some of the sources, their slice
     among all sources, and the same slice of each column, an array with one entry per image.
-    It returns the failures in the chunk, as `read_stacks` does, and a value or None. With
-    `local`, the work stays in threads of this process, whatever joblib backend is configured.
-    None as `chunk_size` picks one that suits many workers. `advance(n)` is called when n more
-    images are done. Returns the sum of the values, in order (None if there were none), and
-    the failures. With ``on_error="raise"``, the ImageDecodeError or OSError of the first
-    failure is raised.
+    It returns the failures in the chunk, as `read_stacks` does, and a value or None. `reach`
+    is that of `map_chunks`. None as `chunk_size` picks one that suits many workers.
+    `advance(n)` is called when n more images are done. Returns the sum of the values, in order
+    (None if there were none), and the failures. With ``on_error="raise"``, the first of these,
+    an ImageDecodeError or OSError, is raised.
     """
     total = None
     failures = Failures()
@@ -62,7 +66,7 @@ def reduce_images(
         lambda rows: (recipe, sources[rows], rows, *(column[rows] for column in columns)),
         chunk_size=chunk_size,
         n_jobs=n_jobs,
-        local=local,
+        reach=reach,
         verbose=verbose,
         description=description,
     )
@@ -82,40 +86,54 @@ def read_array(
     sources: Sequence[Any],
     dtype: DTypeLike,
     write: Callable[[NDArray[Any], Pixels], None] = np.copyto,
-    summarise: Callable[[NDArray[Any], slice, Failures], Any] = lambda *_: None,
+    summarise: Callable[..., Any] = _no_summary,
+    columns: tuple[NDArray[Any], ...] = (),
     **options: Any,
 ) -> tuple[NDArray[Any], Any, Failures]:
-    """Read all images into one array, in threads of this process.
+    """Read all images into one array, in threads of this process or in loky's processes.
 
     `write(part, pixels)` is called with some images and the part of the array that they fill,
     both of shape (n_images, height, width, n_channels); images that cannot be read are zeros
-    there. `summarise(out[rows], rows, failures)` is called when a chunk is complete. `options`
-    are those of `reduce_images`. Returns the array, of shape (n_samples, height, width,
-    n_channels), the sum of what `summarise` returned, and the failures. Raises ValueError if
-    images differ in size, and what `reduce_images` raises.
+    there. `summarise(part, failures, *columns)` is called when a chunk is complete, with the
+    part of each column that belongs to it. Both can be pickled. `options` are those of
+    `reduce_images`. Returns the array, of shape (n_samples, height, width, n_channels), the
+    sum of what `summarise` returned, and the failures. Raises ValueError if images differ in
+    size, and what `reduce_images` raises.
     """
     found = Failures()
     if len(sources) and not recipe.resizings:  # the first one sets the size, and is kept
         sources = [Made(read_one(recipe, sources, 0, found)), *sources[1:]]
-    shape = common_shape(recipe, sources)
-    out = empty_aligned(shape, dtype)
+    out = SharedArray(common_shape(recipe, sources), dtype)
+    with closing(out):
+        total, failures = reduce_images(
+            recipe,
+            sources,
+            partial(_fill, out, write, summarise),
+            columns,
+            reach="machine",
+            description="decode",
+            **options,
+        )
+        found.add(failures, 0)
+        return out.finish(), total, found
 
-    def fill_chunk(
-        recipe: Recipe, sources: Sequence[Any], rows: slice
-    ) -> tuple[Failures, Any]:
-        target = out[rows]
 
-        def receive(rows: slice, pixels: Pixels) -> None:
-            write(target[rows], pixels)
+def _fill(
+    out: SharedArray,
+    write: Callable[[NDArray[Any], Pixels], None],
+    summarise: Callable[..., Any],
+    recipe: Recipe,
+    sources: Sequence[Any],
+    rows: slice,
+    *columns: NDArray[Any],
+) -> tuple[Failures, Any]:
+    target = out.array[rows]
 
-        failures = read_alike(recipe, sources, rows.start, shape[1:], receive)
-        return failures, summarise(failures.zeroed(target), rows, failures)
+    def receive(rows: slice, pixels: Pixels) -> None:
+        write(target[rows], pixels)
 
-    total, failures = reduce_images(
-        recipe, sources, fill_chunk, local=True, description="decode", **options
-    )
-    found.add(failures, 0)
-    return out, total, found
+    failures = read_alike(recipe, sources, rows.start, target.shape[1:], receive)
+    return failures, summarise(failures.zeroed(target), failures, *columns)
 
 
 def common_shape(recipe: Recipe, sources: Sequence[Any]) -> tuple[int, ...]:

@@ -351,7 +351,7 @@ def _save_failed(
     record = replace(record, failures=listed, is_being_mended=False)
     with storage.mending(path, record) as target:
         try:
-            _, found = some._reduce(save, local=True, description="save")
+            _, found = some._reduce(save, reach="process", description="save")
         except ImageDecodeError as error:
             if error.position is not None:
                 error.position = int(rows[error.position])
@@ -390,4 +390,4 @@ def _write(
             target.mark(rows, failures.n_see_through, failures.first_see_through[0])
         return failures, None
 
-    return images._reduce(save, local=True, chunk_size=chunk_size, description="save")[1]
+    return images._reduce(save, reach="process", chunk_size=chunk_size, description="save")[1]

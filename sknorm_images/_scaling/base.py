@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -522,10 +523,12 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             out = self._transform_array(X, watch, blank or found)
             report_blank(found, len(X), stacklevel=5)
             return out, Failures()
-        scale = self._scaling(X.n_channels, watch)
-        out, _, failures = X._read_array(
-            self.dtype, write=lambda part, pixels: scale(pixels, part)
+        scaling = _Scaling(self, self._affine(X.n_channels), watch)
+        out, differs, failures = X._read_array(
+            self.dtype, write=scaling, summarise=scaling.differs
         )
+        if watch is not None:
+            watch.differs = bool(differs)  # what other processes saw, too
         report_blank(failures, len(X), stacklevel=5)
         return out, failures
 
@@ -533,29 +536,35 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         self, X: Array, watch: WhiteWatch | None, blank: Failures, n_jobs: int | None = None
     ) -> NDArray[Any]:
         out = empty_aligned(X.shape, self._out_dtype(X))
-        scale = self._scaling(X.shape[-1], watch)
-        for _ in map_rows(X, lambda rows: scale(X[rows], out[rows]), n_jobs=n_jobs):
+        scale = _Scaling(self, self._affine(X.shape[-1]), watch)
+        for _ in map_rows(X, lambda rows: scale(out[rows], X[rows]), n_jobs=n_jobs):
             pass
         return blank.zeroed(out)
 
-    def _scaling(
-        self, n_channels: int, watch: WhiteWatch | None
-    ) -> Callable[[NDArray[Any], NDArray[Any]], None]:
-        """Make a function that scales images into an array of their shape."""
-        affine = self._affine(n_channels)
-        scale = self._scale if watch is None else watch.before(self._scale)
-
-        def scale_all(images: NDArray[Any], scaled: NDArray[Any]) -> None:
-            if affine is not None:
-                scale(affine, images, scaled)
-                return
-            for image, part in zip(images, scaled, strict=True):
-                scale(None, image, part)
-
-        return scale_all
-
     def _out_dtype(self, X: Array) -> np.dtype[Any]:
         return X.dtype if X.dtype.kind == "f" else np.dtype(self.dtype)
+
+
+@dataclass
+class _Scaling:
+    """Scales images into an array of their shape; can be pickled, for other processes."""
+
+    scaler: ChannelScaler
+    affine: PixelMap | None  # None if each image has its own
+    watch: WhiteWatch | None
+
+    def __call__(self, scaled: NDArray[Any], images: NDArray[Any]) -> None:
+        if self.watch is not None:
+            self.watch.look(images)
+        if self.affine is not None:
+            self.scaler._scale(self.affine, images, scaled)
+            return
+        for image, part in zip(images, scaled, strict=True):
+            self.scaler._scale(None, image, part)
+
+    def differs(self, *_: Any) -> bool:
+        """Whether images that were seen here have another white than the scaler expects."""
+        return self.watch is not None and self.watch.differs
 
 
 def nonzero(spread: FloatArray) -> FloatArray:

@@ -57,19 +57,22 @@ def count(
             total = plus(total, part)
             advance(rows.stop - rows.start)
         return Counted(total, failures, X if isinstance(X, np.ndarray) else None)
+    # Both can be pickled, for workers in other processes.
+    columns = () if weights is None else (weights,)
     if not keep_pixels:
-        columns = () if weights is None else (weights,)
-        task = partial(_count_each, kind)  # can be pickled, for workers in other processes
+        task = partial(_count_each, kind)
         total, failures = X._reduce(task, *columns, description="fit", advance=advance)
         return Counted(total, failures, None)
     pixels, total, failures = X._read_array(
-        X.dtype,
-        summarise=lambda chunk, rows, failures: of_present(
-            kind, chunk, rows_of(weights, rows), failures
-        ),
-        advance=advance,
+        X.dtype, summarise=partial(_count_read, kind), columns=columns, advance=advance
     )
     return Counted(total, failures, pixels)
+
+
+def _count_read(
+    kind: type[Statistics], pixels: NDArray[Any], failures: Failures, weights: Weights = None
+) -> Statistics | None:
+    return of_present(kind, pixels, weights, failures)
 
 
 def _count_each(

@@ -8,7 +8,7 @@ decide in favour of the user if both readings make sense.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,17 +60,10 @@ class WhiteWatch:
         self.differs = False
         self._settled = False
 
-    def before(self, write: Callable[..., None]) -> Callable[..., None]:
-        """Wrap ``write(affine, pixels, out)`` so that it looks at `pixels` first."""
-
-        def look_and_write(affine: Any, pixels: NDArray[Any], out: NDArray[Any]) -> None:
-            if not self._settled and pixels.size:
-                self._look(pixels)
-            write(affine, pixels, out)
-
-        return look_and_write
-
-    def _look(self, pixels: NDArray[Any]) -> None:
+    def look(self, pixels: NDArray[Any]) -> None:
+        """Look at some images."""
+        if self._settled or not pixels.size:
+            return
         low, high = pixels.min(), pixels.max()
         # Fractions up to 1 mean that images end there; zeros and ones alone say nothing.
         ends_at_1 = low >= 0 and 0 < high <= 1 and bool(((pixels > 0) & (pixels < 1)).any())

@@ -40,7 +40,7 @@ def thumbnails(
         len(chosen),
         lambda part: ([files[row] for row in chosen[part]], decoding, mode),
         n_jobs=n_jobs,
-        local=True,
+        reach="process",
     )
     with closing(results):
         for part, uris in results:

@@ -23,6 +23,7 @@ from sknorm_images import (
     ChannelStandardScaler,
     ImageDecodeError,
     ImageFlattener,
+    ImageUnitsWarning,
     JpegLoader,
     make_image_pipeline,
 )
@@ -256,8 +257,82 @@ def test_under_loky_two_other_processes_fit(method, n_jobs, files, tmp_path):
     assert os.getpid() not in note.seen()
 
 
-@pytest.mark.parametrize("name", ["asarray", "transform", "fit_transform"])
-def test_under_loky_pixels_are_made_in_this_process(name, files, tmp_path):
+each_array = pytest.mark.parametrize("name", ["asarray", "transform", "fit_transform"])
+on_linux = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux shares memory")
+
+
+@on_linux
+@pytest.mark.long
+@each_array
+def test_under_loky_two_other_processes_fill_the_array(name, files, tmp_path):
+    note = NoteProcess(tmp_path, 2)
+    expected = READERS[name](lazy(files))
+    with joblib.parallel_config("loky", n_jobs=2):
+        pixels = READERS[name](lazy(watched(files, note)))
+    assert len(note.seen() - {os.getpid()}) == 2
+    assert os.getpid() not in note.seen()
+    assert pixels.dtype == expected.dtype
+    np.testing.assert_array_equal(pixels, expected)
+    assert pixels.ctypes.data % 64 == 0
+
+
+CHANGED_BY_A_FORK = """
+import multiprocessing
+
+import joblib
+import numpy as np
+
+from sknorm_images import make_image_pipeline
+
+with joblib.parallel_config("loky", n_jobs=2):
+    pixels = np.asarray(make_image_pipeline((8, 8))[:-1].transform(inputs["files"]))
+expected = pixels.copy()
+change = multiprocessing.get_context("fork").Process(target=pixels.fill, args=(7,))
+change.start()
+change.join()
+answers = [change.exitcode, bool((pixels == expected).all())]
+pixels += 1
+print(json.dumps([*answers, bool((pixels == expected + 1).all())]))
+"""
+
+
+@on_linux
+@pytest.mark.long
+def test_what_other_processes_filled_belongs_to_this_one(files):
+    assert new_process.answer(CHANGED_BY_A_FORK, files=files) == [0, True, True]
+
+
+@on_linux
+@pytest.mark.long
+@each_array
+def test_nothing_stays_open_once_other_processes_have_filled_an_array(name, files):
+    def opened() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    with joblib.parallel_config("loky", n_jobs=2):
+        READERS[name](lazy(files))  # starts what joblib keeps
+        before = opened()
+        for _ in range(5):
+            READERS[name](lazy(files))
+        with pytest.raises(ImageDecodeError):
+            READERS[name](lazy([*files, b"no photo"]))
+        assert opened() == before
+
+
+@on_linux
+@pytest.mark.long
+def test_under_loky_a_transform_warns_of_what_other_processes_saw(files):
+    scaler = ChannelStandardScaler(mean=[0.5] * 3, std=[0.2] * 3)
+    with (
+        joblib.parallel_config("loky", n_jobs=2),
+        pytest.warns(ImageUnitsWarning, match="grey levels above 1"),
+    ):
+        scaler.fit(np.zeros((1, 1, 1, 3), np.uint8)).transform(lazy(files))
+
+
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
+@each_array
+def test_under_other_backends_pixels_are_made_in_this_process(name, backend, files, tmp_path):
     note = NoteProcess(tmp_path, 1)
     meeting = Meeting()
 
@@ -266,7 +341,7 @@ def test_under_loky_pixels_are_made_in_this_process(name, files, tmp_path):
         meeting(position)
 
     images = lazy(watched(files, watch))
-    with joblib.parallel_config("loky", n_jobs=2):
+    with joblib.parallel_config(backend, n_jobs=2):
         READERS[name](images)
     assert note.seen() == {os.getpid()}
     assert len(meeting.threads) == 2
@@ -531,7 +606,8 @@ def work():
     global meeting
     meeting = threading.Barrier(2)
     warnings.simplefilter("error")
-    chunks = map_chunks(name_of_thread, 2, lambda rows: (), n_jobs=2, local=True, chunk_size=1)
+    options = {"n_jobs": 2, "reach": "process", "chunk_size": 1}
+    chunks = map_chunks(name_of_thread, 2, lambda rows: (), **options)
     print(len({name for _, name in chunks}), flush=True)
 
 

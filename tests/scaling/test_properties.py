@@ -563,9 +563,12 @@ def test_chunks_begin_at_multiples(n_items, n_jobs, largest, multiple_of):
     assert all(0 < rows.stop - rows.start <= max(largest, multiple_of) for rows in chunks)
 
 
-@given(st.integers(0, 200), st.integers(1, 4), st.integers(1, 40), st.booleans())
+reaches = st.sampled_from(["process", "machine", "cluster"])
+
+
+@given(st.integers(0, 200), st.integers(1, 4), st.integers(1, 40), reaches)
 @holds
-def test_every_item_is_worked_on_once_and_in_order(n_items, n_jobs, largest, local):
+def test_every_item_is_worked_on_once_and_in_order(n_items, n_jobs, largest, reach):
     seen: list[int] = []
 
     def square(numbers: range) -> list[int]:
@@ -578,7 +581,7 @@ def test_every_item_is_worked_on_once_and_in_order(n_items, n_jobs, largest, loc
         lambda rows: (range(rows.start, rows.stop),),
         largest_chunk=largest,
         n_jobs=n_jobs,
-        local=local,
+        reach=reach,
     )
     squares = [number for _, part in chunks for number in part]
     assert squares == [i**2 for i in range(n_items)]
