@@ -266,7 +266,7 @@ CASES = [
     ("default", 1, list(READERS)),
     ("default", 2, list(READERS)),
     ("threading", 2, list(READERS)),
-    ("loky", 2, ["fit"]),
+    ("loky", 2, ["fit", "transform"]),
     ("multiprocessing", 2, ["fit", "transform"]),
 ]
 
