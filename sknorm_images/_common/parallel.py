@@ -65,8 +65,7 @@ def map_chunks(
     in the first case; in the second, joblib kills the processes. A second interrupt ends the
     waiting.
     """
-    reach = _settled(reach)
-    n_jobs = _n_workers(n_jobs, reach)
+    reach, n_jobs = _workers(reach, n_jobs, n_items)
     if chunk_size is not None:
         largest_chunk = multiple_of = chunk_size
     elif reach != "process":
@@ -164,15 +163,19 @@ class _Task(Generic[T]):
             time.sleep(0.001)
 
 
-def _settled(reach: Reach) -> Reach:
-    """Keep work in this process if it may not leave the machine, and others cannot help.
+def _workers(reach: Reach, n_jobs: int | None, n_items: int) -> tuple[Reach, int]:
+    """Say how far chunks go, and how many of them at once.
 
+    Work stays in this process if it may not leave the machine, and others cannot help.
     Backends that only return lists are told from loky later: Ray's is a cluster, too.
     """
-    if reach != "machine":
-        return reach
-    is_alone = current_process().daemon or not can_share_memory()
-    return "process" if is_alone or dask_behind_joblib() is not None else reach
+    if reach != "cluster" and n_items <= 1:  # an upload, say
+        return "process", 1
+    if reach == "machine":
+        is_alone = current_process().daemon or not can_share_memory()
+        if is_alone or dask_behind_joblib() is not None:
+            reach = "process"
+    return reach, _n_workers(n_jobs, reach)
 
 
 def _n_workers(n_jobs: int | None, reach: Reach) -> int:
