@@ -44,8 +44,8 @@ def leave_out_broken(
     """
     if photos.target is None or len(photos.target_names) < 2:
         raise ValueError(
-            f"{show_name(directory)} does not hold two classes to tell apart. Give it one "
-            "sub-folder of JPEG files for each class."
+            f"{show_name(directory)} has fewer than two classes, so a model cannot learn to "
+            "tell them apart. Give it one sub-folder of JPEG files per class."
         )
     found = check_images(
         photos.filenames, loader=loader, n_jobs=-1, verbose=sys.stderr.isatty()
@@ -155,8 +155,8 @@ def choose_backend() -> None:
     backend = os.environ.setdefault("KERAS_BACKEND", installed[0])
     if backend not in installed:
         raise ImportError(
-            f"KERAS_BACKEND={backend} is not installed, unlike {', '.join(installed)}. "
-            f"Install it, or set KERAS_BACKEND={installed[0]}."
+            f"KERAS_BACKEND={backend} is not an installed backend. Install it, or set "
+            f"KERAS_BACKEND={' or '.join(installed)}."
         )
 
 

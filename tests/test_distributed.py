@@ -278,7 +278,7 @@ def test_a_lone_path_is_refused_as_the_loader_does(pipeline, files):
         (
             "auto",
             TypeError,
-            "chunks='auto' is of type str, expected an integer. Pass an integer",
+            "chunks='auto' is of type str. Pass an integer",
         ),
         ((20, 4.0), TypeError, "chunks=4.0 is of type float"),
         ((20, 5), ValueError, r"chunks=\(20, 5\) add up to 25 images, and X has 24. Pass n"),

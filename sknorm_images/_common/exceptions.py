@@ -147,9 +147,9 @@ class ImageTransparencyWarning(UserWarning):
     ...     warnings.simplefilter("always", ImageTransparencyWarning)
     ...     below = np.asarray(JpegLoader().transform([drawing]))
     >>> print(caught[0].message)
-    Image 0, '<Image>', has pixels that are not opaque. What they hide shows, which is often \
-black. Pass background=255 to JpegLoader for white behind them, or another grey level or \
-(red, green, blue).
+    Image 0, '<Image>', has pixels that are not opaque. Their hidden colours show, and are \
+often black. Pass background=255 to JpegLoader for white behind them, or another grey level \
+or (red, green, blue).
     >>> below.max(), np.asarray(JpegLoader(background=255).transform([drawing])).min()
     (np.uint8(0), np.uint8(255))
 
@@ -168,7 +168,7 @@ black. Pass background=255 to JpegLoader for white behind them, or another grey 
         others = f" and {n_others:,} more have" if n_others else " has"
         return (
             f"Image {self.position}, {show_name(self.source)},{others} pixels that are not "
-            "opaque. What they hide shows, which is often black. Pass background=255 to "
+            "opaque. Their hidden colours show, and are often black. Pass background=255 to "
             "JpegLoader for white behind them, or another grey level or (red, green, blue)."
         )
 

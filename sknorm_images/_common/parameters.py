@@ -38,16 +38,22 @@ def check_number(
     if isinstance(value, bool) or not isinstance(value, kind):
         expected = "an integer" if integral else "a number"
         raise TypeError(
-            f"{name}={show_value(value)} is of type {type(value).__name__}, expected "
-            f"{expected}. Pass {expected}."
+            f"{name}={show_value(value)} is of type {type(value).__name__}. Pass {expected}"
+            f"{_bounds(low, high)}."
         )
     try:
         number = float(value)
     except OverflowError:  # an integer beyond all floats
         number = float("inf")
     if not (isfinite(number) and low <= number <= high):
-        bound = f"of at least {low}" if high == float("inf") else f"from {low} to {high}"
-        raise ValueError(f"{name}={show_value(value)} is out of range. Pass a number {bound}.")
+        bounds = _bounds(low, high)
+        raise ValueError(f"{name}={show_value(value)} is out of range. Pass a number{bounds}.")
+
+
+def _bounds(low: float, high: float) -> str:
+    if high < float("inf"):
+        return f" from {low} to {high}"
+    return f" of at least {low}" if low > float("-inf") else ""
 
 
 def check_n_jobs(n_jobs: object) -> None:

@@ -255,8 +255,8 @@ def _classes_in(folder: Folder, class_names: Sequence[str] | None) -> list[str]:
     if unknown := [name for name in sub_folders if name not in names]:
         raise ValueError(
             f"{show_name(folder.path)} holds the sub-folders [{show_some(unknown)}], which "
-            f"are not among class_names=[{show_some(names)}]. Add them at its end, or move "
-            "the sub-folders elsewhere."
+            f"are not among class_names=[{show_some(names)}]. Add them to the end of "
+            "the list, or move the sub-folders elsewhere."
         )
     if not sub_folders:
         raise ValueError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
 
-from sknorm_images._common.wording import shorten, show_name
+from sknorm_images._common.wording import shorten, show_name, show_value
 from sknorm_images._files.protocols import as_passed, is_url, local_path
 from sknorm_images._files.remote import join_url, list_url
 
@@ -85,8 +85,15 @@ def list_folder(
     folder does not exist or cannot be read, ImportError or ValueError if no library can read
     the URL, and ValueError if two sub-folders have the same name in NFC.
     """
+    if not isinstance(directory, str | os.PathLike):
+        raise TypeError(
+            f"directory={show_value(directory)} is of type {type(directory).__name__}, and "
+            "one folder is expected. Pass its path or its URL."
+        )
     if is_url(directory):
         return _list_remote(directory, extensions)
+    if directory == "":  # of a variable that is not set, say
+        raise ValueError("directory='' is empty. Pass the path of a folder; '.' is this one.")
     path = local_path(directory)
     try:
         return _list_local(Path(path), extensions)

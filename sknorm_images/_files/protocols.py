@@ -49,12 +49,10 @@ def was_url(path: str) -> bool:
 def as_passed(error: OSError, passed: str, path: str) -> OSError:
     """Make an error about a local path name what was passed, and say what was meant.
 
-    That is a URL that lost a slash, or the files in a folder.
+    That is a URL that lost a slash, a home folder, a pattern, or the files in a folder.
     """
-    if isinstance(error, FileNotFoundError) and was_url(passed):
-        reason = (
-            f"{error.strerror}; a URL has two slashes and is a str, since a Path drops one"
-        )
+    if isinstance(error, FileNotFoundError) and (meant := _meant_by(passed)):
+        reason = f"{error.strerror}; {meant}"
         return shorten_filename(FileNotFoundError(error.errno, reason, passed))
     if isinstance(error, IsADirectoryError):
         reason = f"{error.strerror}; load_image_folder lists the files in one"
@@ -62,6 +60,14 @@ def as_passed(error: OSError, passed: str, path: str) -> OSError:
     if passed != path == error.filename:
         return shorten_filename(type(error)(error.errno, error.strerror, passed))
     return shorten_filename(error)
+
+
+def _meant_by(missing: str) -> str:
+    if was_url(missing):
+        return "a URL has two slashes and is a str, since a Path drops one"
+    if os.path.expanduser(missing) != missing:  # noqa: PTH111 (Path raises for others' names)
+        return "~ is not expanded here, so pass os.path.expanduser of it"
+    return "patterns are not expanded here" if "*" in missing else ""
 
 
 def local_path(source: str | os.PathLike[str]) -> str:
@@ -171,8 +177,8 @@ def _refusal(position: int, source: Any, missing: list[str], allowed: tuple[str,
         needed += " (a reference file may name any other address, so only for your own)"
     return (
         f"Image {position} of X is {shown}, which leads to {show_some(missing, shorten)}, and "
-        f"JpegLoader has protocols={show_value(allowed)}. Pass {needed} to let X lead there; "
-        "for a local file of that name, pass a pathlib.Path."
+        f"JpegLoader has protocols={show_value(allowed)}. Pass {needed} to allow it; for a "
+        "local file of that name, pass a pathlib.Path."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
@@ -252,6 +253,11 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
 
 
 def _known_formats(formats: object) -> tuple[str, ...]:
+    if isinstance(formats, str):
+        raise TypeError(
+            f"formats={show_value(formats)} is one string, and a tuple is expected. Pass "
+            f"({show_value(formats)},)."
+        )
     if not isinstance(formats, tuple | list) or not formats:
         raise ValueError(
             f"formats={show_value(formats)} names no formats. Pass a tuple such as ('JPEG', "
@@ -264,6 +270,16 @@ def _known_formats(formats: object) -> tuple[str, ...]:
     except (KeyError, AttributeError):
         raise ValueError(
             f"formats={show_value(formats)} holds a name that Pillow cannot open. "
-            "`python -m PIL` lists the names."
+            f"{_right_names(formats)}"
         ) from None
     return tuple(name.upper() for name in formats)
+
+
+def _right_names(formats: Sequence[object]) -> str:
+    """Say which formats are meant by names that are extensions, such as jpg."""
+    by_extension = Image.registered_extensions()
+    for name in formats:
+        extension = f".{str(name).lower().removeprefix('.')}"
+        if (meant := by_extension.get(extension)) and meant != str(name).upper():
+            return f"For {extension} files, pass {show_value(meant)}."
+    return "`python -m PIL` lists the names."

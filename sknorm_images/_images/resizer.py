@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sknorm_images._common.exceptions import ImageUnitsWarning
 from sknorm_images._common.parameters import check_choice, check_number
 from sknorm_images._common.published import published
-from sknorm_images._common.wording import show_value
+from sknorm_images._common.wording import show_name, show_value
 from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images._images.layout import doubt_of_axes
 from sknorm_images._images.lazy import LazyImages
@@ -166,6 +166,10 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
 
 
 def _height_width(size: Any) -> tuple[int, int]:
+    if isinstance(size, str):
+        raise TypeError(
+            f"size={show_value(size)} is a string. Pass (height, width), or one int."
+        )
     if not isinstance(size, Sequence | np.ndarray) or np.ndim(size) == 0:
         check_number("size", size, low=1, integral=True)
         return int(size), int(size)
@@ -220,6 +224,11 @@ def _arrays_in(X: Any) -> list[NDArray[Any]]:
     if not isinstance(X, list | tuple | np.ndarray) or not all(
         isinstance(image, np.ndarray) for image in X
     ):
+        if isinstance(X, list | tuple | np.ndarray) and len(X) and isinstance(X[0], str):
+            raise TypeError(
+                f"X holds {show_name(X[0])}, and Resizer takes images. Put a JpegLoader "
+                "before it, as make_image_pipeline does."
+            )
         raise TypeError(
             f"X is a {type(X).__name__} that holds no images. Pass LazyImages, as JpegLoader "
             "makes them from paths, or arrays of shape (height, width, channels)."

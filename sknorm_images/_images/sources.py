@@ -60,14 +60,15 @@ def refuse_missing(sources: Sequence[object]) -> None:
     """Raise ValueError if there are missing cells, and say in which rows."""
     missing = [(i, source) for i, source in enumerate(sources) if isinstance(source, Missing)]
     if missing:
+        verb = "has" if len(missing) == 1 else "have"
         rows = show_some(
             missing,
             lambda row: f"{row[0]} ({row[1].cell})",
             rest="; check_images has them all",
         )
         raise ValueError(
-            f"{len(missing)} of the {len(sources)} rows of X hold no path: {rows}. Drop these "
-            "rows, and their labels, or pass on_error='blank' to JpegLoader."
+            f"{len(missing)} of the {len(sources)} rows of X {verb} no path: {rows}. Drop "
+            "these rows, and their labels, or pass on_error='blank' to JpegLoader."
         )
 
 
@@ -138,7 +139,9 @@ def _without_mask(column: Any) -> Any:
 def _from_iterable(X: Any) -> list[Any]:
     # Iterators can be read only once, by fit alone, and sets have no fixed order.
     if isinstance(X, Mapping) or not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
-        raise TypeError(f"X is a {type(X).__name__}, not a sequence. {_COLUMN_HINT}")
+        is_listed = isinstance(X, Mapping) and "filenames" in X  # as load_image_folder does
+        hint = "Pass X.filenames." if is_listed else _COLUMN_HINT
+        raise TypeError(f"X is a {type(X).__name__}, not a sequence. {hint}")
     items = list(X)
     if any(isinstance(item, list | tuple) for item in items):
         if not all(isinstance(item, list | tuple) and len(item) == 1 for item in items):

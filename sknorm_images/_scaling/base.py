@@ -385,14 +385,22 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _validate(self, X: Any, *, reset: bool) -> LazyImages | Array:
         """Let scikit-learn check X as a table of (n_pixels, n_channels)."""
         if isinstance(X, LazyImages):
+            if not len(X):
+                raise ValueError(
+                    f"X holds no images, and {type(self).__name__} needs at least one. Check "
+                    "the folder or the pattern that its files were listed from."
+                )
+            self._refuse_other_channels((X.n_channels,), reset=reset)
             if reset or not self._is_as_in_fit(X):
                 table = np.broadcast_to(np.uint8(0), (len(X), X.n_channels))
                 validate_data(self, table, reset=reset)
             return X
         if not hasattr(X, "shape"):
-            X = np.asarray(X)
+            X = _as_array(X)
         if isinstance(X, SavedImages):
             X = X._for_scaler()
+        if len(X.shape) > 2:
+            self._refuse_other_channels(X.shape, reset=reset)
         if isinstance(X, StoredImages) or is_stored_in_chunks(X):
             stored = X if isinstance(X, StoredImages) else StoredImages(X)
             table = np.broadcast_to(np.zeros((), X.dtype), (len(stored), stored.shape[-1]))
@@ -404,6 +412,20 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
         X = np.asarray(X)
         table = validate_data(self, X.reshape(-1, X.shape[-1]), reset=reset)
         return table.reshape(X.shape)  # type: ignore[no-any-return]
+
+    def _refuse_other_channels(self, shape: tuple[int, ...], *, reset: bool) -> None:
+        """Raise ValueError as scikit-learn does, and say that features are channels here."""
+        n_channels, n_fitted = shape[-1], vars(self).get("n_features_in_")
+        if reset or n_fitted in (None, n_channels):
+            return
+        if len(shape) == 4 and shape[1] == n_fitted:
+            advice = "They come last, so pass np.moveaxis(X, 1, -1)."
+        else:
+            advice = "Load the images with the color_mode that the others had in fit."
+        raise ValueError(
+            f"X has {n_channels} features, but {type(self).__name__} is expecting {n_fitted} "
+            f"features as input; these are the channels. {advice}"
+        )
 
     def _is_as_in_fit(self, X: LazyImages) -> bool:
         """Whether scikit-learn would neither refuse images nor warn of them."""
@@ -570,3 +592,16 @@ class _Scaling:
 def nonzero(spread: FloatArray) -> FloatArray:
     """Replace a spread of about zero by 1, as scikit-learn does for constant features."""
     return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)
+
+
+def _as_array(X: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(X)
+    except ValueError:
+        shapes = list(dict.fromkeys(image.shape for image in X if hasattr(image, "shape")))
+        if len(shapes) < 2:
+            raise
+        raise ValueError(
+            f"X holds images of shapes {shapes[0]} and {shapes[1]}, and one array takes one "
+            "shape. Pass them through a Resizer first."
+        ) from None

@@ -146,7 +146,8 @@ class ChannelStandardScaler(ChannelScaler):
                 )
             if name == "std" and not (numbers > 0).all():
                 raise ValueError(
-                    f"std={show_value(value)} divides, so pass numbers above zero."
+                    f"std={show_value(value)} is not above 0, and images are divided by it. "
+                    "Pass positive numbers."
                 )
 
     def _attributes(

@@ -25,6 +25,7 @@ from sknorm_images import (
     make_image_pipeline,
 )
 from sknorm_images._common.failures import ON_ERROR_CHOICES
+from sknorm_images._common.parameters import check_choice
 from sknorm_images._common.whole_files import whole_file
 from sknorm_images._common.wording import shorten, show_name
 from sknorm_images._files.listing import EXTENSIONS
@@ -236,6 +237,7 @@ def fit(
 
     The class names are saved with it, so that `transform` numbers every folder alike.
     """
+    check_choice("scaler", scaler, SCALERS)
     of_range = {"quantile_range": quantile_range, "feature_range": feature_range}
     given: dict[str, Any] = {name: value for name, value in of_range.items() if value}
     given |= {"clip": True} if clip else {}

@@ -34,12 +34,16 @@ def new_folder(path: Path, *, makes_photos: bool) -> Iterator[None]:
             f"{show_name(str(path))} is not a folder, and the demo fills one. Pass another "
             "--output."
         )
-    if is_there and any(path.iterdir()):
+    try:
+        if is_there and any(path.iterdir()):
+            raise FileExistsError
+        path.mkdir(exist_ok=is_there)
+        (path / PIPELINE).touch(exist_ok=False)  # of two demos at once, one takes the folder
+    except FileExistsError:
         raise FileExistsError(
             f"{show_name(str(path))} is not empty, and the demo overwrites nothing. Remove "
             "it, or pass another folder as --output."
-        )
-    path.mkdir(exist_ok=is_there)
+        ) from None
     try:
         yield
     except BaseException:
@@ -67,7 +71,7 @@ def tell_what_next(
     reading: Sequence[str],
     program: str,
 ) -> None:
-    """Say what the demo wrote, and three commands to go on with.
+    """Say what the demo wrote, and three commands to try next.
 
     `data` is the user's own folder, if there is one, `n_photos` the number of photos made
     otherwise. `reading` holds options that the commands need to find the same files, and
@@ -80,7 +84,9 @@ def tell_what_next(
         (folder / REPORT, "a page about the photos: open it in a browser"),
     ]
     if data is None:
-        written.insert(0, (photos, f"{count(n_photos, 'JPEG file')}, a sub-folder per class"))
+        written.insert(
+            0, (photos, f"{count(n_photos, 'JPEG file')}, in one sub-folder per class")
+        )
         data = str(photos)
     width = max(len(printable(path)) for path, _ in written)
     tell_last("\nThe demo wrote")

@@ -159,7 +159,7 @@ def labelled_files(
     except ValueError as error:
         if "class_names=" not in str(error):
             raise
-        message = f"{error} `fit` saved these names; --class-names says others."
+        message = f"{error} `fit` saved these names; --class-names replaces them."
         raise ValueError(message) from error
 
 
@@ -180,6 +180,11 @@ def load_pipeline(path: Path, loading: Mapping[str, Any] | None = None) -> Pipel
         raise IsADirectoryError(
             f"{show_name(str(path))} is a folder, and a saved pipeline is expected. Pass a "
             "file that `sknorm-images fit` or joblib.dump made."
+        )
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{show_name(str(path))} does not exist. Pass a file that `sknorm-images fit` or "
+            "joblib.dump made."
         )
     with path.open("rb") as file:
         try:

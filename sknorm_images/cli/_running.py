@@ -16,9 +16,10 @@ from types import FrameType
 from typing import Any
 
 import typer
+from sklearn.exceptions import NotFittedError
 from typer.main import get_command
 
-from sknorm_images._common.wording import printable
+from sknorm_images._common.wording import printable, show_name
 from sknorm_images.cli._commands import app
 from sknorm_images.cli._terminal import complain, discard, readable_warnings
 from sknorm_images.cli._wording import in_options, options_by_parameter
@@ -59,7 +60,8 @@ def _status_of(arguments: list[str], program: str) -> int:
             raise end from None  # a library failed while a signal ended the run
         if isinstance(error, BrokenPipeError):
             raise
-        text, status = _problem_of(error, program)
+        named = f"{program} {arguments[0]}" if parameters else program
+        text, status = _problem_of(error, f"{named} --help")
         with suppress(OSError):  # stderr may be gone, with its terminal
             if status == 2:
                 complain(in_options(text, options), f"{program} {arguments[0]}")
@@ -68,15 +70,20 @@ def _status_of(arguments: list[str], program: str) -> int:
         return status
 
 
-def _problem_of(error: Exception, program: str) -> tuple[str, int]:
+def _problem_of(error: Exception, how_to_get_help: str) -> tuple[str, int]:
     """Return why a command failed, and its exit status."""
     if isinstance(error, typer.TyperException):
-        return f"{error.format_message().rstrip('.')}. `{program} --help` says more.", 2
+        text = error.format_message()
+        return f"{text}{'.' * (text[-1:] not in '.?')} See `{how_to_get_help}`.", 2
+    if isinstance(error, NotFittedError):
+        return "the pipeline is not fitted. Pass one that `sknorm-images fit` wrote.", 2
     if isinstance(error, MemoryError):
         return (
             "there is not enough memory. Fit with a smaller --size, or pass fewer --jobs.",
             2,
         )
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return f"{show_name(os.fsdecode(error.filename))}: {error.strerror}", 2
     if isinstance(error, OSError | ValueError | TypeError | ImportError):
         return str(error), 2
     # A bug of the program, whose text may hold any name.

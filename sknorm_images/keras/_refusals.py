@@ -9,13 +9,23 @@ import keras
 from sknorm_images._common.wording import show_value
 
 _KERAS_WORKERS = {"workers": 1, "use_multiprocessing": False, "max_queue_size": 1}
+# What Keras' other loaders of images and scikit-learn call parameters of a dataset.
+_NAMES_HERE = {
+    "class_mode": "label_mode",
+    "class_names": "classes",
+    "labels": "y",
+    "random_state": "seed",
+}
 
 
 def refuse_option(name: str) -> NoReturn:
     """Raise TypeError for an argument of Keras' own workers, or an unknown one."""
     if name in _KERAS_WORKERS:
         raise TypeError(_no_workers(name))
-    raise TypeError(f"PipelineDataset() got an unexpected keyword argument {show_value(name)}")
+    advice = f". Pass {_NAMES_HERE[name]} instead." if name in _NAMES_HERE else ""
+    raise TypeError(
+        f"PipelineDataset() got an unexpected keyword argument {show_value(name)}{advice}"
+    )
 
 
 def read_only(name: str) -> property:

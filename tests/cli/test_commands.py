@@ -307,7 +307,7 @@ def test_a_folder_of_broken_files_alone_is_refused(tmp_path, call):
         (["--size", "0"], "--size 0"),
         (["--size", "64,64"], "HEIGHTxWIDTH"),
         (["--size", "64x"], "HEIGHTxWIDTH"),
-        (["--scaler", "robust"], "--scaler robust"),
+        (["--scaler", "robust"], "robust is not known. Pass one of 'standard', 'minmax'."),
         (["--color-mode", "cmyk"], "--color-mode cmyk is not known"),
         (["--interpolation", "cubic"], "--interpolation cubic"),
         (["--aspect-ratio", "keep"], "--aspect-ratio keep"),
@@ -346,7 +346,14 @@ def test_options_that_mean_nothing_are_refused(options, words, folder, tmp_path,
     ],
 )
 def test_arguments_that_are_missing_or_unknown_are_refused(arguments, words, call):
-    assert_refused(call(*arguments), f"sknorm-images {arguments[0]}: ", words, "--help")
+    help_of = f"{arguments[0]} --help" if arguments[0] in COMMANDS else "--help"
+    refused = call(*arguments)
+    assert_refused(refused, f"sknorm-images {arguments[0]}: ", words)
+    assert refused.err.endswith(f" See `sknorm-images {help_of}`.\n")
+
+
+def test_an_unknown_command_is_refused_with_the_one_that_was_meant(call):
+    assert_refused(call("fitt", "photos"), "'fitt'. Did you mean 'fit'? See `sknorm-images ")
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,23 @@ def test_a_folder_that_holds_something_is_refused_and_left_alone(name, here, cal
     assert (here / name / "photos").is_dir()
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_of_two_demos_that_find_a_folder_empty_one_takes_it(is_there, here, monkeypatch):
+    if is_there:
+        (here / "demo").mkdir()
+    monkeypatch.setattr(Path, "iterdir", lambda path: iter(()))  # as both saw it
+    path = here / "demo"
+
+    with new_folder(path, makes_photos=True):
+        (path / "photos").mkdir()
+        with (
+            pytest.raises(FileExistsError, match=r"'.*demo' is not empty, .* another folder"),
+            new_folder(path, makes_photos=True),
+        ):
+            pytest.fail("both took it")
+        assert (path / "photos").is_dir()
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("file", "'file' is not a folder"), ("none/folder", "there is no folder 'none'")],

@@ -90,10 +90,29 @@ def test_transform_before_fit(files, pixels, scaler):
 
 
 def test_no_images_at_all():
-    for X in ([], np.empty((0, 4, 4, 3), np.uint8)):
-        images = JpegLoader().transform(X) if isinstance(X, list) else X
-        with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-            ChannelStandardScaler().fit(images)
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        ChannelStandardScaler().fit(np.empty((0, 4, 4, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"no images, .* Check the folder or the pattern"):
+        ChannelStandardScaler().fit(JpegLoader().transform([]))  # glob("photos/*.jpg"), say
+
+
+def test_images_of_several_shapes_are_refused_with_their_shapes(pixels):
+    message = r"of shapes \(4, 4, 3\) and \(2, 4, 3\), .* Resizer first"
+    image = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match=message):
+        ChannelStandardScaler().fit([image, image, image[:2]])
+
+
+def test_other_channels_than_in_fit_are_refused_with_advice():
+    X = np.zeros((5, 8, 8, 3), np.uint8)
+    scaler = ChannelStandardScaler().fit(X)
+    for other, words in (
+        (X[..., :1], "X has 1 features, but .* expecting 3 features as input; .* color_mode"),
+        (np.moveaxis(X, -1, 1), r"X has 8 features, .* pass np\.moveaxis\(X, 1, -1\)"),
+    ):
+        for call in (scaler.transform, scaler.partial_fit):
+            with pytest.raises(ValueError, match=words):
+                call(other)
 
 
 def test_a_missing_file_is_named_by_a_string(tmp_path):

@@ -659,6 +659,33 @@ def test_one_class_name_outside_a_list_is_refused(tmp_path):
         load_image_folder(tmp_path, class_names="ab")
 
 
+@pytest.mark.parametrize(
+    ("directory", "error", "words"),
+    [
+        ("", ValueError, r"directory='' is empty\. Pass the path of a folder"),
+        (["a", "b"], TypeError, r"directory=\['a', 'b'\] is of type list, .* one folder"),
+        ("~/no/folder", FileNotFoundError, r"~ is not expanded here, .*: '~/no/folder'"),
+        ("no/*.jpg", FileNotFoundError, r"patterns are not expanded here: 'no/\*\.jpg'"),
+        ("no", FileNotFoundError, r"No such file or directory: 'no'"),
+    ],
+)
+def test_what_is_not_a_folder_is_refused_with_what_was_probably_meant(
+    directory, error, words, tmp_path, monkeypatch
+):
+    make(tmp_path, "1.jpg")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(error, match=words):
+        load_image_folder(directory)
+
+
+def test_the_bunch_itself_is_refused_as_a_column(tmp_path):
+    make(tmp_path, "a/1.jpg")
+
+    with pytest.raises(TypeError, match=r"X is a Bunch, .* Pass X\.filenames\."):
+        JpegLoader().transform(load_image_folder(tmp_path))
+
+
 def test_a_file_for_a_folder_and_a_folder_for_files_are_named_in_the_error(tmp_path):
     (tmp_path / "1.jpg").write_bytes(b"")
 

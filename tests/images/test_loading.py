@@ -213,6 +213,22 @@ def test_what_is_no_image_is_refused_with_a_reason(content, reason):
         JpegLoader().transform([content])[0]
 
 
+@pytest.mark.parametrize(
+    ("formats", "error", "words"),
+    [
+        ("PNG", TypeError, r"formats='PNG' is one string, .* Pass \('PNG',\)"),
+        (("JPEG", "jpg"), ValueError, r"cannot open\. For \.jpg files, pass 'JPEG'"),
+        ((".tif",), ValueError, r"cannot open\. For \.tif files, pass 'TIFF'"),
+        (("nosuch",), ValueError, r"cannot open\. `python -m PIL` lists the names"),
+    ],
+)
+def test_formats_that_are_not_names_of_pillows_are_refused_with_the_right_ones(
+    formats, error, words
+):
+    with pytest.raises(error, match=words):
+        JpegLoader(formats=formats).transform([b""])
+
+
 def test_formats_that_pillow_cannot_open_are_not_recommended():
     with pytest.raises(ImageDecodeError, match="PDF data, while") as caught:
         JpegLoader().transform([b"%PDF-1.4"])[0]

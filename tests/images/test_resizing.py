@@ -515,7 +515,7 @@ def test_two_resizers_in_a_row(photo):
             ValueError,
             "channels",
         ),
-        (["a.jpg", "b.jpg"], TypeError, "JpegLoader"),
+        (["a.jpg", "b.jpg"], TypeError, r"X holds 'a\.jpg', .* Put a JpegLoader before it"),
         (np.array(["a.jpg"], object), TypeError, "JpegLoader"),
         ("a.jpg", TypeError, "JpegLoader"),
         ([Image.new("RGB", (5, 6))], TypeError, "arrays"),

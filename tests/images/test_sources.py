@@ -136,7 +136,7 @@ def test_a_dict_of_something_else_is_refused_by_its_keys(cell):
 
 @pytest.mark.parametrize("cell", [{"bytes": None, "path": None}, {"path": np.nan}, None])
 def test_a_dict_without_a_content_or_a_path_is_a_missing_cell(cell, paths):
-    with pytest.raises(ValueError, match=r"1 of the 2 rows of X hold no path: 1"):
+    with pytest.raises(ValueError, match=r"1 of the 2 rows of X has no path: 1"):
         JpegLoader().transform([{"path": paths[0]}, cell])
 
 
@@ -254,7 +254,7 @@ def test_rows_of_a_table_without_a_photo_are_named_so_that_they_can_be_dropped(p
     X = WITH_GAPS[column](*paths[:2])
 
     with pytest.raises(
-        ValueError, match=r"2 of the 4 rows of X hold no path: 1 \(.*\), 3 \(.*\)\. Drop"
+        ValueError, match=r"2 of the 4 rows of X have no path: 1 \(.*\), 3 \(.*\)\. Drop"
     ):
         make_image_pipeline((16, 16)).fit(X)
 

@@ -53,7 +53,7 @@ def test_rows_of_a_table_without_a_photo_weigh_nothing_in_training(files, blank_
 def test_rows_of_a_table_without_a_photo_are_named_before_training_begins(files, pipeline):
     X = [*files[:20], None, *files[20:]]
 
-    with pytest.raises(ValueError, match=r"1 of the 25 rows of X hold no path: 20 \(None\)"):
+    with pytest.raises(ValueError, match=r"1 of the 25 rows of X has no path: 20 \(None\)"):
         PipelineDataset(pipeline, X, np.arange(25), batch_size=4)
 
 

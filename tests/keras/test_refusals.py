@@ -116,6 +116,13 @@ def test_an_unknown_parameter_is_refused_by_its_name(name):
         numbered(**{name: 1})
 
 
+def test_what_keras_and_scikit_learn_call_a_parameter_is_refused_with_its_name_here():
+    with pytest.raises(TypeError, match=r"'class_mode'\. Pass label_mode instead"):
+        numbered(class_mode="sparse")
+    with pytest.raises(TypeError, match=r"'random_state'\. Pass seed instead"):
+        numbered(random_state=0)
+
+
 def test_parameters_are_passed_by_name():
     with pytest.raises(TypeError, match="positional"):
         PipelineDataset(

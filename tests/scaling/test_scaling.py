@@ -296,7 +296,7 @@ def test_bad_weights_are_refused(pixels, weights, message):
         (ChannelStandardScaler(std=1, with_std=False), "with_std=False"),
         (ChannelStandardScaler(mean=1, per_image="channel"), "per_image='channel'"),
         (ChannelStandardScaler(std=[1, 2]), "2 entries, and X has 3 channels"),
-        (ChannelStandardScaler(std=0), "above zero"),
+        (ChannelStandardScaler(std=0), "is not above 0"),
         (ChannelStandardScaler(mean=np.nan), "finite"),
         (ChannelStandardScaler(mean="grey"), "mean='grey'"),
         (ChannelStandardScaler(per_image=True), "per_image=True"),
