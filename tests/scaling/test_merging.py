@@ -1,4 +1,4 @@
-"""Scalers that were fitted apart and merged, against one that is fitted to everything."""
+"""Scalers that were fitted separately and merged, against one fitted to everything."""
 
 from __future__ import annotations
 
