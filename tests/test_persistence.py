@@ -490,7 +490,7 @@ def test_the_warning_says_both_versions_and_what_to_do_and_where(tmp_path):
         pickle.load(file)
     message = str(caught[0].message)
     assert "saved by sknorm_images 9.1.0" in message
-    assert f"and {versions.__version__} may misread" in message
+    assert f"and the older {versions.__version__} may misread" in message
     assert 'python -m pip install "sknorm-images>=9.1.0"' in message
     assert f"save it again with {versions.__version__}" in message
     assert caught[0].filename == __file__

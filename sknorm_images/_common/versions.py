@@ -47,8 +47,8 @@ class NewerVersionWarning(UserWarning):
         # Without the name of the estimator, so that a pipeline of three steps warns once.
         saved = shorten(self.saved_version, 40)  # from a file, which may hold anything
         return (
-            f"This was saved by sknorm_images {saved}, and "
-            f"{self.current_version} may misread what so much newer a version saves. Update: "
+            f"This was saved by sknorm_images {saved}, and the older {self.current_version} "
+            "may misread it. Update: "
             f'python -m pip install "sknorm-images>={saved}", or fit and save it '
             f"again with {self.current_version}."
         )

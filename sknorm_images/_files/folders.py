@@ -163,12 +163,10 @@ def without_images(
         path = folder.folders[sub_folder]
         below = (n for names, n in folder.passed_over.items() if names[:1] == (sub_folder,))
         others = sum(below, Counter[str]())
-    message = (
-        f"{show_name(path)} holds no files that end in "
-        f"{show_some(extensions, shorten, ' or ')}"
-    )
+    named = " or ".join(show_some(extensions, shorten).rsplit(", ", 1))
+    message = f"{show_name(path)} has no files that end in {named}"
     if others:
-        message += f", and {show_counts(others)}"
+        message += f", only {show_counts(others)}"
     message += ". Check the path"
     if images := [name for name in others if name in Image.registered_extensions()]:
         message += f", or pass extensions=({show_some([*extensions, *images])})"
@@ -209,9 +207,9 @@ def _warn_if_split(folder: Folder) -> None:
         one = max(parts, key=lambda name: name.lower().startswith("train"))
         same = sorted(set.intersection(*parts.values())) or sorted(set.union(*parts.values()))
         warnings.warn(
-            f"{show_name(folder.path)} holds {shown} with the same sub-folders, "
-            f"[{show_some(same)}], and takes {shown} for classes. Load each by itself, such "
-            f"as {show_name(folder.folders[one])}. If they are classes, name them with "
+            f"{show_name(folder.path)} contains {shown} with the same sub-folders, "
+            f"[{show_some(same)}], so {shown} become the classes. Load each by itself, such "
+            f"as {show_name(folder.folders[one])}. If they really are the classes, pass "
             "class_names.",
             stacklevel=4,
         )

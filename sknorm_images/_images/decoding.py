@@ -141,7 +141,7 @@ class Decoding:
         if stored.startswith("I") or stored == "F":
             raise ValueError(
                 f"its values (Pillow's mode {stored}) are not the grey levels 0 to 255 of "
-                "8 bits per channel, and nothing tells which is white. Convert it first"
+                "8 bits per channel, so it is unknown which value is white. Convert it first"
             )
         opacity = None
         if stored not in _OPAQUE or "transparency" in image.info:
@@ -231,7 +231,7 @@ class Decoding:
             )
         message = f"{found} data, while JpegLoader has formats={show_value(self.formats)}"
         if found not in NOT_OPENED:
-            message += f"; formats={show_value((*self.formats, found))} would let it in"
+            message += f"; to accept it, pass formats={show_value((*self.formats, found))}"
         return message
 
 

@@ -109,9 +109,9 @@ class Recipe:
         """Make the black image that replaces one that cannot be read; needs a Resizer."""
         if not self.resizings:
             raise ValueError(
-                "on_error='blank' makes a black image of one that cannot be read "
-                f"({brief(error)}), and without a Resizer its size is unknown. Add one after "
-                "the JpegLoader."
+                "on_error='blank' puts a black image in place of one that cannot be read "
+                f"({brief(error)}), and without a Resizer its size is unknown. Add a Resizer "
+                "after the JpegLoader."
             )
         return np.zeros(self.shape, np.uint8)
 

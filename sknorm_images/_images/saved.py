@@ -105,14 +105,14 @@ class SavedImages:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(
-                f"path is a {type(path).__name__}, which names no file. Pass the path that "
+                f"path is a {type(path).__name__}, which is not a path. Pass the path that "
                 "save_images was given."
             )
         given = Path(path)
         if given.suffix not in SAVED_SUFFIXES:
             suffixes = " nor ".join(SAVED_SUFFIXES)
             raise ValueError(
-                f"path={show_name(str(given))} ends in neither {suffixes}, so it names no "
+                f"path={show_name(str(given))} ends in neither {suffixes}, so it is not a "
                 "saved array. Pass the path that save_images was given."
             )
         self.path = str(given.absolute())

@@ -107,8 +107,8 @@ class SavedRecord:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                "The record of failed images is not as save_images wrote it, so blank rows "
-                f"cannot be told: {shorten(error)}. Save the array again."
+                "The record of failed images is not as save_images wrote it, so it is "
+                f"unknown which rows are blank: {shorten(error)}. Save the array again."
             ) from error
 
 

@@ -21,8 +21,8 @@ from sknorm_images._images.saved_records import SAVED_SUFFIXES
 
 _BYTES = bytes | bytearray | memoryview
 _COLUMN_HINT = (
-    "Pass a list, an array or a column of paths, of bytes, of binary files, or of images as "
-    "Pillow or NumPy hold them."
+    "Pass a list, an array or a column of paths, bytes, binary files, or images of Pillow or "
+    "NumPy."
 )
 
 
@@ -49,7 +49,7 @@ def files_of(X: Any, protocols: Sequence[str]) -> list[Source]:
     for i, source in enumerate(sources_of(X, protocols)):
         if isinstance(source, Image.Image | np.ndarray):
             raise TypeError(
-                f"Image {i} of X is in memory, and of no file. Pass paths, bytes or binary "
+                f"Image {i} of X is in memory, not in a file. Pass paths, bytes or binary "
                 "files."
             )
         files.append(source)
@@ -98,8 +98,8 @@ def column_of(X: Any) -> list[Any]:
     if isinstance(X, str | _BYTES | os.PathLike) or hasattr(X, "read"):
         path = f", {show_name(os.fsdecode(X))}" if isinstance(X, str | os.PathLike) else ""
         raise TypeError(
-            f"X is a single {type(X).__name__}{path}, and a loader takes a sequence. Put a "
-            "file in a list: [X]; for a folder, pass load_image_folder(X).filenames."
+            f"X is a single {type(X).__name__}{path}, and a loader takes a sequence. Pass a "
+            "list: [X] for one file, load_image_folder(X).filenames for a folder."
         )
     shape = getattr(X, "shape", None)
     if hasattr(X, "__dask_graph__") and len(shape or ()) <= 2:
@@ -199,8 +199,8 @@ def _check_array(array: NDArray[Any], position: int) -> None:
             f"Image {position} of X is an array of shape {array.shape} and dtype "
             f"{array.dtype}, and images are (height, width) or (height, width, 1, 3 or 4), of "
             "dtype uint8, with grey levels from 0 to 255. Convert it, or pass arrays of other "
-            "channels to the steps that come after the loader, such as pipeline[1:]. Images "
-            "of Pillow go into a list, which np.array takes apart."
+            "channels to the steps that come after the loader, such as pipeline[1:]. Put "
+            "images of Pillow into a list, not into np.array."
         )
 
 

@@ -227,7 +227,7 @@ def save_images(
 def _checked_path(path: Any) -> tuple[Path, _Format]:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(
-            f"path is a {type(path).__name__}, which names no file. Call "
+            f"path is a {type(path).__name__}, which is not a path. Call "
             f"save_images(images, path), with a path that ends in {' or '.join(_FORMATS)}."
         )
     name = os.fspath(path)
@@ -240,17 +240,17 @@ def _checked_path(path: Any) -> tuple[Path, _Format]:
         if name.endswith(suffix):
             return Path(name), storage
     raise ValueError(
-        f"path={show_name(name)} ends in neither {' nor '.join(_FORMATS)}, and that says how "
-        "to save. Pass a path that does."
+        f"path={show_name(name)} ends in neither {' nor '.join(_FORMATS)}, so the format is "
+        "unknown. Pass a path with one of these suffixes."
     )
 
 
 def _check_saveable(images: LazyImages | Array) -> None:
     if not images.shape or not len(images) or images.dtype.kind not in "buif":
         raise ValueError(
-            f"images is of shape {images.shape} and dtype {images.dtype}, which holds no "
-            "images. Pass numbers of shape (n, height, width, channels), or what a "
-            "pipeline makes of paths: pipeline[:-1].transform(paths)."
+            f"images is of shape {images.shape} and dtype {images.dtype}, which is not an "
+            "array of images. Pass numbers of shape (n, height, width, channels), or the "
+            "output of a pipeline, pipeline[:-1].transform(paths)."
         )
 
 
@@ -330,7 +330,7 @@ def _save_failed(
     if beside not in (Beside(), record.beside):
         raise ValueError(
             f"overwrite='failed' keeps the labels and file names in {show_name(str(path))}, "
-            "and others are passed. Leave them out, or pass overwrite=True to save all anew."
+            "and you passed others. Leave them out, or pass overwrite=True to save all anew."
         )
     listed = Failures(record.failures)
     for chunk in stored.lost_chunks():

@@ -206,8 +206,8 @@ def whole_store(
                     replaced.rename(target)
                 if _complete_lines(folder):
                     error.add_note(
-                        f"What is complete is in {show_name(str(folder))}; the same call goes "
-                        "on."
+                        f"The complete chunks are in {show_name(str(folder))}; the same call "
+                        "resumes."
                     )
                 else:
                     _remove(folder)  # nothing in it can be resumed

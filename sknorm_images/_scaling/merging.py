@@ -96,9 +96,9 @@ def merge_scalers(scalers: Sequence[S]) -> S:
             warnings.warn(
                 ImageUnitsWarning(
                     f"scalers[{whites.index(1)}] was fitted to images that end at 1, and "
-                    f"scalers[{whites.index(255)}] to images that end at 255, so what is "
-                    "merged mixes units. Fit all to images in grey levels, 0 to 255: "
-                    "np.rint(X * 255).astype(np.uint8)."
+                    f"scalers[{whites.index(255)}] to images that end at 255, so merging them "
+                    "would mix units. Fit all to images in grey levels, 0 to 255: np.rint(X "
+                    "* 255).astype(np.uint8)."
                 ),
                 stacklevel=2,
             )

@@ -234,9 +234,9 @@ def _percentiles(
     if pixels is None:  # as when scalers are merged
         raise ValueError(
             f"quantile_range={show_value(q)} was learned from all values of an array at once, "
-            "and percentiles of parts do not tell those of the whole. Fit to one array of "
-            f"everything, or to uint8 images of at most {MAX_HISTOGRAM_CHANNELS} channels, "
-            "whose grey levels are counted."
+            "and percentiles of parts cannot be combined into those of the whole. Fit to one "
+            f"array of everything, or to uint8 images of at most {MAX_HISTOGRAM_CHANNELS} "
+            "channels, whose grey levels are counted."
         )
     low, high = np.percentile(pixels.reshape(-1, pixels.shape[-1]), q, axis=0)
     return low.astype(np.float64), high.astype(np.float64)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -133,42 +134,63 @@ def _output(kind: str, *suffixes: str) -> Any:
 
 # str, since a Path drops a slash from a URL
 Folder = Annotated[
-    str, _folder("Folder of JPEG files, or of one sub-folder of them per class; or its URL.")
+    str,
+    _folder(
+        "Folder of JPEG files, or with one sub-folder of them per class. A path or a URL."
+    ),
 ]
-AnyFolder = Annotated[str, _folder("Folder of JPEG files, at any depth; or its URL.")]
-_WHAT = "What `fit` wrote. It is a pickle, which runs code: take none from strangers."
+AnyFolder = Annotated[str, _folder("Folder of JPEG files, at any depth. A path or a URL.")]
+_WHAT = "Pipeline that `fit` wrote. It is a pickle, which runs code: use only your own."
 SavedPipeline = Annotated[Path, _file(_WHAT, "--pipeline", "-p")]
 Force = Annotated[bool, _flag("Overwrite the output if it exists.", "--force")]
 ClassNames = Annotated[
     str | None,
     _option(
-        "A,B,C", "All classes, in the order of their numbers; else those of fit's folder."
+        "A,B,C", "All classes, in the order of their numbers. Default: those that `fit` saved."
     ),
 ]
 Extensions = Annotated[
     str | None,
-    _option("A,B", f"Of the files that are taken; else {','.join(EXTENSIONS)}."),
+    _option("A,B", f"Extensions of the files to read. Default: {','.join(EXTENSIONS)}."),
 ]
 Formats = Annotated[
     str | None,
-    _option("A,B", "What files may be, such as JPEG,PNG; else as in the pipeline, or JPEG."),
+    _option("A,B", "Formats to decode, such as JPEG,PNG. Default: JPEG, or as in --pipeline."),
 ]
-MaxPixels = Annotated[int | None, _option("N", "Larger images are refused unseen.")]
-MaxScans = Annotated[int | None, _option("N", "JPEG files of more scans are refused.")]
+MaxPixels = Annotated[int | None, _option("N", "Refuse images with more pixels.")]
+MaxScans = Annotated[int | None, _option("N", "Refuse JPEG files with more scans.")]
 ColorProfile = Annotated[
     str | None,
     _choice(
         COLOR_PROFILES,
-        "Whether to convert profiles of files; else as in the pipeline, or ignore.",
+        "Convert colour profiles to sRGB, or ignore them. Default: as in the pipeline, or "
+        "ignore.",
     ),
 ]
 Background = Annotated[
     str | None,
-    _option("GREY or R,G,B", "What shows where images are not opaque, such as 255."),
+    _option("GREY or R,G,B", "Colour behind transparent pixels, such as 255."),
 ]
-Jobs = Annotated[int, _option("N", "Images decoded at once; -1: all cores.", "--jobs", "-j")]
+Jobs = Annotated[
+    int, _option("N", "Number of images to decode at once; -1: all cores.", "--jobs", "-j")
+]
 Pair = tuple[float, float]
 _DTYPES = ("float16", "float32", "float64")
+
+
+def _command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command, with its docstring as its help.
+
+    Typer would keep the line breaks of all paragraphs but the first, whatever the terminal's
+    width.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+        text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+        return app.command(help=text, epilog=f"Example: {example}")(function)
+
+    return register
 
 
 def _print_version(wanted: bool) -> None:
@@ -186,43 +208,45 @@ def _options(
     """Turn folders of JPEG photos into normalised arrays."""
 
 
-@app.command(epilog="Example: sknorm-images fit photos -o pipeline.joblib --size 224x224")
+@_command("sknorm-images fit photos -o pipeline.joblib --size 224x224")
 def fit(
     directory: Folder,
     output: Annotated[
         Path, _output("a pipeline as a .joblib file", ".joblib", ".pkl", ".pickle")
     ],
     size: Annotated[
-        str, _option("HEIGHTxWIDTH", "Of all images, in pixels; or one number.")
+        str, _option("HEIGHTxWIDTH", "Size of all images, in pixels; or one number.")
     ] = "224x224",
     scaler: Annotated[
         str, _choice(SCALERS, "Zero mean and unit variance, or a range.")
     ] = "standard",
-    color_mode: Annotated[str, _choice(COLOR_MODES, "What every image becomes.")] = "rgb",
+    color_mode: Annotated[str, _choice(COLOR_MODES, "Mode of all images.")] = "rgb",
     interpolation: Annotated[
         str, _option("NAME", f"One of {', '.join(INTERPOLATIONS)}.")
     ] = "bilinear",
     aspect_ratio: Annotated[
         str,
-        _choice(
-            ASPECT_RATIOS, "ignore: stretch; crop: fill and cut off; pad: fit and fill up."
-        ),
+        _choice(ASPECT_RATIOS, "ignore: stretch; crop: cut off the excess; pad: add borders."),
     ] = "ignore",
     engine: Annotated[str, _choice(ENGINES, "The library that resizes.")] = "pillow",
     on_error: Annotated[
         str,
-        _choice(ON_ERROR_CHOICES, "Stop at a broken file, or leave it out; later on, too."),
+        _choice(
+            ON_ERROR_CHOICES, "Stop at a broken file, or leave it out, also in `transform`."
+        ),
     ] = "raise",
     quantile_range: Annotated[
-        Pair | None, _option("LOW HIGH", "minmax: percentiles for minimum and maximum.")
+        Pair | None, _option("LOW HIGH", "minmax: percentiles to use as minimum and maximum.")
     ] = None,
     feature_range: Annotated[
         Pair | None, _option("LOW HIGH", "minmax: the range of the output.")
     ] = None,
-    clip: Annotated[bool, _flag("minmax: cut off what is outside.", "--clip")] = False,
+    clip: Annotated[bool, _flag("minmax: clip values outside the range.", "--clip")] = False,
     class_names: Annotated[
         str | None,
-        _option("A,B,C", "All classes, in the order of their numbers; else the sub-folders."),
+        _option(
+            "A,B,C", "All classes, in the order of their numbers. Default: the sub-folders."
+        ),
     ] = None,
     extensions: Extensions = None,
     formats: Formats = None,
@@ -233,9 +257,9 @@ def fit(
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
-    """Learn the statistics of a folder, and save a pipeline that scales by them.
+    """Learn the statistics of a folder, and save a pipeline that applies them.
 
-    The class names are saved with it, so that `transform` numbers every folder alike.
+    The class names are saved with it, so that `transform` gives each class the same number.
     """
     check_choice("scaler", scaler, SCALERS)
     of_range = {"quantile_range": quantile_range, "feature_range": feature_range}
@@ -273,19 +297,21 @@ def fit(
     tell_written("the pipeline", output)
 
 
-@app.command(epilog="Example: sknorm-images transform photos -p pipeline.joblib -o train.npz")
+@_command("sknorm-images transform photos -p pipeline.joblib -o train.npz")
 def transform(
     directory: Folder,
     pipeline: SavedPipeline,
     output: Annotated[Path, _output("arrays as an .npz file", ".npz")],
     dtype: Annotated[
         str | None,
-        _choice(_DTYPES, "Of the images; else what the pipeline gives."),
+        _choice(_DTYPES, "dtype of the images. Default: as in the pipeline."),
     ] = None,
     class_names: ClassNames = None,
     on_error: Annotated[
         str | None,
-        _choice(ON_ERROR_CHOICES, "Stop at a broken file, or leave it blank; else as `fit`."),
+        _choice(
+            ON_ERROR_CHOICES, "Stop at a broken file, or leave it blank. Default: as in `fit`."
+        ),
     ] = None,
     extensions: Extensions = None,
     formats: Formats = None,
@@ -298,7 +324,7 @@ def transform(
 ) -> None:
     """Write normalised images to an .npz file, for numpy.load.
 
-    It holds images, filenames, sample_weight (0 for images that a pipeline with
+    It contains images, filenames, sample_weight (0 for images that a pipeline with
     on_error="blank" left blank, else 1) and, for a folder of classes, labels and class_names.
     """
     if dtype not in (None, *_DTYPES):
@@ -348,17 +374,21 @@ def _number_alike(names: Sequence[str], others: Sequence[str]) -> bool:
     return all(number_of.get(name, number) == number for number, name in enumerate(names))
 
 
-@app.command(epilog="Example: sknorm-images check photos/train photos/test")
+@_command("sknorm-images check photos/train photos/test")
 def check(
     directories: Annotated[
         list[str],
-        _folder("Folders, or their URLs, searched at any depth; those of the training first."),
+        _folder("Folders, searched at any depth, the training folder first. Paths or URLs."),
     ],
     details: Annotated[
         bool, _flag("Measure the images, too: near duplicates, light, blur.", "--details")
     ] = False,
-    as_json: Annotated[bool, _flag("Everything about every file, as JSON.", "--json")] = False,
-    as_csv: Annotated[bool, _flag("Everything about every file, as CSV.", "--csv")] = False,
+    as_json: Annotated[
+        bool, _flag("Write everything about every file as JSON.", "--json")
+    ] = False,
+    as_csv: Annotated[
+        bool, _flag("Write everything about every file as CSV.", "--csv")
+    ] = False,
     extensions: Extensions = None,
     formats: Formats = None,
     max_pixels: MaxPixels = None,
@@ -367,18 +397,18 @@ def check(
     background: Background = None,
     jobs: Jobs = -1,
 ) -> None:
-    """Look for leaks, and for broken, damaged and duplicate files; count those of each class.
+    """Find leaks and broken, damaged and duplicate files, and count the files per class.
 
-    A leak is a file of one folder that is also in another, such as a test photo among those
-    of the training; or in another part of one folder, such as its train and test. A damaged
-    file can be read, but part of the picture is lost. Exit status 1 if any is found, or a
-    class without files; near duplicates are hints, also between folders, and leave it at 0.
-    Takes the files that `fit` and `transform` take.
+    A leak is a file that is in two folders, such as a test photo among the training photos, or
+    in two parts of one folder, such as train and test. A damaged file can be read, but part of
+    its picture is lost. The exit status is 1 if any of these is found, or a class without
+    files. Near duplicates are only hints, also between folders, and don't change it. This
+    command reads the same files as `fit` and `transform`.
 
-    With --details, also names copies with the same pixels, which count as duplicates, and
-    says what is conspicuous, with what to do about it: near duplicates, images that are too
-    dark, too bright, blurry or of little information, odd sizes and aspect ratios, grey images
-    among colour, colour profiles, and files that are not what their name says.
+    With --details, it also finds copies with the same pixels, which count as duplicates, and
+    lists hints with what to do about them: near duplicates, images that are too dark, too
+    bright, blurry or have little information, odd sizes and aspect ratios, grey images among
+    colour images, colour profiles, and files whose name doesn't match their format.
     """
     if as_json and as_csv:
         raise ValueError("--json and --csv are two formats. Pass one of them.")
@@ -409,7 +439,7 @@ def check(
     elif as_csv:
         write_csv(sys.stdout, found)
     for message in islice(photos.empty, MOST_FILES):
-        complain(f"warning: {in_options(message)} `fit` stops there.")
+        complain(f"warning: {in_options(message)} `fit` would stop there.")
     is_bad = ~found.readable | (found.damage != "") | (found.duplicate_of >= 0)
     if details:
         is_bad |= found.same_pixels_as >= 0
@@ -449,14 +479,14 @@ def _next_step(
     )
 
 
-@app.command(epilog="Example: sknorm-images show pipeline.joblib")
+@_command("sknorm-images show pipeline.joblib")
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=_WHAT, callback=_expanded)],
 ) -> None:
     """Show the steps of a saved pipeline, and what it learned.
 
-    Loading one runs whatever code the file holds: take none from people whom you would not
-    let run programs on your machine.
+    Loading a pipeline runs any code in its file. Use only your own, or those of people whom
+    you would let run programs on your machine.
     """
     pipeline = load_pipeline(file)
     show_steps(str(file), pipeline)
@@ -467,7 +497,7 @@ def show(
             show_statistics(step, color_mode_of(pipeline))
 
 
-@app.command(epilog="Example: sknorm-images report photos -p pipeline.joblib -o report.html")
+@_command("sknorm-images report photos -p pipeline.joblib -o report.html")
 def report(
     context: typer.Context,
     directory: AnyFolder,
@@ -482,10 +512,10 @@ def report(
     jobs: Jobs = -1,
     force: Force = False,
 ) -> None:
-    """Write one HTML page about a folder, beside what a pipeline was fitted on.
+    """Write one HTML page about a folder, compared with the images of a pipeline's fit.
 
-    First broken files, duplicates, and what else `check --details` finds, with thumbnails;
-    then classes with samples, drift, statistics, histograms, and outliers.
+    First come broken files, duplicates and everything else that `check --details` finds, with
+    thumbnails; then classes with samples, drift, statistics, histograms and outliers.
     """
     # Matplotlib takes a while to import; the first line says what to install without it.
     import sknorm_images.plotting  # noqa: F401 (for its ImportError)
@@ -510,14 +540,14 @@ def report(
     tell_written(f"a report on {count(len(photos.files), 'file')}", output)
 
 
-@app.command(epilog="Example: sknorm-images demo --data photos")
+@_command("sknorm-images demo --data photos")
 def demo(
     context: typer.Context,
     data: Annotated[
         str | None,
         typer.Option(
             metavar="DIR",
-            help="Folder with one sub-folder per class; else, photos of its own.",
+            help="Folder with one sub-folder per class. Default: photos of the demo's own.",
             callback=_expanded,
         ),
     ] = None,
@@ -533,7 +563,9 @@ def demo(
     ] = Path("sknorm-demo"),
     class_names: Annotated[
         str | None,
-        _option("A,B,C", "All classes, in the order of their numbers; else the sub-folders."),
+        _option(
+            "A,B,C", "All classes, in the order of their numbers. Default: the sub-folders."
+        ),
     ] = None,
     extensions: Extensions = None,
     formats: Formats = None,
@@ -544,8 +576,8 @@ def demo(
 ) -> None:
     """Fit a pipeline, train a small Keras model with it, and keep both with a report.
 
-    Files that cannot be read are left out. Exit status 1 if the saved pipeline and model
-    predict something else in a fresh process.
+    Files that cannot be read are left out. The exit status is 1 if the saved pipeline and
+    model make other predictions in a fresh process.
     """
     import sknorm_images.plotting  # noqa: F401 (for its ImportError, before the work)
     from sknorm_images import demo

@@ -41,8 +41,8 @@ def new_folder(path: Path, *, makes_photos: bool) -> Iterator[None]:
         (path / PIPELINE).touch(exist_ok=False)  # of two demos at once, one takes the folder
     except FileExistsError:
         raise FileExistsError(
-            f"{show_name(str(path))} is not empty, and the demo overwrites nothing. Remove "
-            "it, or pass another folder as --output."
+            f"{show_name(str(path))} is not empty, and the demo overwrites nothing. Pass "
+            "another folder as --output."
         ) from None
     try:
         yield

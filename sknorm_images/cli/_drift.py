@@ -47,8 +47,9 @@ def verdict_on(drifts: list[Drift]) -> str:
         return "This folder is much like the images that the pipeline was fitted on."
     return (
         f"The largest drift, of {worst.channel}, is {worst.words}. Find out what differs: "
-        "the light, the camera, its colour profile, or what the photos show. If the model is "
-        "to work on such images, train it on some of them, and fit the pipeline with them."
+        "the light, the camera, its colour profile, or what the photos show. If the model "
+        "has to work on such images, train it on some of them, and fit the pipeline with "
+        "them."
     )
 
 

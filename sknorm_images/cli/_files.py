@@ -214,8 +214,8 @@ def _tell_other_colors(loader: JpegLoader, loading: Mapping[str, Any]) -> None:
         if read(loading.get(name, fitted)) != read(fitted):
             complain(
                 f"warning: {READING[name]} {_as_option(loading[name])}, and the pipeline was "
-                f"fitted with {_as_option(fitted)}, so images get other colours than its "
-                f"statistics are of. Leave {READING[name]} out, or fit with it."
+                f"fitted with {_as_option(fitted)}, so the colours of images do not match its "
+                f"statistics. Leave {READING[name]} out, or fit with it."
             )
 
 

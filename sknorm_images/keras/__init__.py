@@ -6,7 +6,7 @@ except ImportError as error:
     raise ImportError(
         f"sknorm_images.keras needs Keras and a backend, and importing Keras fails: {error}. "
         'Run: python -m pip install "sknorm-images[keras]" jax, and name the backend in the '
-        "environment: KERAS_BACKEND=jax. (Keras asks for TensorFlow unless it is told.)"
+        "environment: KERAS_BACKEND=jax. (Otherwise Keras looks for TensorFlow.)"
     ) from error
 
 from sknorm_images.keras._dataset import PipelineDataset

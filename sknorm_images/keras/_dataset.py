@@ -572,8 +572,8 @@ class PipelineDataset(keras.utils.PyDataset):
             )
         if not 0 <= index < len(self):
             raise IndexError(
-                f"There is no batch {index} among {len(self)} batches. Pass 0 to "
-                f"{len(self) - 1}."
+                f"There is no batch {index}: the dataset has {len(self)}. Pass a number from "
+                f"0 to {len(self) - 1}."
             )
 
     def _make_batch(self, epoch: int, samples: NDArray[np.intp], index: int) -> Batch:

@@ -40,8 +40,8 @@ def read_only(name: str) -> property:
 def refuse_to_predict() -> NoReturn:
     """Raise ValueError for ``model.predict`` on a shuffled dataset."""
     raise ValueError(
-        "The dataset has shuffle=True, so its predictions would be in another order "
-        "than X. Make one for predict, with shuffle=False."
+        "The dataset has shuffle=True, so its predictions would not be in the order of X. "
+        "For predict, make a dataset with shuffle=False."
     )
 
 
@@ -49,7 +49,7 @@ def refuse_to_predict_parts(shard: tuple[int, int]) -> NoReturn:
     """Raise ValueError for ``model.predict`` on one process' parts of the batches."""
     raise ValueError(
         f"The dataset has shard={shard}, so it gives a part of each batch, and predictions "
-        "would not be in the order of X. Make one without shard for predict."
+        "would not be in the order of X. For predict, make a dataset without shard."
     )
 
 
@@ -64,7 +64,7 @@ def refuse_without_targets(call: str, model: object) -> None:
         for name in (step, "compute_loss")
     ):
         raise ValueError(
-            f"The dataset has no targets, and {call} computes a loss of them. Pass y, or "
+            f"The dataset has no targets, and {call} needs them for the loss. Pass y, or "
             "label_mode='input' for an autoencoder."
         )
 

@@ -114,9 +114,9 @@ def encode_targets(
     if label_mode in _ENCODED and classes is None and _is_continuous(labels):
         raise ValueError(
             "y holds numbers such as "
-            f"{show_value(labels[labels != np.rint(labels)].flat[0])}, which name no classes, "
-            f"and label_mode={show_value(label_mode)} numbers classes. Pass label_mode='auto' "
-            "for a regression."
+            f"{show_value(labels[labels != np.rint(labels)].flat[0])}, which are not class "
+            f"numbers, and label_mode={show_value(label_mode)} numbers classes. Pass "
+            "label_mode='auto' for a regression."
         )
     if label_mode == "auto" and not _is_text(labels) and classes is None:
         return Targets(label_mode, labels)
@@ -304,7 +304,8 @@ def _refuse_file_names(labels: NDArray[Any], label_mode: str | None) -> None:
             f"label_mode={show_value(label_mode)} would number them as classes. For masks, "
             "pass what JpegLoader(color_mode='stored', formats=("
             f"{show_value(formats.get(suffix, 'PNG'))},)) and Resizer(size, "
-            "interpolation='nearest') make of them, which decodes each batch when it is due."
+            "interpolation='nearest') make of them: each batch is then decoded when it is "
+            "needed."
         )
 
 

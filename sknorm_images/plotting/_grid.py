@@ -137,8 +137,8 @@ class ImageGridDisplay(PanelDisplay):
         *before, last = flat_steps(estimator) or [None]
         if not hasattr(last, "transform"):
             raise TypeError(
-                f"estimator ends in {type(last).__name__}, which makes no images. Pass the "
-                "part of a pipeline that ends in a scaler, such as pipeline[:3]."
+                f"estimator ends in {type(last).__name__}, which does not return images. Pass "
+                "the part of a pipeline that ends in a scaler, such as pipeline[:3]."
             )
         if isinstance(last, ChannelScaler):
             check_invertible(last)
@@ -317,9 +317,9 @@ def _check_images(images: Sequence[NDArray[Any]], captions: Sequence[str]) -> No
             )
         if image.dtype != np.uint8:
             raise ValueError(
-                f"Image {i} is of dtype {image.dtype}, and nothing tells what grey levels its "
-                "values stand for. Pass the scaler that made it: from_images(images, scaler). "
-                "Or say which are black and white: value_range=(0, 255), or (0, 1)."
+                f"Image {i} is of dtype {image.dtype}, so it is unknown which grey levels its "
+                "values stand for. Pass the scaler that made it: from_images(images, "
+                "scaler). Or say which are black and white: value_range=(0, 255), or (0, 1)."
             )
 
 
@@ -328,9 +328,9 @@ def _grey_levels(image: Any, scaler: ChannelScaler) -> NDArray[np.uint8]:
     image = np.asarray(image)
     if image.dtype.kind != "f":
         raise ValueError(
-            f"images are of dtype {image.dtype}, and what a scaler made is floating. Leave "
-            "scaler out to draw grey levels, or call from_estimator(scaler, images) to draw "
-            "what it makes of them."
+            f"images are of dtype {image.dtype}, and the output of a scaler is "
+            "floating-point. Leave scaler out to draw grey levels, or call "
+            "from_estimator(scaler, images) to draw its output."
         )
     levels: NDArray[Any] = np.rint(scaler.inverse_transform(image)).clip(0, 255)
     return levels.astype(np.uint8)
@@ -345,7 +345,7 @@ def _between(image: Any, low: float, high: float) -> NDArray[np.uint8]:
             "to draw grey levels."
         )
     if np.isnan(image).any():
-        raise ValueError("images hold NaN, which has no colour. Look for where it comes from.")
+        raise ValueError("images hold NaN, which has no colour. Find out where it comes from.")
     levels: NDArray[Any] = np.rint((image.clip(low, high) - low) * (255 / (high - low)))
     return levels.astype(np.uint8)
 

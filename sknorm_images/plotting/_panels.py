@@ -82,14 +82,14 @@ def check_invertible(scaler: Any) -> None:
     """Raise unless `scaler` has one map for all images, so that it can be inverted."""
     if not isinstance(scaler, ChannelScaler):
         raise TypeError(
-            f"scaler is a {type(scaler).__name__}, and nothing tells its way back to grey "
-            "levels. Pass a ChannelStandardScaler or a ChannelMinMaxScaler, such as "
+            f"scaler is a {type(scaler).__name__}, and its values cannot be turned back into "
+            "grey levels. Pass a ChannelStandardScaler or a ChannelMinMaxScaler, such as "
             "pipeline[-1]."
         )
     if scaler.per_image:
         raise ValueError(
-            f"per_image={show_value(scaler.per_image)} maps each image in a way of its own, "
-            "so nothing leads back from scaled values to grey levels. Draw what goes into "
-            "the scaler, such as what pipeline[:-1] makes, or pass a scaler with "
+            f"per_image={show_value(scaler.per_image)} scales each image differently, so "
+            "scaled values cannot be turned back into grey levels. Draw the input of the "
+            "scaler, such as the output of pipeline[:-1], or pass a scaler with "
             "per_image=None."
         )

@@ -261,7 +261,7 @@ def test_errors_name_a_file_in_characters_that_print(name, tmp_path):
         pipeline.fit([path])
     folder = tmp_path / f"class {name}"[:200]
     folder.mkdir()
-    with pytest.raises(ValueError, match="holds no files that end in") as empty:
+    with pytest.raises(ValueError, match="has no files that end in") as empty:
         load_image_folder(folder)
     for caught in (missing, broken, empty):
         assert_clean(str(caught.value))

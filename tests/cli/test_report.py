@@ -319,7 +319,7 @@ def test_an_imbalance_is_said_with_its_remedy(photos, pipeline, tmp_path):
     assert "'common', has 8 times as many files as the smallest, '<rare>'" in told
     assert "oversample=True" in told
     assert "1 file lies beside the sub-folders" in told
-    assert "none <yet>' holds no files" in told
+    assert "none <yet>' has no files" in told
     assert {"empty class", "imbalanced classes"} <= set(page.text[""])
 
 

@@ -81,7 +81,7 @@ def test_32_is_the_batch_size_of_keras_and_the_default():
 
 @pytest.mark.parametrize("index", [-1, 4, 100])
 def test_a_batch_that_does_not_exist_is_an_index_error(index):
-    with pytest.raises(IndexError, match=f"no batch {index} among 4 batches"):
+    with pytest.raises(IndexError, match=f"no batch {index}: the dataset has 4"):
         numbered()[index]
 
 
@@ -302,5 +302,5 @@ def test_arrays_have_no_files_but_rows():
 @pytest.mark.parametrize("index", [-1, 3])
 def test_names_of_a_batch_that_does_not_exist_are_an_index_error(index, files, pipeline):
     dataset = PipelineDataset(pipeline, files, batch_size=10)
-    with pytest.raises(IndexError, match=f"no batch {index} among 3 batches"):
+    with pytest.raises(IndexError, match=f"no batch {index}: the dataset has 3"):
         dataset.filenames(index)

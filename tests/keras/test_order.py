@@ -147,7 +147,7 @@ def test_an_epoch_that_cannot_be_is_refused(epoch, error):
 
 @pytest.mark.parametrize("index", [-1, 4])
 def test_rows_of_a_batch_that_does_not_exist_are_an_index_error(index):
-    with pytest.raises(IndexError, match=f"no batch {index} among 4 batches"):
+    with pytest.raises(IndexError, match=f"no batch {index}: the dataset has 4"):
         numbered().rows(index)
 
 

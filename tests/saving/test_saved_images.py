@@ -518,5 +518,5 @@ def test_what_is_not_an_array_is_refused_by_its_name_and_never_unpickled(name, t
 
 
 def test_what_is_not_a_path_is_refused():
-    with pytest.raises(TypeError, match="path is a NoneType, which names no file"):
+    with pytest.raises(TypeError, match="path is a NoneType, which is not a path"):
         SavedImages(None)

@@ -217,7 +217,7 @@ def test_a_parameter_out_of_its_range_is_refused(options, message, files, tmp_pa
     "images", [["a.jpg", None], ["a.jpg"], [], 3, lazy([b"no photo"])[:0]]
 )
 def test_what_holds_no_images_is_refused(images, tmp_path):
-    with pytest.raises(ValueError, match=r"holds no images. Pass numbers of shape"):
+    with pytest.raises(ValueError, match=r"not an array of images. Pass numbers of shape"):
         save_images(images, tmp_path / "photos.npy")
     assert everything_in(tmp_path) == []
 
@@ -378,8 +378,8 @@ def test_a_store_goes_on_where_it_stopped(copies, pixels, prepared, tmp_path):
     with pytest.raises(ImageDecodeError, match="image 13") as stop:
         save_images(lazy(copies), tmp_path / "photos.zarr", chunk_size=3)
     [note] = stop.value.__notes__
-    assert "What is complete is in" in note
-    assert "the same call goes on" in note
+    assert "The complete chunks are in" in note
+    assert "the same call resumes" in note
     assert not (tmp_path / "photos.zarr").exists()
     copies[13].write_bytes(whole)
     prepared.clear()

@@ -335,6 +335,7 @@ def test_percentiles_of_what_is_not_counted_by_level_are_refused(kind, pixels):
     scalers = fitted_apart(MINMAX(quantile_range=(1, 99)), images)
     assert refused(ValueError, scalers) == (
         "quantile_range=(1, 99) was learned from all values of an array at once, and "
-        "percentiles of parts do not tell those of the whole. Fit to one array of everything, "
-        "or to uint8 images of at most 4096 channels, whose grey levels are counted."
+        "percentiles of parts cannot be combined into those of the whole. Fit to one array of "
+        "everything, or to uint8 images of at most 4096 channels, whose grey levels are "
+        "counted."
     )

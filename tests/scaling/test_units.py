@@ -137,7 +137,7 @@ def test_images_of_two_units_in_one_scaler(scaler, pixels, swapped):
     parts = [pixels.astype(float), pixels / 255][:: -1 if swapped else 1]
     with one_warning("the statistics mix units"):
         clone(scaler).fit(parts[0]).partial_fit(parts[1])
-    with one_warning("what is merged mixes units"):
+    with one_warning("merging them would mix units"):
         merge_scalers([clone(scaler).fit(part) for part in parts])
 
 
