@@ -17,8 +17,9 @@ class ImageDecodeError(ValueError):
     source : str
         The path, or a description of bytes that have none.
     reason : str, default=""
-        Why it cannot be decoded, and what to do where there is a special remedy. Without,
-        `source` is the whole message: PyTorch's DataLoader makes errors anew of their text.
+        Why it cannot be decoded, and what to do if there is a special remedy. Without a
+        reason, `source` is the whole message: PyTorch's DataLoader recreates errors from their
+        text.
     position : int or None, default=None
         The position of the source in the X that was handed in.
 
@@ -68,7 +69,7 @@ def brief(error: Exception) -> str:
 class ImageDecodeWarning(UserWarning):
     """Warns of the images that ``on_error="blank"`` left out of one call.
 
-    The message names the first of them, 20 at most, and `failures` has them all.
+    The message names the first 20, and `failures` has them all.
 
     Parameters
     ----------
@@ -114,9 +115,9 @@ class ImageDecodeWarning(UserWarning):
 class ImageTransparencyWarning(UserWarning):
     """Warns that transparency was dropped from images in which it hid something.
 
-    `JpegLoader` then takes the colours that pixels have below, as Pillow's ``convert`` does.
-    That is often black, so a black drawing on a clear ground becomes black all over. Its
-    parameter `background` says what shows through instead.
+    `JpegLoader` then takes the hidden colours, as Pillow's ``convert`` does. These are often
+    black, so a black drawing on a transparent background becomes black all over. Its parameter
+    `background` puts a colour behind them instead.
 
     Parameters
     ----------
@@ -177,9 +178,9 @@ or (red, green, blue).
 class ImageUnitsWarning(UserWarning):
     """Warns that images probably have another unit or layout than a step expects.
 
-    Such as constants for images from 0 to 1 beside grey levels from 0 to 255, images whose
-    channels come first, or flattened images given to a scaler of channels. The numbers that
-    come out are what was asked for; the message says what to write instead.
+    Examples are constants for images from 0 to 1 used on grey levels from 0 to 255, images
+    whose channels come first, and flattened images passed to a channel scaler. The output is
+    what the code asks for; the message says what to write instead.
 
     Examples
     --------
@@ -207,8 +208,7 @@ class WorkerVersionWarning(UserWarning):
     """Warns that workers of a cluster have other versions than the process that asks them.
 
     Another version of this package, of Pillow or of libjpeg may decode some pixels to other
-    grey levels. What comes back is then a mix, and not the same to the last bit as what one
-    machine computes.
+    grey levels. The result is then a mix, and not the same to the last bit as on one machine.
 
     Parameters
     ----------

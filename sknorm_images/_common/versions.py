@@ -20,8 +20,8 @@ _ENTRY = "_sknorm_images_version"  # a key of the saved state, never an attribut
 class NewerVersionWarning(UserWarning):
     """Warns that an estimator was saved by a newer version, which may be incompatible.
 
-    By semantic versioning, that can be each minor version before 1.0, and each major version
-    from then on. What an older version saved loads without a warning.
+    By semantic versioning, that can be any later minor version before 1.0, and any later major
+    version from then on. Estimators saved by an older version load without a warning.
 
     Parameters
     ----------

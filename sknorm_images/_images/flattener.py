@@ -69,9 +69,9 @@ class ImageFlattener(Transformer, BaseEstimator):
         Raises
         ------
         ValueError
-            If X holds no images, or they have no common shape.
+            If X is empty, or the images have no common shape.
         ImageDecodeError, OSError
-            If the first image has to tell the shape, and cannot be read.
+            If the shape has to come from the first image, and it cannot be read.
         """
         if isinstance(X, LazyImages | SavedImages):
             shape = X._common_shape()
@@ -103,7 +103,7 @@ class ImageFlattener(Transformer, BaseEstimator):
         sklearn.exceptions.NotFittedError
             If `fit` has not been called.
         ValueError
-            If the images are of another shape than in `fit`.
+            If the images have a different shape from those in `fit`.
         ImageDecodeError, OSError
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
@@ -129,7 +129,7 @@ class ImageFlattener(Transformer, BaseEstimator):
         y : None
             Ignored.
         **fit_params : dict
-            As scikit-learn passes them; there are none.
+            Passed by scikit-learn; none are supported.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class ImageFlattener(Transformer, BaseEstimator):
         sklearn.exceptions.NotFittedError
             If `fit` has not been called.
         ValueError
-            If the number of features is another than in `fit`.
+            If the number of features differs from that in `fit`.
         """
         fitted = snapshot(self)
         check_is_fitted(fitted)
@@ -178,7 +178,7 @@ class ImageFlattener(Transformer, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Ignored: what goes in is images, not named features.
+            Ignored, since the input is images, not named features.
 
         Returns
         -------

@@ -35,52 +35,52 @@ from sknorm_images._images.transparency import checked_background
 class JpegLoader(StatelessImageTransformer, BaseEstimator):
     """Turn paths of JPEG files into a sequence of images that are decoded when read.
 
-    Loading only describes the work: a pipeline never holds full-size photos, and decoding
-    and resizing happen together, in parallel, in the step that reads the pixels.
+    Loading only describes the work. Decoding and resizing happen together, in parallel, in the
+    step that reads the pixels, so a pipeline never keeps full-size photos in memory.
 
     Parameters
     ----------
     color_mode : {"rgb", "grayscale", "stored"}, default="rgb"
-        What every image becomes. With "rgb" and "grayscale", grey, CMYK and YCCK files are
-        converted, as Pillow's ``convert`` does. "stored" is for masks and label maps: it keeps
-        the one number from 0 to 255 that each pixel is stored as, as in
-        ``numpy.asarray(PIL.Image.open(path))``, in one channel. See Notes.
+        The mode of all images. With "rgb" and "grayscale", grey, CMYK and YCCK files are
+        converted, as by Pillow's ``convert``. "stored" is for masks and label maps: it keeps
+        the stored number of each pixel, from 0 to 255, in one channel, as in
+        ``numpy.asarray(PIL.Image.open(path))``. See Notes.
     exif_orientation : bool, default=True
-        Whether to turn images upright as their EXIF orientation says. Keras' ``load_img``
-        does not. TIFF files, where `formats` lets them in, Pillow turns in any case.
+        Whether to turn images upright by their EXIF orientation. Keras' ``load_img`` does not.
+        If `formats` allows TIFF files, Pillow turns these in any case.
     color_profile : {"ignore", "srgb"}, default="ignore"
-        What becomes of colour profiles in files. "ignore" takes the numbers as they are, as
-        Keras, tf.data and torchvision do. "srgb" converts them, as browsers do, so that a
-        colour has the same numbers whatever camera it comes from: see Notes.
+        How to treat colour profiles in files. "ignore" takes the numbers as they are, like
+        Keras, tf.data and torchvision. "srgb" converts them, like a browser, so that a colour
+        has the same numbers from every camera: see Notes.
     background : int, (int, int, int) or None, default=None
-        What shows through images that are not opaque, such as PNG files where `formats` lets
-        them in: a grey level, or red, green and blue, from 0 to 255; such as 255 for white.
-        None drops the transparency, so what it hides shows, and warns once per call with an
-        `ImageTransparencyWarning`. Arrays of four channels, whose last one is the opacity,
-        are treated alike.
+        The colour behind transparent pixels, such as those of PNG files if `formats` allows
+        them: a grey level, or red, green and blue, from 0 to 255. For white, pass 255. None
+        drops the transparency, so that hidden colours show, and warns once per call with an
+        `ImageTransparencyWarning`. Arrays of four channels, whose last one is the opacity, are
+        treated in the same way.
     formats : tuple of str, default=("JPEG",)
-        Pillow's names of the formats that may be decoded. No other decoder ever sees a
-        file. "JPEG" includes the first frame of MPO files.
+        Formats that may be decoded, by Pillow's names. No other decoder ever sees a file.
+        "JPEG" includes the first frame of MPO files.
     protocols : tuple of str, default=("file",)
-        What paths and strings in X may lead to. ``"file"`` stands for local files (`str`,
-        `PathLike`, ``file://``); others are names of fsspec, such as ``"https"``, ``"s3"`` and
-        ``"zip"``, and every link of a chain of URLs has to be named. Servers follow redirects
-        only to what is named here. ``()`` allows contents, binary files and images in memory
-        alone: the setting for a server, whose strings come from strangers.
+        Protocols that paths and strings in X may use. ``"file"`` stands for local files
+        (`str`, `PathLike`, ``file://``). Others have fsspec's names, such as ``"https"``,
+        ``"s3"`` and ``"zip"``; name every link of a chain of URLs. Redirects are followed only
+        to these protocols. ``()`` allows only contents, binary files and images in memory: use
+        it on a server whose strings come from strangers.
     max_pixels : int, default=89_478_485
-        Larger images are refused before they are decoded. The default is the limit above
-        which Pillow warns; raise ``PIL.Image.MAX_IMAGE_PIXELS`` first to allow more, in
-        worker processes too where joblib uses them. Files of more than 8 bytes for each
-        pixel (of these, or of those that a JPEG header claims), and 64 MiB, are not read.
+        Larger images are refused before they are decoded. The default is the limit above which
+        Pillow warns. To allow more, raise ``PIL.Image.MAX_IMAGE_PIXELS`` first, also in the
+        worker processes that joblib may use. Files larger than 64 MiB plus 8 bytes per pixel
+        (of these pixels, or of those that a JPEG header claims) are not read.
     max_scans : int, default=100
-        JPEG files of more scans are refused: a small file of thousands of progressive scans
-        keeps a decoder busy for a long time. So are those whose scans, by their markers,
-        may take more than 12.5 ns for each of `max_pixels`, and 0.05 s.
+        JPEG files with more scans are refused: a small file with thousands of progressive
+        scans keeps a decoder busy for a long time. So are files whose scans, by their markers,
+        may take longer than 0.05 s plus 12.5 ns for each of `max_pixels`.
     on_error : {"raise", "blank"}, default="raise"
-        What becomes of a file that cannot be read or decoded, and of a missing cell of X.
-        ``"blank"`` leaves it out of all statistics, makes zeros of it in a scaler's output
-        (a black image in plain pixels), and warns once per call with an
-        `ImageDecodeWarning` that lists all.
+        How to treat files that cannot be read or decoded, and missing cells of X. ``"raise"``
+        stops at the first one. ``"blank"`` leaves them out of all statistics, turns them into
+        zeros in a scaler's output (black images in plain pixels), and warns once per call with
+        an `ImageDecodeWarning` that lists them all.
     n_jobs : int or None, default=None
         Number of images that are decoded at once when they are read; -1 means all cores,
         None means 1 unless in a :func:`joblib.parallel_config` context.
@@ -89,22 +89,21 @@ class JpegLoader(StatelessImageTransformer, BaseEstimator):
 
     Notes
     -----
-    ``color_profile="srgb"`` converts with LittleCMS, which is in Pillow: relative
+    ``color_profile="srgb"`` converts with LittleCMS, which is part of Pillow: relative
     colorimetric with black-point compensation (ISO 18619), the default of Adobe's programs.
-    That comes between decoding and resizing, and before `background`. Images without a
-    profile are taken for sRGB (CMYK is converted as with "ignore"), and so are those whose
-    profile moves no colour by more than a grey level, as that of sRGB itself: they keep
-    their bits. A profile that is damaged, or made for images of another kind, such as one of
-    CMYK in an image of RGB, is a fault of the file: `on_error` says what becomes of it. On
-    grey images a profile for RGB is used too.
+    The conversion comes between decoding and resizing, and before `background`. Images without
+    a profile count as sRGB (CMYK is converted as with "ignore"), and so do those whose profile
+    moves no colour by more than a grey level, such as sRGB profiles: their pixels do not
+    change. A damaged profile, or one for a different kind of image, such as a CMYK profile in
+    an RGB image, is an error in the file, to which `on_error` applies. Grey images may also
+    have a profile for RGB.
 
     ``color_mode="stored"`` gives the index of each pixel in a palette (Pillow's mode P), the
-    value of an image without one (L), and 0 or 1 of one bit (1). Nothing that is about colours
-    changes them: neither a profile nor transparency, whatever `color_profile` and `background`
-    say. `exif_orientation` turns them as it turns others. Images of several channels, or of
-    more than 8 bits per pixel, are refused, as files that cannot be decoded. Grey PNG files
-    of 2 or 4 bits are read by Pillow as grey levels from 0 to 255, so their numbers are
-    multiples of 85 or 17.
+    value of an image without one (L), and 0 or 1 of one bit (1). Colour profiles and
+    transparency do not change these values, whatever `color_profile` and `background` are.
+    `exif_orientation` applies as usual. Images with several channels, or with more than 8 bits
+    per pixel, are refused like files that cannot be decoded. Grey PNG files of 2 or 4 bits are
+    read by Pillow as grey levels from 0 to 255, so their numbers are multiples of 85 or 17.
 
     See Also
     --------

@@ -43,15 +43,16 @@ class ChannelMinMaxScaler(ChannelScaler):
     feature_range : tuple of two floats, default=(0, 1)
         The range of the output.
     clip : bool, default=False
-        Whether to cut off what lies outside `feature_range`, such as pixels of later images
-        that are darker or brighter than all that were fitted.
+        Whether to clip values outside `feature_range`, such as later pixels that are darker or
+        brighter than all those that were fitted.
     data_range : array-like of shape (2,) or (2, n_channels) or None, default=None
-        Minimum and maximum in grey levels, where they are known beforehand, and no fit is
-        needed; ``(0, 255)`` is the plain ``rescale=1/255``. None learns them.
+        Minimum and maximum in grey levels, if they are known beforehand, so that no fit is
+        needed. ``(0, 255)`` is the plain ``rescale=1/255``. None learns them.
     quantile_range : tuple of two floats, default=(0.0, 100.0)
-        Percentiles, from 0 to 100, that stand for minimum and maximum, as in
-        :class:`sklearn.preprocessing.RobustScaler`; they equal ``numpy.percentile``. Others
-        than the default need uint8 images of at most 4096 channels, or one array in one `fit`.
+        Percentiles, from 0 to 100, to use as minimum and maximum, as in
+        :class:`sklearn.preprocessing.RobustScaler`; they equal ``numpy.percentile``. Values
+        other than the default need uint8 images of at most 4096 channels, or one array in one
+        `fit`.
     per_image : {"channel", "image"} or None, default=None
         None scales all images alike, by what `fit` learned. "channel" scales each image by
         its own channels, "image" by all its channels together. Neither needs a fit, and
@@ -70,16 +71,16 @@ class ChannelMinMaxScaler(ChannelScaler):
     scale_ : ndarray of shape (n_channels,), dtype float64
         The output is ``x * scale_ + min_``.
     min_ : ndarray of shape (n_channels,), dtype float64
-        What becomes of grey level 0.
+        The output for grey level 0.
     n_samples_seen_ : int
         Number of images that were counted: read, and with a weight above zero. Only if
         something was learned, like `statistics_`.
     n_features_in_ : int
-        Number of channels. With `per_image`, this is all there is.
+        Number of channels. With `per_image`, this is the only attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Only if X was a data frame whose names are all strings.
+        Only if X was a data frame whose column names are all strings.
     statistics_ : ChannelHistogram or ChannelMoments
-        What was counted; `partial_fit` adds to it.
+        The counts or moments; `partial_fit` adds to them.
 
     See Also
     --------

@@ -21,19 +21,19 @@ class ChannelStandardScaler(ChannelScaler):
     """Standardise each channel: ``(x - mean) / std``.
 
     Mean and standard deviation are those of all pixels of all images of a channel, as in
-    :class:`sklearn.preprocessing.StandardScaler` with the pixels as samples. For uint8
-    images they are computed from integer counts and rounded once, so they are the same to
-    the last bit for every order of the images, chunk size, number of workers and joblib
-    backend. (A float32 running sum, as ``X.mean(axis=(0, 1, 2))`` takes it, stalls at 2**32
-    instead, which 1,000 photos of 224 x 224 reach.)
+    :class:`sklearn.preprocessing.StandardScaler` with the pixels as samples. For uint8 images
+    they are computed from integer counts and rounded once, so they are the same to the last
+    bit for every order of the images, chunk size, number of workers and joblib backend. (A
+    float32 running sum, as in ``X.mean(axis=(0, 1, 2))``, stalls at 2**32 instead, which 1,000
+    photos of 224 x 224 reach.)
 
     Parameters
     ----------
     mean : float, array-like of shape (n_channels,) or None, default=None
-        Mean in grey levels, 0 to 255, where it is known beforehand; None learns it.
+        Mean in grey levels, 0 to 255, if it is known beforehand; None learns it.
     std : float, array-like of shape (n_channels,) or None, default=None
-        Standard deviation in grey levels, where it is known; None learns it. With both
-        known, no fit is needed.
+        Standard deviation in grey levels, if it is known; None learns it. If both are known,
+        no fit is needed.
     with_mean : bool, default=True
         Whether to subtract the mean.
     with_std : bool, default=True
@@ -49,20 +49,20 @@ class ChannelStandardScaler(ChannelScaler):
     Attributes
     ----------
     mean_ : ndarray of shape (n_channels,), dtype float64, or None
-        Mean in grey levels; None where it is neither known nor needed.
+        Mean in grey levels; None if it is neither known nor needed.
     var_ : ndarray of shape (n_channels,), dtype float64, or None
-        Population variance; None where it is neither known nor needed.
+        Population variance; None if it is neither known nor needed.
     scale_ : ndarray of shape (n_channels,), dtype float64, or None
-        Standard deviation, with 1 for constant channels; None where `var_` is.
+        Standard deviation, with 1 for constant channels; None if `var_` is None.
     n_samples_seen_ : int
         Number of images that were counted: read, and with a weight above zero. Only if
         something was learned, like `statistics_`.
     n_features_in_ : int
-        Number of channels. With `per_image`, this is all there is.
+        Number of channels. With `per_image`, this is the only attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Only if X was a data frame whose names are all strings.
+        Only if X was a data frame whose column names are all strings.
     statistics_ : ChannelHistogram or ChannelMoments
-        What was counted; `partial_fit` adds to it.
+        The counts or moments; `partial_fit` adds to them.
 
     See Also
     --------

@@ -184,7 +184,7 @@ class ChannelHistogram(Statistics):
 
     @classmethod
     def of_picture(cls, picture: Image.Image, weight: float | None = None) -> Self:
-        """Count the grey levels of one image as Pillow holds it, without a copy.
+        """Count the grey levels of one Pillow image, without a copy.
 
         Parameters
         ----------
@@ -327,7 +327,7 @@ class ChannelMoments(Statistics):
     def of(cls, images: NDArray[Any], weights: NDArray[Any] | None = None) -> Self:
         """Compute the moments of images in two passes.
 
-        Sizes of values and of weights do not matter, within what float64 holds.
+        Values and weights may have any size within the range of float64.
 
         Parameters
         ----------
