@@ -44,9 +44,9 @@ def make_image_pipeline(
     color_mode : {"rgb", "grayscale", "stored"}, default="rgb"
         For `JpegLoader`.
     color_profile : {"ignore", "srgb"}, default="ignore"
-        For `JpegLoader`: what becomes of colour profiles in files.
+        For `JpegLoader`: how to treat colour profiles in files.
     background : int, (int, int, int) or None, default=None
-        For `JpegLoader`: the colour that shows through images that are not opaque.
+        For `JpegLoader`: the colour behind transparent pixels.
     interpolation : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, \
             default="bilinear"
         For `Resizer`.
@@ -55,7 +55,7 @@ def make_image_pipeline(
     engine : {"pillow", "simd"}, default="pillow"
         For `Resizer`: the library that resizes.
     protocols : tuple of str, default=("file",)
-        For `JpegLoader`: what paths and strings may lead to, such as ``("s3",)``.
+        For `JpegLoader`: protocols that paths and strings may use, such as ``("s3",)``.
     on_error : {"raise", "blank"}, default="raise"
         For `JpegLoader`.
     n_jobs : int or None, default=None

@@ -38,19 +38,20 @@ def to_dask_array(
     """Describe ``pipeline.transform(X)`` as a Dask array, which reads files when computed.
 
     So ``.to_zarr(...)``, ``.mean(axis=0)`` or a slice work on more images than fit into
-    memory, with threads of this machine or on a cluster (under whatever scheduler Dask has
-    then). Shape and dtype are known at once, and no file is touched.
+    memory, in threads on this machine or on a cluster (with Dask's current scheduler). Shape
+    and dtype are known at once, and no file is opened.
 
     Parameters
     ----------
     pipeline : Pipeline
-        Fitted, and beginning with a `JpegLoader`, such as `make_image_pipeline` makes it.
-        ``pipeline[:-1]`` gives uint8 pixels. It is copied: a later `fit` changes nothing.
+        A fitted pipeline that begins with a `JpegLoader`, such as one from
+        `make_image_pipeline`. ``pipeline[:-1]`` gives uint8 pixels. It is copied, so a later
+        `fit` changes nothing.
     X : array-like of shape (n_samples,) or (n_samples, 1)
-        What the loader takes: paths, URLs, bytes, binary files or images. On a cluster,
-        paths mean what they mean on its workers.
+        What the loader takes: paths, URLs, bytes, binary files or images. On a cluster, its
+        workers have to find the paths.
     chunks : int, or tuple or list of ints, default=256
-        Number of images in each block; or one number per block, which add up to those of X.
+        Number of images in each block; or one number per block, adding up to the length of X.
 
     Returns
     -------
@@ -78,14 +79,14 @@ def to_dask_array(
 
     Notes
     -----
-    One thread computes a block, whatever `n_jobs` the loader has, and Dask computes several at
-    once. A block takes the memory of what the pipeline returns for it; with
-    ``on_error="blank"``, that of its uint8 pixels besides.
+    One thread computes a block, whatever the `n_jobs` of the loader, and Dask computes several
+    at once. A block takes the memory of the pipeline's output; with ``on_error="blank"``, also
+    that of its uint8 pixels.
 
-    An image that cannot be read raises what `transform` raises, with its position in X, when
-    its block is computed. With ``on_error="blank"`` it becomes zeros, and its block warns
-    where it is computed: on a cluster, that is the log of a worker. `check_images` tells
-    beforehand.
+    An image that cannot be read raises the same error as in `transform`, with its position in
+    X, when its block is computed. With ``on_error="blank"`` it becomes zeros, and the warning
+    appears where its block is computed: on a cluster, in the log of a worker. `check_images`
+    finds such images beforehand.
 
     A `WorkerVersionWarning` names workers of the current Dask client that have another version
     of this package, of Pillow or of libjpeg. Workers that join later are not asked.

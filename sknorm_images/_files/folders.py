@@ -37,12 +37,12 @@ def load_image_folder(
     Parameters
     ----------
     directory : str or PathLike
-        A folder with one sub-folder per class, however deep the files lie in it; or a folder
-        of files alone. A path, or a URL (str) such as ``"s3://bucket/photos"``. Skipped are
-        files with other extensions, hidden entries, whose names begin with a dot, and those
-        of systems, such as ``Thumbs.db``, ``__MACOSX``, ``@eaDir`` and ``lost+found``. Links
-        to folders are followed, but a class holds each folder once, and none that the link
-        lies in; links at a URL are not followed.
+        A folder with one sub-folder per class, with files at any depth; or a folder with only
+        files. A path, or a URL (str) such as ``"s3://bucket/photos"``. These are skipped:
+        files with other extensions, hidden entries, whose names begin with a dot, and entries
+        that systems leave behind, such as ``Thumbs.db``, ``__MACOSX``, ``@eaDir`` and
+        ``lost+found``. Links to folders are followed, but not to a folder that contains the
+        link, or that the class already has; links at a URL are not followed.
     class_names : sequence of str or None, default=None
         Names of all classes, in the order of their numbers, such as ``train.target_names``
         for the folder of the test files. Each keeps its number whether its sub-folder is
@@ -50,7 +50,7 @@ def load_image_folder(
         takes the sub-folders, in alphabetical order. Names are compared and sorted in
         Unicode's NFC.
     extensions : sequence of str, default=(".jpg", ".jpeg", ".jpe", ".jfif")
-        What the names of image files end in, in upper or lower case.
+        Endings of the names of image files, in upper or lower case.
     return_X_y : bool, default=False
         Whether to return ``(filenames, target)`` in place of a Bunch.
 
@@ -60,16 +60,16 @@ def load_image_folder(
         With the keys of :func:`sklearn.datasets.load_files`, and `passed_over`:
 
         filenames : ndarray of shape (n_samples,), dtype object
-            Paths (str), below `directory` as :class:`pathlib.Path` writes it, or URLs,
-            which `JpegLoader` takes where its `protocols` name what they lead to.
+            Paths (str), below `directory` as :class:`pathlib.Path` writes it; or URLs, which
+            `JpegLoader` takes if its `protocols` allow them.
         target : ndarray of shape (n_samples,), dtype int64, or None
             Class numbers; None for a folder without sub-folders.
         target_names : list of str, or None
             Names of the classes, in NFC.
         passed_over : dict of str to int
             How many files were passed over, by extension in lower case, such as
-            ``{".png": 20, "": 1}``: those with other extensions, and image files whose class
-            `class_names` leaves unknown. Not what is hidden or of a system.
+            ``{".png": 20, "": 1}``: those with other extensions, and image files without a
+            class in `class_names`. Hidden and system files are not counted.
 
     Raises
     ------
@@ -80,17 +80,17 @@ def load_image_folder(
     TypeError
         If `class_names` or `extensions` is a lone string.
     ValueError
-        If there are no image files. Without `class_names`, if there are none in one of the
-        classes, or some beside the sub-folders. With it, if there is a sub-folder that it
-        does not name. If two sub-folders have names that differ only in how Unicode writes
-        their accents. If a URL has an unknown protocol or is one of
-        ``reference://``; or if a name in an archive, say, would lead out of the folder.
+        If there are no image files. Without `class_names`, if a class has none, or if there
+        are some beside the sub-folders. With `class_names`, if it lacks a sub-folder. If the
+        names of two sub-folders differ only in how Unicode writes their accents. If a URL has
+        an unknown protocol, or the protocol ``reference://``. If a name, in an archive for
+        example, would lead out of the folder.
 
     Warns
     -----
     UserWarning
-        If sub-folders such as ``train`` and ``test`` hold the same sub-folders, and
-        `class_names` does not say that they are classes.
+        If sub-folders such as ``train`` and ``test`` contain the same sub-folders, and are not
+        in `class_names`.
 
     See Also
     --------

@@ -105,9 +105,9 @@ def check_images(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> Any:
-    """Look at every file before training: what it is, and whether it can be decoded.
+    """Check every file before training: its format, and whether it can be decoded.
 
-    A file that cannot be read stops nothing, and no pixels are kept.
+    Files that cannot be read do not stop the check, and pixels are not kept.
 
     Parameters
     ----------
@@ -116,19 +116,18 @@ def check_images(
         as None, is a file that cannot be read.
     target : array-like of shape (n_samples,) or None, default=None
         The class of each file, a number or a name, such as `target` of `load_image_folder`;
-        None or NaN where it is unknown. It tells copies of a file from contradictions, and
-        counts the files of each class.
+        None or NaN where it is unknown. It distinguishes copies of a file from contradictory
+        labels, and gives the number of files per class.
     split : array-like of shape (n_samples,) or None, default=None
         The part of the data that each file belongs to, such as "train" or "test"; None or NaN
-        where it belongs to none. It tells copies that are in two of them, which are leaks.
+        where it belongs to none. Copies that are in two parts are leaks.
     loader : JpegLoader or None, default=None
         Its `protocols` say what X may lead to, and its `formats`, `max_pixels` and
         `max_scans` what can be decoded; such as ``pipeline["load"]``. None means
         ``JpegLoader()``.
     verify : {"decode", "header"}, default="decode"
-        "decode" decodes every image, and so finds files that end too early, and what is
-        damaged in others. "header" looks only at what a decoder would be told first, which
-        takes a fraction of the time.
+        "decode" decodes every image, and so finds files that end too early, and damage in
+        others. "header" looks only at the headers, which takes a fraction of the time.
     details : bool, default=False
         Whether to measure every image, too, look for copies that are not the same file, and
         say what is conspicuous: the fields from `brightness` on below. That takes about three
@@ -256,15 +255,15 @@ def check_images(
 
     Notes
     -----
-    A decoder makes a picture of whatever follows a good header, so a damaged file is readable
-    as a rule. Without simplejpeg, `damage` reports data that ends early (grey at the bottom
+    A decoder makes a picture out of anything that follows a good header, so most damaged files
+    are readable. Without simplejpeg, `damage` reports data that ends early (grey at the bottom
     of the picture), another file within the image data or behind the image, zeros in it as a
     lost sector leaves them, converted line ends, restart markers that are missing or out of
-    order, and missing scans. What shifts the rest of the picture but neither ends early nor
-    leaves such marks is found with simplejpeg alone.
+    order, and missing scans. Damage that shifts the rest of the picture, but neither ends it
+    early nor leaves such marks, is found only with simplejpeg.
 
-    What a camera puts behind the image, and up to 16 bytes of padding before its end, are not
-    damage. Data of JPEG files in arithmetic code is not looked at by simplejpeg.
+    Data that a camera puts behind the image, and up to 16 bytes of padding before its end, are
+    not damage. simplejpeg does not look at JPEG files in arithmetic code.
 
     `findings` names, in this order, a leak between two splits; what is broken or damaged; the
     closest kind of copy that there is beside that leak ("same content as", "same pixels as" or

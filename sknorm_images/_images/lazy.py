@@ -50,9 +50,9 @@ _STAMP = "_stamp"  # in what is hashed, never an attribute
 class LazyImages:
     """Sequence of images that are decoded when they are read.
 
-    `JpegLoader` makes it and `Resizer` adds a size; neither touches a file. scikit-learn
-    splits and indexes it as it does arrays, and ``numpy.asarray`` decodes it, in parallel
-    where the loader's `n_jobs` or ``joblib.parallel_config`` asks for that.
+    `JpegLoader` makes it and `Resizer` adds a size; neither opens a file. scikit-learn splits
+    and indexes it like an array. ``numpy.asarray`` decodes it, in parallel if the loader's
+    `n_jobs` or ``joblib.parallel_config`` says so.
 
     Parameters
     ----------
@@ -62,11 +62,11 @@ class LazyImages:
     n_channels : int
         Number of channels of every image.
     decoding : Decoding or None, default=None
-        How paths and bytes become images; None where the sources are arrays.
+        How paths and bytes become images; None if the sources are arrays.
     resizings : tuple of Resizing, default=()
-        The sizes that images are brought to, one after another.
+        The sizes to resize images to, one after another.
     on_error : {"raise", "blank"}, default="raise"
-        What becomes of images that cannot be read.
+        How to treat images that cannot be read.
     n_jobs : int or None, default=None
         Number of images that are decoded at once.
     verbose : int, default=0
@@ -79,10 +79,10 @@ class LazyImages:
 
     Notes
     -----
-    What joblib hashes of them, for ``Pipeline(memory=...)``, covers the absolute path, size,
-    time of modification and permissions of every local file, or that it is absent. URLs are
-    hashed by their names alone, and `n_jobs` and `verbose` not at all once there is a size.
-    Pickles hold the paths as they were passed.
+    Their joblib hash, for ``Pipeline(memory=...)``, covers the absolute path, size, time of
+    modification and permissions of every local file, or its absence. For URLs it covers only
+    the name. Once there is a size, it ignores `n_jobs` and `verbose`. Pickles contain the
+    paths as they were passed.
 
     Examples
     --------
@@ -148,10 +148,10 @@ class LazyImages:
 
     @property
     def failures(self) -> dict[int, ImageDecodeError | OSError]:
-        """Images that cannot be read: their position, and the exception that says why.
+        """Positions of images that cannot be read, and the exceptions that say why.
 
-        This is what the last full read found: ``numpy.asarray``, or a scaler's `fit` or
-        `transform`. Where there was none, all images are read now, whatever `on_error` is.
+        They come from the last full read: ``numpy.asarray``, or a scaler's `fit` or
+        `transform`. If there was none, all images are read now, whatever `on_error` is.
         """
         if self._failures is None:
             everything = self._with(_recipe=replace(self._recipe, on_error="blank"))
@@ -253,7 +253,7 @@ class LazyImages:
 
     @property
     def filenames(self) -> list[str]:
-        """The path or URL of each image as it was passed; what has none is described.
+        """The path or URL of each image as it was passed, or a description if it has none.
 
         A missing cell is ``"<missing>"``.
         """
@@ -266,12 +266,12 @@ class LazyImages:
 
     @property
     def color_mode(self) -> str | None:
-        """What the channels are, as the loader's `color_mode` says; None of arrays."""
+        """The loader's `color_mode`, which says what the channels are; None for arrays."""
         return None if self._recipe.decoding is None else self._recipe.decoding.color_mode
 
     @property
     def on_error(self) -> str:
-        """What becomes of images that cannot be read: "raise" or "blank"."""
+        """Treatment of images that cannot be read: "raise" or "blank"."""
         return self._recipe.on_error
 
     @property
@@ -301,7 +301,7 @@ class LazyImages:
         return self._with(_n_jobs=n_jobs, _verbose=0)
 
     def resized(self, resizing: Resizing) -> Self:
-        """Add a size that the images are brought to when they are read.
+        """Add a size to which the images are resized when they are read.
 
         Parameters
         ----------
@@ -324,8 +324,8 @@ class LazyImages:
         pixels : ndarray of shape (n_samples, height, width, n_channels), dtype uint8
             The images. Those that cannot be read are black.
         failures : dict of int to Exception
-            Positions of the images that cannot be read under ``on_error="blank"``, and why.
-            No warning is given of them.
+            With ``on_error="blank"``, positions of the images that cannot be read, and why.
+            They cause no warning.
 
         Raises
         ------

@@ -38,22 +38,22 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         Pillow's and Keras' names. All but "nearest" are antialiased when they shrink. Masks
         need "nearest", which takes pixels and never averages them.
     aspect_ratio : {"ignore", "crop", "pad"}, default="ignore"
-        "ignore" stretches, "crop" fills the size and cuts off what hangs over evenly on
-        both sides, "pad" fits the whole image and fills the rest with `pad_value`.
+        "ignore" stretches. "crop" fills the size and cuts off the excess evenly on both sides.
+        "pad" fits the whole image and fills the rest with `pad_value`.
     reducing_gap : float or None, default=3.0
-        A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size, which is much faster, when it
-        stays at least this many times larger than it is going to be. From 3.0 on, Pillow's
+        A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size, which is much faster, as long as
+        the result is at least this many times as large as `size`. From 3.0 on, Pillow's
         documentation calls the result indistinguishable from fair resampling in most cases.
         None, and the interpolations "nearest" and "box", decode at full size.
     pad_value : int, default=0
-        Grey level, 0 to 255, that "pad" fills every channel with.
+        Grey level, 0 to 255, with which "pad" fills every channel.
     engine : {"pillow", "simd"}, default="pillow"
         The library that resizes. "simd" is cykooz-resizer (``pip install
-        "sknorm-images[simd]"``), several times as fast: "bilinear" alone. Its pixels are one
-        grey level from Pillow's at most, but for one value in a billion of photos, and 3 in
-        100 million of pure noise, which were two levels off. An image that grows in height or
-        width is resized by Pillow in any case. A fitted pipeline asks for the same engine
-        wherever it is loaded.
+        "sknorm-images[simd]"``), several times as fast, for "bilinear" only. Its pixels differ
+        from Pillow's by at most one grey level, except that one value in a billion in photos,
+        and 3 in 100 million in pure noise, were two levels off. Pillow resizes any image that
+        grows in height or width. A fitted pipeline needs the same engine wherever it is
+        loaded.
 
     See Also
     --------
@@ -108,10 +108,10 @@ class Resizer(StatelessImageTransformer, BaseEstimator):
         Raises
         ------
         TypeError
-            If X does not hold images.
+            If X does not contain images.
         ValueError
-            If arrays are of another shape or dtype, or a parameter is out of its range; if
-            the loader has ``color_mode="stored"``, and `interpolation` is not "nearest".
+            If arrays have another shape or dtype, or a parameter is out of its range; or if
+            the loader has ``color_mode="stored"`` and `interpolation` is not "nearest".
         ImportError
             If `engine` is a library that is not installed.
         """

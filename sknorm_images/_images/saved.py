@@ -33,15 +33,16 @@ from sknorm_images._images.stored import StoredImages, record_in
 
 @published("sknorm_images")
 class SavedImages:
-    """Images in an array on disk, which is read where it is needed, never whole.
+    """Images in an array on disk, which is read in parts, as they are needed.
 
     `save_images` returns it, and ``SavedImages(path)`` opens it again. Scalers and
-    `PipelineDataset` take it, and leave blank images out, as they do with LazyImages.
+    `PipelineDataset` take it, and leave blank images out, as with LazyImages.
 
     Parameters
     ----------
     path : str or PathLike
-        An ``.npy`` file or a ``.zarr`` folder. Arrays that others wrote have no `failures`.
+        An ``.npy`` file or a ``.zarr`` folder. Arrays that other programs wrote have no
+        `failures`.
 
     Attributes
     ----------
@@ -81,9 +82,9 @@ class SavedImages:
 
     Notes
     -----
-    A Zarr array that `save_images` wrote has a file for every chunk, also for black ones.
-    Where one is missing, because a copy of the store is incomplete, reading raises OSError and
-    names the rows. `check` looks at the whole store.
+    A Zarr array that `save_images` wrote has a file for every chunk, also for black ones. If a
+    file is missing, because a copy of the store is incomplete, reading raises an OSError that
+    names the rows. `check` reads the whole store.
 
     Examples
     --------
@@ -230,7 +231,7 @@ class SavedImages:
         pixels : ndarray of shape (n_samples, ...)
             The images. Those that could not be read when they were saved are black.
         failures : dict of int to Exception
-            Their positions, and why. No warning is given of them.
+            Their positions, and why. They cause no warning.
 
         Raises
         ------
@@ -244,7 +245,7 @@ class SavedImages:
         return self.shape
 
     def check(self) -> Self:
-        """Read the whole array, also rows that were not selected, to see that none is lost.
+        """Read the whole array, also rows that were not selected, to see if any are lost.
 
         Returns
         -------

@@ -100,26 +100,26 @@ def save_images(
 ) -> SavedImages:
     """Decode images once, and save them as an array on disk.
 
-    Training reads the array many times faster than it decodes files. Nothing stands under
-    `path` until all is written, and no more than `chunk_size` images per job are in memory.
+    Training reads the array many times faster than it decodes files. `path` does not exist
+    until the array is complete. At most `chunk_size` images per job are in memory.
 
     Parameters
     ----------
     images : LazyImages or array-like of shape (n_samples, ...)
-        What to save: usually ``pipeline[:-1].transform(paths)``, the uint8 pixels before a
-        scaler, which are a quarter of what it makes of them. LazyImages are decoded in
-        parallel, as their loader's `n_jobs` says.
+        The images, usually ``pipeline[:-1].transform(paths)``: the uint8 pixels before a
+        scaler, a quarter the size of its output. LazyImages are decoded in parallel, with the
+        `n_jobs` of their loader.
     path : str or PathLike
         A file whose name ends in ``.npy``, or a Zarr store, a folder whose name ends in
         ``.zarr`` (format 3; ``pip install "sknorm-images[zarr]"``).
     overwrite : bool or "failed", default=False
-        Whether to replace what is there, when the new array is complete. "failed" decodes only
-        those of the same LazyImages again that could not be read, and those whose chunk of a
-        Zarr store is missing; where there is nothing at `path`, it saves all.
+        Whether to replace an existing array, once the new one is complete. "failed" decodes
+        again only those of the same LazyImages that could not be read, or whose chunk of a
+        Zarr store is missing. If `path` does not exist, it saves all images.
     chunk_size : int, default=32
-        Number of images that are written at once, and in a chunk of a Zarr store, which is
-        read as one. Use the batch size if batches are read in order, or shuffled with
-        `shuffle_window` of `PipelineDataset`, and 1 if images are read at random.
+        Number of images that are written at once, and the number in a chunk of a Zarr store,
+        which is read as a whole. Use the batch size if batches are read in order, or shuffled
+        with `shuffle_window` of `PipelineDataset`, and 1 if images are read at random.
     target : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
         Labels to save with the images: numbers, or strings.
     filenames : sequence of str or PathLike, default=None
@@ -135,20 +135,20 @@ def save_images(
     Raises
     ------
     OSError
-        If there is something at `path`, no folder for it, or too little space. There is then
-        nothing new under `path`.
+        If `path` exists, its folder does not, or there is too little space. `path` is then
+        left as it was.
     ImportError
         If `path` ends in ``.zarr`` and Zarr is not installed.
     ValueError
-        If `path` ends in neither of the two or is a URL, or a parameter is out of its range;
-        if there are no images, they differ in size, or none can be read; if
-        ``overwrite="failed"`` and the array was saved from others, or with other labels; if
-        there is not one label or name for each image.
+        If `path` has neither ending or is a URL, or a parameter is out of its range; if there
+        are no images, they differ in size, or none can be read; if ``overwrite="failed"`` and
+        the array was saved from other images, or with other labels; if the number of labels or
+        names differs from that of the images.
     TypeError
         If `path` is not a path, `chunk_size` not an integer, or `filenames` not paths.
     ImageDecodeError, OSError
-        If an image cannot be read, unless the loader has ``on_error="blank"``: then it is
-        black, and `failures` of what is returned lists it, also when it is opened again.
+        If an image cannot be read, unless the loader has ``on_error="blank"``. It is then
+        black, and listed in `failures` of the returned array, also when that is opened again.
 
     See Also
     --------
@@ -159,18 +159,18 @@ def save_images(
     Notes
     -----
     A Zarr store is written to a hidden folder beside `path`. If the run is interrupted,
-    killed, or fails, what is complete stays there, and the same call resumes it, also after
-    files that failed were repaired. It is the same call if the LazyImages have the
-    same paths, the same settings of colour, decoding and size, and the same `chunk_size`;
-    `on_error` and `n_jobs` may differ, and what is in the files is not compared. Other
-    arrays, and ``.npy`` files, are started over. What killed runs left is removed by the next
-    run that writes to the same path: what another call could resume, when the new store is
-    in place, and the rest before it begins.
+    killed, or fails, the complete chunks stay there, and the same call resumes, also after
+    broken files were repaired. The LazyImages must have the same paths, the same settings of
+    colour, decoding and size, and the same `chunk_size`; `on_error` and `n_jobs` may differ,
+    and the contents of the files are not compared. Other arrays, and ``.npy`` files, start
+    over. The next run that writes to the same path removes what killed runs left behind:
+    chunks that another call could resume, once the new store is in place, and the rest before
+    it begins.
 
     A record of the failures (row, path, reason), with `target` and `filenames`, is kept in the
     attribute ``sknorm_images`` of the Zarr array, or in a file beside the ``.npy`` file whose
-    name has ``.sknorm-images.json`` added. Copy it along: `numpy.load` does not need it, and
-    `SavedImages` cannot tell without it which images are blank, and has no labels.
+    name has ``.sknorm-images.json`` added. Copy it along. `numpy.load` does not need it, but
+    without it `SavedImages` has no labels and does not know which images are blank.
 
     Examples
     --------

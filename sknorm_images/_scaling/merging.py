@@ -26,12 +26,12 @@ S = TypeVar("S", bound=ChannelScaler)
 
 @published("sknorm_images")
 def merge_scalers(scalers: Sequence[S]) -> S:
-    """Make one scaler of several that were fitted apart, as if fitted to all their images.
+    """Merge scalers that were fitted separately, as if one was fitted to all their images.
 
-    Only statistics are needed, a few kB per scaler: for shards that were fitted on different
-    machines, or for sites that cannot share their images. Those of uint8 images are
-    integers, so what is merged is the same to the last bit as one fit to everything, in
-    any order; those of other dtypes are equal to rounding.
+    Use it for shards that were fitted on different machines, or for sites that cannot share
+    their images. Only the statistics are needed, a few kB per scaler. For uint8 images they
+    are integers, so the result is the same to the last bit as one fit to everything, in any
+    order. For other dtypes it is the same up to rounding.
 
     Parameters
     ----------
@@ -47,14 +47,14 @@ def merge_scalers(scalers: Sequence[S]) -> S:
     Raises
     ------
     TypeError
-        If `scalers` is not a sequence of channel scalers, or of more than one class.
+        If `scalers` is not a sequence of channel scalers of one class.
     ValueError
         If it is empty; if parameters or channels differ; if two learned exactly the same, as
-        when one shard is passed twice; if some scalers learned from uint8
-        images and others from another dtype; or if they learned a `quantile_range` of what
-        is not counted by grey level: arrays of other dtypes, or of more than 4096 channels.
+        if one shard was passed twice; if some scalers learned from uint8 images and others
+        from another dtype; or if they learned a `quantile_range` from arrays of other dtypes,
+        or with more than 4096 channels, which are not counted by grey level.
     sklearn.exceptions.NotFittedError
-        If one of them is not fitted, and learns.
+        If one of them needs a fit and is not fitted.
 
     See Also
     --------

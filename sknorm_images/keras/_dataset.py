@@ -44,46 +44,46 @@ _BATCHES_AHEAD = 2  # per thread: the one it makes, and one that waits
 class PipelineDataset(keras.utils.PyDataset):
     """Batches of transformed images and their labels, for ``fit``, ``evaluate``, ``predict``.
 
-    Batch *i* is ``pipeline.transform(X[rows])``. While the model is busy with it, threads
-    decode the following ones.
+    Batch *i* is ``pipeline.transform(X[rows])``. While the model works on it, threads decode
+    the next ones.
 
     Parameters
     ----------
     pipeline : fitted transformer, or dict of str to fitted transformer
         A pipeline of `JpegLoader`, `Resizer` and a scaler; the first steps of one, such as
-        ``pipeline[:-1]``, which feeds uint8 pixels; or a lone scaler. For a model of several
-        inputs, a dict of one for each input, by its name: another pipeline of photos, or any
+        ``pipeline[:-1]``, which feeds uint8 pixels; or just a scaler. For a model with several
+        inputs, a dict with one for each input, by its name: another pipeline of photos, or any
         transformer of tables.
     X : array-like of shape (n_samples, ...), or dict of str to array-like
-        What the pipeline transforms: paths, URLs, bytes, LazyImages; or an array, a memmap or
-        a chunked array, such as `save_images` returns, which is not read whole. For several
-        inputs, a dict of the names of `pipeline`, with the same samples in the same order.
+        The input of the pipeline: paths, URLs, bytes, LazyImages; or an array, a memmap or a
+        chunked array, such as `save_images` returns, which is read in parts. For several
+        inputs, a dict with the names of `pipeline`, and the same samples in the same order.
     y : array-like of shape (n_samples, ...), dict of str to array-like, or None, default=None
-        Labels of classes; targets of any shape; or several targets by name, for a model of
+        Labels of classes; targets of any shape; or several targets by name, for a model with
         several outputs. LazyImages, SavedImages and chunked arrays, such as masks, are read
-        batch by batch, also in a dict; LazyImages need the one size that a `Resizer` gives.
-        None for ``predict``.
+        batch by batch, also in a dict; LazyImages need a `Resizer`, so that they have one
+        size. None for ``predict``.
     batch_size : int, default=32
         Number of images in a batch; the last one may be smaller.
     shuffle : bool, default=False
         Whether to put the images in a new order every epoch. Pass ``shuffle=False`` to
-        ``model.fit``, which would reorder whole batches on top: they stay right, but are
-        no longer decoded ahead.
+        ``model.fit``, which would also reorder whole batches: they stay right, but are no
+        longer decoded ahead.
     shuffle_window : int or None, default=None
         For images in an array on disk, such as SavedImages: the number of images among which
-        they are shuffled, so that each chunk is read once per epoch. None shuffles all, and
-        reads a chunk anew for each of its images. See Notes.
+        they are shuffled, so that each chunk is read once per epoch. None shuffles all images,
+        and reads a chunk again for each of its images. See Notes.
     seed : int or None, default=None
-        The order and the generators of `augment` are functions of seed and epoch alone;
-        None draws a seed.
+        The order and the generators of `augment` depend only on seed and epoch; None draws a
+        seed.
     label_mode : {"auto", "int", "categorical", "binary", "input", None}, default="auto"
-        What the model gets of `y`:
+        How the model gets `y`:
 
         - "auto": strings are numbered from 0, and numbers pass through as they are, unless
           `classes` are given;
         - "int": the numbers of the classes;
         - "categorical": one-hot, float32, of shape (batch_size, n_classes);
-        - "binary": 0 and 1, float32, of shape (batch_size, 1), as Keras' own;
+        - "binary": 0 and 1, float32, of shape (batch_size, 1), as in Keras;
         - "input": the images themselves, for an autoencoder;
         - None: nothing.
 
@@ -93,12 +93,12 @@ class PipelineDataset(keras.utils.PyDataset):
         Labels in the order of their numbers; None takes those in `y`, sorted. Pass
         ``classes=train.classes_`` for validation data that may lack a class.
     sample_weight : array-like of shape (n_samples,), "balanced" or None, default=None
-        What the loss of each image counts. "balanced" gives every class the same sum:
+        Weight of each image in the loss. "balanced" gives every class the same sum:
         ``n_samples / (n_classes * n_samples_of_the_class)`` for each image.
     oversample : bool, default=False
         Whether to draw the images of smaller classes repeatedly, until every class is as
-        frequent as the largest. Each image of a class is drawn equally often, or once more,
-        as chance has it. Needs ``shuffle=True``.
+        frequent as the largest. Each image of a class is drawn equally often, or by chance
+        once more. Needs ``shuffle=True``.
     augment : callable or None, default=None
         Called as ``augment(x, y)`` on every batch, it returns both. One that requires a
         third argument is given a `numpy.random.Generator` that seed, epoch and batch
@@ -111,8 +111,8 @@ class PipelineDataset(keras.utils.PyDataset):
         of all together. Pass the same X, y, seed and other parameters to all.
     n_jobs : int or None, default=-1
         Number of threads that decode batches ahead, up to the number of cores; -1 means one
-        per core, and None one, unless ``joblib.parallel_config`` says more. No more than two
-        batches per thread are made ahead, and no more than 1 GiB of them, but always one.
+        per core, and None one, unless ``joblib.parallel_config`` says more. At most two
+        batches per thread are made ahead, and at most 1 GiB of them, but always one.
 
     Attributes
     ----------
@@ -121,10 +121,10 @@ class PipelineDataset(keras.utils.PyDataset):
     seed : int
         The seed in use.
     epoch : int
-        Number of passes that `fit` took in full; `evaluate` and `predict` leave it as it is.
-        Set it, or pass `resume_callback` to `fit`, to resume an interrupted run. TensorFlow
-        takes batches before it trains on them, so it may end a pass that `steps_per_epoch`
-        cut short.
+        Number of complete passes of `fit`; `evaluate` and `predict` do not change it. Set it,
+        or pass `resume_callback` to `fit`, to resume an interrupted run. TensorFlow takes
+        batches before it trains on them, so it may complete a pass that `steps_per_epoch` cut
+        short.
 
     Raises
     ------
@@ -154,16 +154,16 @@ class PipelineDataset(keras.utils.PyDataset):
     a weight per pixel, and a dict of targets with some of those a dict of weights.
 
     With `shuffle_window`, every epoch draws chunks at random until they hold that many images,
-    shuffles the images of these chunks, and goes on with the next ones. The chunks of two
-    windows are in memory (of more, if a window is smaller than what is made ahead). What it
-    costs is randomness: images of a chunk, which were neighbours when they were saved, are
-    always within a window of each other. Where all images of a chunk are of one class, a
-    batch of b images out of a window of c chunks is as uneven as a random one of about
-    ``b * c / (b + c)``, so take many chunks, or save the images in random order. An array
-    without chunks of several images counts as chunks of 32.
+    shuffles the images of these chunks, and continues with the next ones. The chunks of two
+    windows are in memory (or of more, if a window has fewer images than are made ahead). The
+    order is less random: images of a chunk, which were neighbours when they were saved, are
+    always in the same window. If all images of a chunk are of one class, a batch of b images
+    out of a window of c chunks is as uneven as a random one of about ``b * c / (b + c)``, so
+    use many chunks, or save the images in random order. An array without chunks of several
+    images counts as chunks of 32.
 
-    Every call of `fit`, `evaluate` or `predict` has a pass of its own, and so has user code
-    that takes batches by index: none disturbs the order of another. Each file is decoded once
+    Every call of `fit`, `evaluate` or `predict` makes its own pass, and so does user code that
+    takes batches by index: they do not disturb each other's order. Each file is decoded once
     per pass, since the batches that Keras takes before a pass begins are kept for it.
 
     With `shard`, processes take parts of each batch, not of the order of an epoch: Keras makes
@@ -172,10 +172,10 @@ class PipelineDataset(keras.utils.PyDataset):
     equal parts is refused; that may be the last. Each process has its own random numbers for
     `augment`, and warns of its own images.
 
-    Keras' own workers are refused since, on JAX, its queue serves some batches of the first
-    pass twice and others never; processes would fork a running JAX. Decoding releases
-    Python's lock, so threads suffice. Those of this class end when nobody takes what they
-    make.
+    Keras' own workers are refused. On JAX, its queue serves some batches of the first pass
+    twice and others never, and processes would fork a running JAX. Decoding releases Python's
+    lock, so threads suffice. The threads of this class end when their batches are no longer
+    taken.
 
     Examples
     --------
@@ -307,7 +307,7 @@ class PipelineDataset(keras.utils.PyDataset):
         return batch.parts
 
     def on_epoch_begin(self) -> None:
-        """Start looking ahead again, and refuse what a model cannot do with this dataset.
+        """Start looking ahead again, and refuse calls that this dataset does not support.
 
         Raises
         ------
@@ -340,8 +340,8 @@ class PipelineDataset(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         """Take the order of the next epoch, if this one was served in full.
 
-        Keras also calls it at other times: before the first pass of every `fit`, for one. The
-        passes of `evaluate` and `predict` leave the epoch as it is.
+        Keras also calls it at other times, such as before the first pass of every `fit`. The
+        passes of `evaluate` and `predict` do not change the epoch.
 
         Raises
         ------
@@ -394,13 +394,13 @@ class PipelineDataset(keras.utils.PyDataset):
         With `steps_per_epoch`, several epochs of Keras make up a pass. If a run stopped in the
         middle of one, `fit` begins this pass again, since Keras begins at its first batch.
 
-        On TensorFlow, Keras takes two batches before it says which epoch it is, so those
-        are decoded in vain where the epoch changes.
+        On TensorFlow, Keras takes two batches before it says which epoch it is. If the epoch
+        changes, these are decoded for nothing.
         """
         return ResumeOrder(self)
 
     def rows(self, batch_index: int, epoch: int | None = None) -> NDArray[np.intp]:
-        """Tell which images a batch holds.
+        """Return the positions in X of the images in a batch.
 
         Parameters
         ----------

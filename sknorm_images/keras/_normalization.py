@@ -13,7 +13,7 @@ from sknorm_images._scaling.base import ChannelScaler
 
 @published("sknorm_images.keras")
 def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
-    """Make a Keras layer that does what a fitted scaler does.
+    """Make a Keras layer that does the same as a fitted scaler.
 
     Put it in front of a model, feed the model ``PipelineDataset(pipeline[:-1], …)``, and
     the saved model takes raw pixels.
@@ -37,8 +37,8 @@ def normalization_layer(scaler: BaseEstimator) -> keras.Layer:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     ValueError
-        If a layer cannot express it: with `per_image`, `clip`, or where Keras' image data
-        format is ``"channels_first"``.
+        If no layer can do the same: with `per_image` or `clip`, or if Keras' image data format
+        is ``"channels_first"``.
 
     Examples
     --------

@@ -29,26 +29,26 @@ from sknorm_images.plotting._sampling import sample, sample_of_batch
 class ImageGridDisplay(PanelDisplay):
     r"""Grid of images as a person sees them, with the names of their files.
 
-    `from_estimator` draws what a pipeline makes of paths, and `from_images` draws images
-    that are there already, scaled or not, or a batch of a dataset. Images of one channel are
-    drawn in grey, from black at 0 to white at 255 whatever they hold; but those that a loader
-    reads with ``color_mode="stored"``, such as masks, with a colour for each number.
+    `from_estimator` draws the output of a pipeline for some paths. `from_images` draws images
+    that you already have, scaled or not, or a batch of a dataset. Images of one channel are
+    drawn in grey, with black always at 0 and white at 255. Those that a loader reads with
+    ``color_mode="stored"``, such as masks, get a colour for each number.
 
     Parameters
     ----------
     images : sequence of ndarray of shape (height, width, n_channels), dtype uint8
         Grey levels of 1 or 3 channels. Sizes may differ.
     captions : sequence of str or None, default=None
-        What is written below each image; shortened in the middle where there is no room.
+        Text below each image, shortened in the middle if it doesn't fit.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes that hold the panels, as handed in or made.
+        The axes that contain the panels, passed or new.
     axes_ : ndarray of shape (n_images,), dtype object
         The panel of each image.
     figure_ : matplotlib Figure or SubFigure
-        What they are in.
+        The figure of the axes.
 
     See Also
     --------
@@ -91,17 +91,17 @@ class ImageGridDisplay(PanelDisplay):
         random_state: Any = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw what an estimator makes of some images.
+        """Draw the output of an estimator for some images.
 
-        The output of a scaler is brought back to grey levels by its `inverse_transform`,
-        rounded, and cut off below 0 and above 255. What the scaler clipped stays so.
+        The `inverse_transform` of a scaler turns its output back into grey levels, which are
+        rounded and clipped to 0 to 255. Values that the scaler clipped stay clipped.
 
         Parameters
         ----------
         estimator : Pipeline or transformer
-            What ends in a `JpegLoader`, a `Resizer` or a fitted scaler.
+            One that ends in a `JpegLoader`, a `Resizer` or a fitted scaler.
         X : array-like of shape (n_samples, ...)
-            What it transforms, such as paths.
+            The input of the estimator, such as paths.
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or None, default=None
             The class of each image: a number, a name, or one-hot. Images are then taken from
             each class in turn, and labelled. If there are more classes than `n_images`, the
@@ -129,8 +129,8 @@ class ImageGridDisplay(PanelDisplay):
         TypeError
             If `estimator` does not transform.
         ValueError
-            If no images come out, the scaler has `per_image` set, which leaves no way back,
-            or another parameter cannot be used.
+            If the output is not images, if the scaler has `per_image` set, so that it has no
+            inverse, or if another parameter cannot be used.
         ImageDecodeError, OSError
             If an image cannot be read, unless the loader has ``on_error="blank"``.
         """
@@ -178,20 +178,20 @@ class ImageGridDisplay(PanelDisplay):
         ----------
         images : LazyImages, ndarray, sequence of ndarray, or tuple
             Of shape (n_samples, height, width, n_channels), or each (height, width,
-            n_channels). A tuple is a batch, such as ``dataset[0]`` of a `PipelineDataset`:
-            of its targets, classes are shown as labels. Without `scaler` and `value_range`,
-            images are uint8 grey levels; floats are refused, since nothing tells whether they
-            end at 1, at 255 or elsewhere.
+            n_channels). A tuple is a batch, such as ``dataset[0]`` of a `PipelineDataset`; if
+            its targets are classes, they are shown as labels. Without `scaler` and
+            `value_range`, images are uint8 grey levels. Floats are refused, since it is
+            unknown whether they end at 1, at 255 or elsewhere.
         scaler : ChannelStandardScaler, ChannelMinMaxScaler or None, default=None
-            What made the floats; its `inverse_transform` brings them back to grey levels.
-            What an augmentation made of them since is shown, cut off below 0 and above 255.
+            The scaler that made the floats; its `inverse_transform` turns them back into grey
+            levels. If they were augmented since, the result is shown, clipped to 0 to 255.
         value_range : (low, high) or None, default=None
-            The floats that are drawn black and white, for images that no scaler made, such as
-            (0, 1).
+            The values to draw as black and white, for floats that are not from a scaler, such
+            as (0, 1).
         y : array-like of shape (n_samples,) or (n_samples, n_classes), or None, default=None
-            As in `from_estimator`. Of a batch, images stay in their order without it.
+            As in `from_estimator`. Without it, the images of a batch stay in their order.
         class_names : sequence of str or None, default=None
-            As in `from_estimator`; of a `PipelineDataset`, pass its `classes_`.
+            As in `from_estimator`; for a `PipelineDataset`, pass its `classes_`.
         n_images : int, default=12
             As in `from_estimator`.
         random_state : int, RandomState instance or None, default=None
@@ -209,7 +209,7 @@ class ImageGridDisplay(PanelDisplay):
         TypeError
             If `images` or `scaler` is something else.
         ValueError
-            If images are of another shape or dtype, and where `from_estimator` raises it.
+            If images have another shape or dtype, and as `from_estimator` raises it.
         sklearn.exceptions.NotFittedError, ImageDecodeError, OSError
             As `from_estimator` raises them.
 

@@ -30,9 +30,9 @@ class ChannelHistogramDisplay(PanelDisplay):
 
     There is one panel per channel. Its bars count the pixels of each grey level. A line is at
     the mean, and a band reaches one standard deviation to either side; for a
-    `ChannelMinMaxScaler` the band is the range that is scaled, and there is no line. The
-    axis below is in grey levels, before scaling; the axis above is what the scaler makes of
-    them, before it clips.
+    `ChannelMinMaxScaler` the band is the range that is scaled, and there is no line. The axis
+    below is in grey levels, before scaling; the axis above is in scaled values, before
+    clipping.
 
     `from_estimator` draws what a scaler learned. The constructor takes any histogram, so
     that one folder can be drawn with the scaler that was fitted to another.
@@ -46,20 +46,20 @@ class ChannelHistogramDisplay(PanelDisplay):
         Fitted, or with constants that need no fit. Its mean and standard deviation, or its
         range, are marked, instead of those of `histogram`. None draws no scaled axis.
     color_mode : str or None, default=None
-        What the channels are, as in `JpegLoader`; `from_estimator` takes it from the loader
-        of a pipeline. None, or a mode of another number of channels, calls three channels
-        red, green and blue, a single one grey, and numbers others.
+        The mode of the channels, as in `JpegLoader`; `from_estimator` takes it from the loader
+        of a pipeline. With None, or a mode with another number of channels, three channels are
+        called red, green and blue, a single one grey, and others are numbered.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes that hold the panels, as handed in or made.
+        The axes that contain the panels, passed or new.
     axes_ : ndarray of shape (n_channels,), dtype object
         The panel of each channel.
     scaled_axes_ : ndarray of shape (n_channels,), dtype object
         The axis in scaled values on top of each panel; None without a scaler.
     figure_ : matplotlib Figure or SubFigure
-        What they are in.
+        The figure of the axes.
 
     See Also
     --------
@@ -98,7 +98,7 @@ class ChannelHistogramDisplay(PanelDisplay):
         Parameters
         ----------
         estimator : ChannelStandardScaler, ChannelMinMaxScaler or Pipeline
-            Fitted to uint8 images of at most 16 channels. Of a Pipeline it is the last step.
+            Fitted to uint8 images of at most 16 channels; for a Pipeline, its last step.
         ax : matplotlib Axes or None, default=None
             As in `plot`.
 
