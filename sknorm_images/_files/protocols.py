@@ -102,7 +102,7 @@ def protocols_of(source: object) -> tuple[str, ...]:
     links = [link.lower() for link in links_of(source)]  # compared in lower case
     if _NEVER_IMPLIED in links:
         raise ValueError(
-            f"{show_name(source)} leads to {_NEVER_IMPLIED}://, whose file may name any other "
+            f"{show_name(source)} uses {_NEVER_IMPLIED}://, whose file may name any other "
             "address. Copy its files to a folder first, or pass their URLs and "
             f"protocols={show_value(tuple(dict.fromkeys(links)))} to JpegLoader."
         )
@@ -176,7 +176,7 @@ def _refusal(position: int, source: Any, missing: list[str], allowed: tuple[str,
     if _NEVER_IMPLIED in missing:
         needed += " (a reference file may name any other address, so only for your own)"
     return (
-        f"Image {position} of X is {shown}, which leads to {show_some(missing, shorten)}, and "
+        f"Image {position} of X is {shown}, which uses {show_some(missing, shorten)}, and "
         f"JpegLoader has protocols={show_value(allowed)}. Pass {needed} to allow it; for a "
         "local file of that name, pass a pathlib.Path."
     )
