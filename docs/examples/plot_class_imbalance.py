@@ -8,7 +8,7 @@ classes counts more, or their photos are drawn more often.
 """
 
 # %%
-# 6 flowers and 100 temples to train with; 50 or so new pieces of either to test with.
+# 6 flowers and 100 temples to train with, and about 50 new pieces of each to test with.
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,7 +100,7 @@ ax.legend(loc="upper right", ncols=2)
 plt.show()
 
 # %%
-# One seed is one seed. :doc:`/training_with_keras` has the mean of five, with slightly other
-# settings.
+# This is a single seed. :doc:`/training_with_keras` has the mean of five, with slightly
+# different settings.
 
 workspace.cleanup()

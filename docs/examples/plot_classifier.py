@@ -2,18 +2,17 @@
 A scikit-learn classifier from files to classes
 ===============================================
 
-Files go in, classes come out, and everything between is one scikit-learn estimator: it is
-cross-validated like any other, and each fold's mean and standard deviation come from the
-fold's own training files.
+Files go in, classes come out, and everything in between is one scikit-learn estimator. It is
+cross-validated like any other, and the mean and standard deviation of each fold come from
+its own training files.
 """
 
 # %%
 # The photos
 # ---------------
 #
-# 300 JPEG files of differing sizes and qualities, cut out of the two photos that
-# scikit-learn ships. With a folder of your own, `~sknorm_images.load_image_folder` is all you
-# need.
+# 300 JPEG files of different sizes and qualities, cut out of the two photos that
+# scikit-learn ships. For your own folder, you only need `~sknorm_images.load_image_folder`.
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +28,7 @@ print(len(photos.filenames), "files of", photos.target_names)
 
 # %%
 # `~sknorm_images.JpegLoader` and `~sknorm_images.Resizer` only describe the work.
-# The grid is the first time that files are opened, twelve of them.
+# The grid is the first to open files, twelve of them.
 
 import matplotlib.pyplot as plt
 
@@ -44,8 +43,8 @@ plt.show()
 # The classifier
 # --------------
 #
-# 8 x 8 grey pixels are a hard test. `~sknorm_images.ImageFlattener` makes a row of 64 numbers
-# of each image.
+# 8 x 8 grey pixels are a hard test. `~sknorm_images.ImageFlattener` turns each image into a
+# row of 64 numbers.
 
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import Pipeline
@@ -74,7 +73,7 @@ ConfusionMatrixDisplay.from_predictions(
 plt.show()
 
 # %%
-# File names travel with the rows, so the mistakes can be looked at.
+# Each row has its file name, so we can look at the mistakes.
 
 wrong = photos.filenames[predicted != photos.target]
 print(len(wrong), "of", len(photos.filenames))

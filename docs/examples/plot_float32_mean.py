@@ -3,14 +3,14 @@ How wrong is the float32 mean?
 ==============================
 
 ``X.mean(axis=(0, 1, 2))`` on a float32 stack of photos adds up in float32. From 800 to
-900 images of 224 x 224 on, every further one makes it darker, and nothing warns of it.
+900 images of 224 x 224 on, every further one makes it darker, without a warning.
 `~sknorm_images.ChannelStandardScaler` counts grey levels in integers, and rounds once.
 """
 
 # %%
 # The two photos that scikit-learn ships, repeated up to 4,000 images of 224 x 224.
-# ``numpy.broadcast_to`` repeats them without gigabytes of memory; a stack that is really there
-# gives the same numbers.
+# ``numpy.broadcast_to`` repeats them without gigabytes of memory; a real stack gives the same
+# numbers.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +30,7 @@ off = 100 * (np.array(means) / exact - 1)
 
 # %%
 # From 2**32 on, neighbouring float32 numbers are 512 apart, and a grey level is 255 at most.
-# Nothing that is added changes the sum any more, so the mean falls as the number of images
+# Adding grey levels no longer changes the sum, so the mean falls as the number of images
 # grows.
 
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")

@@ -8,7 +8,7 @@ do the same.
 """
 
 # %%
-# A quarter of the files is held out. The statistics come from the others alone.
+# We hold out a quarter of the files. The statistics come only from the others.
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,8 +28,8 @@ files, test_files, y, y_test = train_test_split(
 pipeline = make_image_pipeline((48, 48), n_jobs=2).fit(files)
 
 # %%
-# What the scaler learned: one histogram per channel, with the mean and the standard deviation
-# that batches are scaled by.
+# The scaler learned one histogram per channel. The mean and the standard deviation scale the
+# batches.
 
 import matplotlib.pyplot as plt
 
@@ -42,7 +42,8 @@ plt.show()
 # The datasets
 # ------------
 #
-# The order of every epoch follows from the seed. ``model.fit`` is told not to shuffle on top.
+# The order of every epoch depends on the seed. With ``shuffle=False``, ``model.fit`` doesn't
+# shuffle again.
 
 import keras
 

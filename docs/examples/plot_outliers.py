@@ -3,8 +3,7 @@ Percentiles against outliers
 ============================
 
 A range from the darkest to the brightest pixel is set by two pixels. A few stamps, borders or
-dead pixels are enough to squeeze all photos into a part of it. Percentiles are not
-impressed.
+dead pixels are enough to squeeze all photos into a part of it. Percentiles ignore them.
 """
 
 # %%
@@ -12,7 +11,7 @@ impressed.
 # ------------------
 #
 # Pieces of scikit-learn's photo of a temple, as if taken in fog: between grey levels 90
-# and 170. Three files of the 60 carry a black border and a white stamp.
+# and 170. Three of the 60 files have a black border and a white stamp.
 
 import io
 
@@ -62,7 +61,7 @@ ChannelHistogramDisplay.from_estimator(plain)
 plt.show()
 
 # %%
-# One percent off at either end, and the band is where the photos are:
+# Without one percent at either end, the band is where the photos are:
 
 ChannelHistogramDisplay.from_estimator(robust)
 plt.show()

@@ -2,8 +2,8 @@
 Filters and aspect ratios
 =========================
 
-What `~sknorm_images.Resizer` makes of one photo: by filter, and by what becomes of its
-aspect ratio.
+One photo, resized by `~sknorm_images.Resizer` with each filter, and with each way to treat
+the aspect ratio.
 """
 
 # %%
@@ -26,8 +26,8 @@ photo = JpegLoader().transform([file])
 # Filters
 # -------
 #
-# 640 x 427 pixels become 96 x 64. "nearest" takes one pixel of 44 and drops the others: the
-# roof breaks up into steps. All others take every pixel into account.
+# 640 x 427 pixels become 96 x 64. "nearest" takes one pixel in 44 and drops the others, so
+# the roof breaks up into steps. All others take every pixel into account.
 
 names = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 images = [Resizer((64, 96), interpolation=name).transform(photo)[0] for name in names]
@@ -38,7 +38,7 @@ plt.show()
 # Aspect ratio
 # ------------
 #
-# To a square, the photo can be stretched, cut, or fitted in. Padding counts as pixels in
+# To fit a square, the photo can be stretched, cropped or padded. Padding counts as pixels in
 # the statistics of a scaler.
 
 names = ["ignore", "crop", "pad"]

@@ -2,9 +2,9 @@
 Serving from bytes, in a fresh process
 ======================================
 
-A server gets uploads as bytes. It has to normalise them as training did, to the last bit,
-and should not need a copy of the training code for that. Here the fitted pipeline is saved,
-loaded in another process, and fed with bytes.
+A server gets uploads as bytes. It has to normalise them exactly as in training, and should
+not need a copy of the training code for that. Here the fitted pipeline is saved, loaded in
+another process, and fed with bytes.
 """
 
 # %%
@@ -40,9 +40,10 @@ print(f"{(folder / 'classifier.joblib').stat().st_size / 1000:.0f} kB")
 # The server
 # ----------
 #
-# It knows the file, and nothing of how the pipeline was made. It reads the upload from its
-# standard input, and writes the probability of each class. ``n_jobs`` was saved too, so it
-# sets what suits one image. (Load only files that you trust: a pickle runs code.)
+# It has only the file, and doesn't know how the pipeline was made. It reads the upload from
+# its standard input, and writes the probability of each class. ``n_jobs`` was saved, too, so
+# the server sets a value that suits one image. (Load only files that you trust: a pickle runs
+# code.)
 
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def ask(upload):
 # Two uploads
 # -----------
 #
-# What the other process says equals what this one says, not only nearly.
+# Both processes give the same probabilities, to the last bit.
 
 import json
 
@@ -89,7 +90,7 @@ plt.show()
 # An upload that is not a photo
 # -------------------------------
 #
-# The error says what is wrong with it, in one line, and no decoder ever saw it.
+# The error says in one line what is wrong. The upload never reached a decoder.
 
 from sknorm_images import ImageDecodeError
 

@@ -2,9 +2,9 @@
 Statistics of one folder, applied to another
 ============================================
 
-A scaler is fitted on the photos that a model is trained with. Later ones are scaled by
-the same numbers, whatever they look like themselves; and for a pretrained model, by the
-constants that it was trained with. This example looks at what comes out.
+A scaler is fitted on the photos that a model is trained with. Later photos are scaled by
+the same numbers, whatever they look like. For a pretrained model, use the constants that it
+was trained with. This example shows the results.
 """
 
 # %%
@@ -36,9 +36,9 @@ for name, pipeline in (("temples", of_temples), ("flowers", of_flowers)):
 # ---------------------------------------------------
 #
 # The bars are the pixels of the flowers. The lines and bands are the temples' mean and
-# standard deviation, and the axis on top is what the scaler makes of them: most greens and
-# blues of the flowers end up below 0. A model that is trained on temples gets to see that
-# they are darker, which is what it should.
+# standard deviation, and the axis on top is in scaled values: most greens and blues of the
+# flowers end up below 0. So a model that is trained on temples sees that they are darker, as
+# it should.
 
 import matplotlib.pyplot as plt
 
@@ -52,8 +52,8 @@ plt.show()
 # Constants of a pretrained model
 # -------------------------------
 #
-# Published constants are often those of images between 0 and 1, and then have to be
-# multiplied by 255. They need no fit.
+# Published constants are often for images between 0 and 1. Multiply these by 255. Constants
+# need no fit.
 
 import numpy as np
 
@@ -88,7 +88,7 @@ axes[-1].set_xlabel("scaled value of a pixel of the flowers")
 plt.show()
 
 # %%
-# All three are right, each for its own model. What is never right is to fit the scaler anew on
-# the photos that a model is to judge.
+# All three are right, each for its own model. But never fit the scaler again on the photos
+# that a model has to judge.
 
 workspace.cleanup()

@@ -474,7 +474,7 @@ def test_thumbnails_keep_the_aspect_ratio(page):
 
 
 def test_images_are_shown_as_read_scaled_and_back(page, levels, pipeline):
-    images = page.images["What the scaler makes of images"]
+    images = page.images["Images before and after scaling"]
     assert len(images) == 3 * 4
     names, pixels = levels
     shown = [image["alt"].split(",")[0] for image in images[::3]]
@@ -513,7 +513,7 @@ def test_pipelines_of_other_kinds_are_reported(
 ):
     pipeline.fit(files)
     page = Page(write_report(folder, pipeline, tmp_path / "r.html"))
-    assert len(page.images["What the scaler makes of images"]) == 4 * n_views
+    assert len(page.images["Images before and after scaling"]) == 4 * n_views
     assert len(page.images["The images it was fitted on"]) == n_histograms - 1
     assert len(page.images["The images of this folder"]) == 1
     scaled = page.images["The images of this folder, scaled"]
@@ -538,7 +538,7 @@ def test_images_of_any_colour_mode_are_reported_as_they_look(
     page, plain = Page(html), Page(write_report(folder, pipeline, tmp_path / "rgb.html"))
     named = [text for text in page.text["Statistics"] if text in mode.channels]
     assert named == list(mode.channels)
-    assert len(page.images["What the scaler makes of images"]) == 3 * 4
+    assert len(page.images["Images before and after scaling"]) == 3 * 4
     assert len(page.images["The images of this folder, scaled"]) == 1
     for heading in ("Darkest", "Brightest", "Lowest contrast"):
         shown, expected = (found.images[heading] for found in (page, plain))
