@@ -176,9 +176,9 @@ def _refusal(position: int, source: Any, missing: list[str], allowed: tuple[str,
     if _NEVER_IMPLIED in missing:
         needed += " (a reference file may name any other address, so only for your own)"
     return (
-        f"Image {position} of X is {shown}, which uses {show_some(missing, shorten)}, and "
-        f"JpegLoader has protocols={show_value(allowed)}. Pass {needed} to allow it; for a "
-        "local file of that name, pass a pathlib.Path."
+        f"Image {position} of X is {shown}, which uses the protocol{'s' * (len(missing) > 1)} "
+        f"{show_some(missing, shorten)}, and JpegLoader has protocols={show_value(allowed)}. "
+        f"Pass {needed} to allow it; for a local file of that name, pass a pathlib.Path."
     )
 
 

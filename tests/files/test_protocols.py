@@ -132,7 +132,7 @@ def test_a_refusal_names_every_link_that_is_missing_and_shortens_the_string():
         JpegLoader(protocols=("zip",)).transform([url])
 
     message = str(caught.value)
-    assert "uses simplecache, https," in message
+    assert "uses the protocols simplecache, https," in message
     assert "protocols=('zip', 'simplecache', 'https')" in message
     assert len(message) < 400
 
@@ -153,7 +153,7 @@ def test_a_template_in_a_reference_file_is_never_rendered(tmp_path, site):
     )
     url = f"reference://k::{site.url}/r.json"
 
-    with pytest.raises(ValueError, match="uses reference, http"):
+    with pytest.raises(ValueError, match="uses the protocols reference, http"):
         JpegLoader().transform([url])
     for folder in (url, f"reference://::{site.url}/r.json", f"zip://::{url}"):
         with pytest.raises(ValueError, match="may name any other address"):

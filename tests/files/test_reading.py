@@ -71,7 +71,7 @@ def test_what_is_not_allowed_is_yielded_as_an_error_and_not_opened(tmp_path, url
     assert isinstance(local, ValueError)
     assert "allows no local files" in str(local)
     assert isinstance(remote, ValueError)
-    assert "uses memory" in str(remote)
+    assert "uses the protocol memory" in str(remote)
     assert content == b"bytes"
 
 
