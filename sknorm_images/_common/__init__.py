@@ -1,1 +1,1 @@
-"""What every wing needs: errors, checks, parallel work, whole files, estimators."""
+"""Shared by all layers: errors, checks, parallel work, whole files, estimators."""

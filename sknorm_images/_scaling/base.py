@@ -385,13 +385,13 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
     def _validate(self, X: Any, *, reset: bool) -> LazyImages | Array:
         """Let scikit-learn check X as a table of (n_pixels, n_channels)."""
         if isinstance(X, LazyImages):
-            if not len(X):
-                raise ValueError(
-                    f"X holds no images, and {type(self).__name__} needs at least one. Check "
-                    "the folder or the pattern that its files were listed from."
-                )
-            self._refuse_other_channels((X.n_channels,), reset=reset)
             if reset or not self._is_as_in_fit(X):
+                if not len(X):
+                    raise ValueError(
+                        f"X holds no images, and {type(self).__name__} needs at least one. "
+                        "Check the folder or the pattern that its files were listed from."
+                    )
+                self._refuse_other_channels((X.n_channels,), reset=reset)
                 table = np.broadcast_to(np.uint8(0), (len(X), X.n_channels))
                 validate_data(self, table, reset=reset)
             return X
