@@ -22,11 +22,13 @@ class Column:
     """Samples that are read where they are indexed, and what is done with each batch of them.
 
     `images` have a shape and take positions; `steps` are those that `describe_images` left.
-    `told` holds what was warned of and is not repeated.
+    `names` are those that were saved with the images. `told` holds what was warned of and is
+    not repeated.
     """
 
     images: Any
     steps: list[Any] = field(default_factory=list)
+    names: list[str] | None = None
     told: dict[str, object] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -38,6 +40,12 @@ class Column:
         images = self.images
         is_blank_on_error = isinstance(images, LazyImages) and images.on_error == "blank"
         return is_blank_on_error or bool(failures_of(images))
+
+    def filenames(self, rows: NDArray[np.intp]) -> list[str] | None:
+        """Name the files of the samples at positions `rows`; None if nothing names them."""
+        if self.names is not None:
+            return [self.names[row] for row in rows.tolist()]
+        return self.images[rows].filenames if isinstance(self.images, LazyImages) else None
 
     def at(self, rows: NDArray[np.intp]) -> tuple[NDArray[Any], Failures]:
         """Read and transform the samples at positions `rows`; also tell which are blank.
@@ -144,7 +152,7 @@ def describe_samples(pipeline: Any, X: Any) -> Column:
         )
     if not images.shape[0]:
         raise ValueError("X is empty, so there is nothing to make batches of. Check X.")
-    return Column(images, steps)
+    return Column(images, steps, X.filenames if isinstance(X, SavedImages) else None)
 
 
 def are_unread_images(values: Any) -> bool:

@@ -12,7 +12,6 @@ import numpy as np
 from joblib import cpu_count, effective_n_jobs, parallel_config
 from numpy.typing import ArrayLike, NDArray
 
-from sknorm_images import LazyImages
 from sknorm_images._common.failures import Failures, report
 from sknorm_images._common.parameters import check_choice, check_n_jobs, check_number
 from sknorm_images._common.published import published
@@ -442,31 +441,31 @@ class PipelineDataset(keras.utils.PyDataset):
         Returns
         -------
         list of str, or dict of str to list of str
-            The paths as they were passed; for bytes, how many they are. For several inputs,
-            those of each input that has files, by its name. With `shard`, those of this
-            process alone.
+            The paths as they were passed; for bytes, how many they are; for SavedImages, the
+            names that were saved with them. For several inputs, those of each input that has
+            names, in a dict. With `shard`, those of this process alone.
 
         Raises
         ------
         IndexError, ValueError
             If there is no such batch, or epoch.
         TypeError
-            If the pipeline begins with no loader, and X is not LazyImages; or if `epoch` is
-            not an integer.
+            If nothing in X has names: it is read by no loader, and is neither LazyImages nor
+            SavedImages with `filenames`; or if `epoch` is not an integer.
         """
         rows = self.rows(batch_index, epoch)
         inputs = self._batches.inputs
         several = inputs.columns if isinstance(inputs, NamedColumns) else {"": inputs}
         names = {
-            name: column.images[rows].filenames
+            name: found
             for name, column in several.items()
-            if isinstance(column.images, LazyImages)
+            if (found := column.filenames(rows)) is not None
         }
         if not names:
             raise TypeError(
-                "X holds no files that a JpegLoader at the beginning of the pipeline reads. "
-                "Call rows(batch_index) for positions; SavedImages may hold names, as in "
-                "saved[rows].filenames."
+                "X holds no files that a JpegLoader at the beginning of the pipeline reads, "
+                "and no names. Call rows(batch_index) for positions; to keep names in "
+                "SavedImages, pass filenames to save_images."
             )
         return names if isinstance(inputs, NamedColumns) else names[""]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sknorm_images import (
     ChannelStandardScaler,
     ImageFlattener,
+    Resizer,
     make_image_pipeline,
     save_images,
 )
@@ -294,9 +296,52 @@ def test_lazy_images_tell_the_names_of_their_files(files, pipeline):
     assert dataset.filenames(2) == files[20:]
 
 
-def test_arrays_have_no_files_but_rows():
-    with pytest.raises(TypeError, match=r"no files.*rows\(batch_index\)"):
-        numbered().filenames(0)
+ORDERS: dict[str, dict[str, Any]] = {
+    "in order": {},
+    "shuffled": {"shuffle": True, "seed": 0},
+    "in windows": {"shuffle": True, "seed": 0, "shuffle_window": 6},
+    "a shard": {"shuffle": True, "seed": 0, "shard": (1, 2)},
+}
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("several", [False, True], ids=["one input", "two inputs"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_names_that_were_saved_with_images_belong_to_the_images_of_a_batch(
+    order, several, tmp_path
+):
+    names = [f"row {row}" for row in range(24)]
+    saved = save_images(row_numbers(24), tmp_path / "r.zarr", chunk_size=2, filenames=names)
+    some = saved[np.arange(20)[::-1]]
+    pipelines, X = {"a": unchanged(), "b": unchanged()}, {"a": some, "b": row_numbers(20)}
+    dataset = PipelineDataset(
+        pipelines if several else unchanged(),
+        X if several else some,
+        batch_size=4,
+        **ORDERS[order],
+    )
+    for copied in (dataset, pickle.loads(pickle.dumps(dataset))):
+        for i, x in enumerate(batches_of(copied)):
+            expected = [f"row {int(row)}" for row in (x["a"] if several else x).ravel()]
+            found = copied.filenames(i)
+            assert found == ({"a": expected} if several else expected)
+
+
+@pytest.mark.one_backend
+def test_saved_names_are_known_where_a_resizer_reads_the_images(tmp_path):
+    names = [f"row {row}" for row in range(5)]
+    pixels = row_numbers(5).astype(np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    saved = save_images(pixels, tmp_path / "rows.npy", filenames=names)
+    dataset = PipelineDataset(Resizer(4), saved, batch_size=3)
+    assert dataset.filenames(1) == names[3:]
+
+
+@pytest.mark.one_backend
+def test_arrays_have_no_files_but_rows(tmp_path):
+    without_names = save_images(row_numbers(), tmp_path / "rows.npy")
+    for X in (row_numbers(), without_names):
+        with pytest.raises(TypeError, match=r"no files.*rows\(batch_index\).*save_images"):
+            PipelineDataset(unchanged(), X).filenames(0)
 
 
 @pytest.mark.parametrize("index", [-1, 3])
