@@ -398,9 +398,10 @@ def test_training_is_fed_from_files_and_from_what_was_saved(tmp_path, capsys):
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
-def test_dropped_datasets_leave_neither_threads_nor_open_files(capsys):
-    options = {"--files": 10, "--size": 32, "--batch-size": 4, "--epochs": 4, "--datasets": 10}
-    keras_memory.main([str(word) for option in options.items() for word in option])
+@pytest.mark.parametrize("feed", ["ours", "control"])
+def test_dropped_datasets_leave_neither_threads_nor_open_files(feed, capsys):
+    found = keras_memory.measure(feed, 10, 32, 4, 4, 10, 2, "numpy")
+    keras_memory.show(feed, **found)
     printed = capsys.readouterr().out
     [(threads, files), after] = re.findall(r"(\d+) threads, (\d+) open files", printed)
     assert len(re.findall(r"(?:\d+ ){3}\d+\n", printed)) == 1

@@ -33,6 +33,7 @@ from sknorm_images.keras._refusals import (
 from sknorm_images.keras._resuming import ResumeOrder
 from sknorm_images.keras._shards import check_distribution, check_shard, refuse_uneven_parts
 from sknorm_images.keras._targets import encode_targets
+from sknorm_images.keras._threads import Threads
 from sknorm_images.keras._windows import in_windows
 
 _BYTES_AHEAD = 2**30  # limit on batches made ahead, however many cores there are
@@ -173,8 +174,8 @@ class PipelineDataset(keras.utils.PyDataset):
 
     Keras' own workers are refused. On JAX, its queue serves some batches of the first pass
     twice and others never, and processes would fork a running JAX. Decoding releases Python's
-    lock, so threads suffice. The threads of this class end when their batches are no longer
-    taken.
+    lock, so threads suffice. All passes share the threads of this class, which end with the
+    dataset, or when they have been idle for ten seconds.
 
     Examples
     --------
@@ -269,8 +270,7 @@ class PipelineDataset(keras.utils.PyDataset):
             )
         refuse_uneven_parts(self._order, self._order.shard[1])
         self._batch_bytes = 0
-        self._passes = WeakKeyDictionary()
-        self._begin(0)
+        self._start_passes(0)
 
     def __len__(self) -> int:
         return self._order.n_batches
@@ -509,7 +509,8 @@ class PipelineDataset(keras.utils.PyDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(vars(self))
-        del state["_passes"]  # a copy is not what those calls take their batches from
+        # A copy is not what those calls take their batches from, and has its own threads.
+        del state["_passes"], state["_threads"]
         own = state.pop("_own_pass")
         # Other threads add to the failures.
         return state | {"_served": own.served.copy(), "_failures": dict(own.failures)}
@@ -517,10 +518,15 @@ class PipelineDataset(keras.utils.PyDataset):
     def __setstate__(self, state: dict[str, Any]) -> None:
         served, failures = state.pop("_served"), state.pop("_failures")
         self.__dict__.update(state)
-        self._passes = WeakKeyDictionary()
-        self._begin(self._epoch)
+        self._start_passes(self._epoch)
         self._own_pass.served = served
         self._own_pass.failures = failures
+
+    def _start_passes(self, epoch: int) -> None:
+        """Make what all passes share, and begin the first one."""
+        self._threads = Threads(self._n_threads)
+        self._passes = WeakKeyDictionary()
+        self._begin(epoch)
 
     def _begin(self, epoch: int) -> None:
         """Make an epoch the current one. Passes that have begun go on in theirs."""
@@ -554,6 +560,7 @@ class PipelineDataset(keras.utils.PyDataset):
             samples,
             len(self),
             self._n_threads,
+            self._threads,
             is_probing=is_probing,
         )
 

@@ -1,4 +1,4 @@
-"""Items of a sequence made ahead of their consumer, in threads that end by themselves."""
+"""Items of a sequence made ahead of their consumer, in threads."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from joblib import parallel_config
 
 from sknorm_images._common.cancellation import Cancellation, Cancelled
+from sknorm_images.keras._threads import Threads, is_exiting
 
 T = TypeVar("T")
 
@@ -21,21 +22,23 @@ _LONGEST_WAIT = 0.5  # seconds until a waiting thread looks for an interrupt
 class LookAhead(Generic[T]):
     """Make the items that follow the one just taken, while the consumer is busy with it.
 
-    ``make(i)`` returns item i, from 0 to ``n_items - 1``. Up to `n_threads` threads call it at
-    once, besides the consumer's. A thread lives only as long as there is something to make, so
-    a consumer that stops taking leaves none behind, and nothing has to be closed. An item that
-    is forgotten while it is made is cancelled: the images that it has not read yet are left
-    unread.
+    ``make(i)`` returns item i, from 0 to ``n_items - 1``. Up to `n_threads` of `threads` call
+    it at once, besides the consumer's. They are busy only as long as there is something to
+    make, so a consumer that stops taking has nothing to close. An item that is forgotten while
+    it is made is cancelled: the images that it has not read yet are left unread.
     """
 
-    def __init__(self, make: Callable[[int], T], n_items: int, n_threads: int) -> None:
+    def __init__(
+        self, make: Callable[[int], T], n_items: int, n_threads: int, threads: Threads
+    ) -> None:
         self._make = make
         self._n_items = n_items
         self._n_threads = n_threads
+        self._threads = threads
         self._lock = threading.Lock()
         self._waiting: deque[int] = deque()
         self._started: dict[int, _Item[T]] = {}
-        self._threads: set[threading.Thread] = set()
+        self._n_busy = 0  # threads that work for this one
 
     def take(self, i: int, n_ahead: int) -> T:
         """Return item i, and have the next ones made.
@@ -80,15 +83,13 @@ class LookAhead(Generic[T]):
         for i in self._started.keys() - set(items):
             self._started.pop(i).cancel()
         self._waiting = deque(i for i in items if i not in self._started)
-        # It may hold one that died because its start was interrupted.
-        self._threads = {thread for thread in self._threads if thread.is_alive()}
-        for _ in range(min(self._n_threads - len(self._threads), len(self._waiting))):
-            # Not a daemon: one that is cut off within a decoder can crash Python as it exits.
-            thread = threading.Thread(target=self._work, name="sknorm_images-look-ahead")
-            self._threads.add(thread)
-            thread.start()
+        for _ in range(min(self._n_threads - self._n_busy, len(self._waiting))):
+            self._threads.do(self._work)
+            self._n_busy += 1
 
     def _work(self) -> None:
+        thread = threading.current_thread()
+        thread.name, idle = "sknorm_images-look-ahead", thread.name
         # The threads are the parallelism, whatever n_jobs a step asks for.
         with parallel_config(backend="sequential"):
             while (begun := self._begin()) is not None:
@@ -97,11 +98,12 @@ class LookAhead(Generic[T]):
                     item.future.set_result(item.run(self._make, i))
                 except BaseException as error:  # noqa: BLE001 - it goes to the consumer
                     item.future.set_exception(error)
+        thread.name = idle
 
     def _begin(self) -> tuple[int, _Item[T]] | None:
         with self._lock:
-            if not self._waiting or _is_exiting():
-                self._threads.discard(threading.current_thread())
+            if not self._waiting or is_exiting():
+                self._n_busy = max(0, self._n_busy - 1)  # its start may not have been counted
                 return None
             i = self._waiting.popleft()
             self._started[i] = item = _Item[T]()
@@ -117,9 +119,4 @@ class _Item(Cancellation, Generic[T]):
 
     @property
     def is_cancelled(self) -> bool:
-        return super().is_cancelled or _is_exiting()
-
-
-def _is_exiting() -> bool:
-    """Whether Python is only waiting for threads such as these to end."""
-    return not threading.main_thread().is_alive()
+        return super().is_cancelled or is_exiting()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sknorm_images._common.failures import ReadError
 from sknorm_images.keras._batches import Batch
 from sknorm_images.keras._look_ahead import LookAhead
+from sknorm_images.keras._threads import Threads
 
 MakeBatch: TypeAlias = Callable[[int, NDArray[np.intp], int], Batch]
 
@@ -34,6 +35,7 @@ class Pass:
         samples: NDArray[np.intp],
         n_batches: int,
         n_threads: int,
+        threads: Threads,
         *,
         is_probing: bool = False,
     ) -> None:
@@ -44,7 +46,9 @@ class Pass:
         self.is_probing = is_probing
         self._has_begun = False
         self._kept: dict[int, Batch] = {}
-        self._look_ahead = LookAhead(partial(make, epoch, samples), n_batches, n_threads)
+        self._look_ahead = LookAhead(
+            partial(make, epoch, samples), n_batches, n_threads, threads
+        )
         self._previous = -1
         self._is_in_order = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from sklearn.pipeline import Pipeline
 
 from sknorm_images import ChannelStandardScaler, ImageDecodeWarning, make_image_pipeline
 from sknorm_images.keras import PipelineDataset
+from sknorm_images.keras._look_ahead import LookAhead
 
 N_ROWS = 13  # four batches of four, the last one of a single row
 BAD = [1, 4, 5, 6, 7]  # what of `broken` cannot be read
@@ -60,11 +62,30 @@ def threads_ahead() -> list[threading.Thread]:
 
 
 def let_threads_end() -> None:
-    """Wait until none of them is left; only a test that fails waits as long as this allows."""
+    """Wait until none has work left; only a test that fails waits as long as this allows."""
     deadline = time.monotonic() + 300
-    while threads_ahead() and time.monotonic() < deadline:
+    while (is_any_busy() or threads_ahead()) and time.monotonic() < deadline:
         time.sleep(0.001)
     assert threads_ahead() == []
+
+
+_look_aheads: list[weakref.ref[LookAhead[Any]]] = []
+_initialise = LookAhead.__init__
+
+
+def _initialise_and_note(self: LookAhead[Any], *arguments: Any) -> None:
+    _initialise(self, *arguments)
+    _look_aheads.append(weakref.ref(self))
+
+
+LookAhead.__init__ = _initialise_and_note  # type: ignore[method-assign]
+
+
+def is_any_busy() -> bool:
+    """Whether there is work that waits for a thread, or is done in one."""
+    alive = [ahead for ref in _look_aheads if (ahead := ref()) is not None]
+    _look_aheads[:] = map(weakref.ref, alive)
+    return any(ahead._n_busy for ahead in alive)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import weakref
@@ -16,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sknorm_images.keras import PipelineDataset
 from sknorm_images.keras._look_ahead import LookAhead
+from sknorm_images.keras._threads import Threads
 from tests.keras.conftest import (
     AHEAD,
     counting_model,
@@ -33,6 +35,10 @@ PATIENCE = 300  # seconds; only a test that fails waits so long
 def _no_thread_is_left() -> Iterator[None]:
     yield
     let_threads_end()
+
+
+def look_ahead(make: Callable[[int], Any], n_items: int, n_threads: int) -> LookAhead[Any]:
+    return LookAhead(make, n_items, n_threads, Threads(n_threads))
 
 
 class Work:
@@ -71,33 +77,33 @@ class Work:
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 def test_every_item_is_right_and_made_once(n_threads, n_ahead):
     work = Work()
-    items = LookAhead(work, 50, n_threads)
+    items = look_ahead(work, 50, n_threads)
     assert [items.take(i, n_ahead) for i in range(50)] == [i**2 for i in range(50)]
     assert work.begun == list(range(50))
 
 
 def test_the_next_items_are_begun_at_once_while_the_consumer_is_busy():
     meeting = threading.Barrier(3)
-    items = LookAhead(lambda i: i and meeting.wait(PATIENCE), 10, 2)
+    items = look_ahead(lambda i: i and meeting.wait(PATIENCE), 10, 2)
     items.take(0, 2)
     meeting.wait(PATIENCE)  # the consumer, while both others are at their items
 
 
 def test_the_next_items_are_begun_before_the_one_that_the_consumer_has_to_make():
     meeting = threading.Barrier(2)
-    LookAhead(lambda i: meeting.wait(PATIENCE), 2, 1).take(0, 1)
+    look_ahead(lambda i: meeting.wait(PATIENCE), 2, 1).take(0, 1)
 
 
 def test_a_thread_that_is_done_goes_on_with_the_next_item():
     work = Work()
-    LookAhead(work, 10, 1).take(0, 5)
+    look_ahead(work, 10, 1).take(0, 5)
     work.wait_for(1, 2, 3, 4, 5)
     assert {i for i, name in work.threads.items() if name == AHEAD} == {1, 2, 3, 4, 5}
 
 
 def test_no_more_threads_run_than_allowed_even_if_those_are_at_forgotten_items():
     work = Work(1, 2)
-    items = LookAhead(work, 50, 2)
+    items = look_ahead(work, 50, 2)
     items.take(0, 10)
     work.wait_for(1, 2)
     for i in (20, 30, 40):
@@ -112,7 +118,7 @@ def test_no_more_threads_run_than_allowed_even_if_those_are_at_forgotten_items()
 
 def test_no_threads_run_where_nothing_is_to_be_made_ahead():
     work = Work(1)
-    items = LookAhead(work, 50, 2)
+    items = look_ahead(work, 50, 2)
     items.take(0, 0)
     items.take(49, 10)
     assert threads_ahead() == []
@@ -133,7 +139,7 @@ def interrupted_start(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_an_interrupt_while_a_thread_starts_drops_the_items_ahead(interrupted_start):
     work = Work(1)
-    items = LookAhead(work, 10, 1)
+    items = look_ahead(work, 10, 1)
     with pytest.raises(KeyboardInterrupt):
         items.take(0, 9)
     work.release.set()
@@ -145,7 +151,7 @@ def test_an_interrupt_while_a_thread_starts_lets_no_more_of_them_run_later(
     interrupted_start,
 ):
     work = Work(*range(1, 10))
-    items = LookAhead(work, 10, 2)
+    items = look_ahead(work, 10, 2)
     with pytest.raises(KeyboardInterrupt):
         items.take(0, 9)
     work.release.set()
@@ -154,6 +160,7 @@ def test_an_interrupt_while_a_thread_starts_lets_no_more_of_them_run_later(
     items.forget()
     work.release.clear()
     items.take(0, 9)
+    work.wait_for(2)
     n_threads = len(threads_ahead())
     work.release.set()
     assert n_threads == 2
@@ -165,7 +172,7 @@ def test_an_interrupt_before_a_thread_starts_does_not_take_its_place(monkeypatch
             raise KeyboardInterrupt
 
     work = Work()
-    items = LookAhead(work, 10, 1)
+    items = look_ahead(work, 10, 1)
     with monkeypatch.context() as patch:
         patch.setattr(threading, "Thread", Thread)
         with pytest.raises(KeyboardInterrupt):
@@ -191,7 +198,7 @@ def test_no_more_than_n_ahead_items_are_made_and_kept(n_threads):
         kept.add(item)
         return item
 
-    items = LookAhead(make, 50, n_threads)
+    items = look_ahead(make, 50, n_threads)
     for i, n_ahead, expected in [
         (0, 3, {1, 2, 3}),
         (1, 3, {2, 3, 4}),
@@ -209,7 +216,7 @@ def test_no_more_than_n_ahead_items_are_made_and_kept(n_threads):
 
 def test_items_wait_for_their_consumer_and_are_made_no_further():
     work = Work()
-    items = LookAhead(work, 50, 2)
+    items = look_ahead(work, 50, 2)
     for i in range(4):
         items.take(i, 3)
         let_threads_end()
@@ -218,7 +225,7 @@ def test_items_wait_for_their_consumer_and_are_made_no_further():
 
 def test_a_jump_forgets_all_but_the_items_after_it():
     work = Work()
-    items = LookAhead(work, 50, 2)
+    items = look_ahead(work, 50, 2)
     items.take(0, 4)
     let_threads_end()
     items.take(3, 4)  # 4 is still there
@@ -233,7 +240,7 @@ def test_a_jump_forgets_all_but_the_items_after_it():
 
 def test_an_item_that_is_taken_again_is_made_anew():
     work = Work()
-    items = LookAhead(work, 10, 2)
+    items = look_ahead(work, 10, 2)
     for _ in range(3):
         assert items.take(1, 2) == 1
         let_threads_end()
@@ -242,7 +249,7 @@ def test_an_item_that_is_taken_again_is_made_anew():
 
 def test_forget_drops_what_is_made_and_what_is_not():
     work = Work(2)
-    items = LookAhead(work, 10, 1)
+    items = look_ahead(work, 10, 1)
     items.take(0, 5)
     work.wait_for(2)
     items.forget()
@@ -263,7 +270,7 @@ def test_an_error_is_raised_where_its_item_is_taken_and_not_before(kind):
             raise kind("item 3")
         return i
 
-    items = LookAhead(fail, 10, 2)
+    items = look_ahead(fail, 10, 2)
     for i in range(3):
         assert items.take(i, 4) == i
         let_threads_end()
@@ -283,7 +290,7 @@ def test_of_several_errors_the_first_in_order_is_raised():
             raise ValueError(f"item {i}")
         return i
 
-    items = LookAhead(fail, 10, 2)
+    items = look_ahead(fail, 10, 2)
     items.take(0, 2)
     with pytest.raises(ValueError, match="item 1"):
         items.take(1, 2)
@@ -298,7 +305,7 @@ def test_after_an_error_the_rest_is_dropped(kind):
         return i
 
     work = Work(2, result=fail)
-    items = LookAhead(work, 10, 1)
+    items = look_ahead(work, 10, 1)
     with pytest.raises(kind):
         items.take(0, 5)
     work.release.set()
@@ -314,7 +321,7 @@ def test_items_after_an_error_can_be_taken():
             raise ValueError(f"item {i}")
         return i
 
-    items = LookAhead(fail, 10, 2)
+    items = look_ahead(fail, 10, 2)
     for i in range(10):
         if i % 3:
             assert items.take(i, 4) == i
@@ -328,7 +335,7 @@ def test_items_after_an_error_can_be_taken():
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_consumers_that_share_a_look_ahead_all_get_their_items(n_threads):
-    items = LookAhead(lambda i: i * i, 200, n_threads)
+    items = look_ahead(lambda i: i * i, 200, n_threads)
     together = threading.Barrier(3)
     taken: dict[str, list[int]] = {}
 
@@ -349,7 +356,7 @@ def test_consumers_that_share_a_look_ahead_all_get_their_items(n_threads):
 
 def test_a_consumer_that_waits_gets_its_item_though_another_one_jumps():
     work = Work(1)
-    items = LookAhead(work, 50, 1)
+    items = look_ahead(work, 50, 1)
     items.take(0, 5)
     work.wait_for(1)
     taken: list[int] = []
@@ -372,7 +379,7 @@ def test_joblib_runs_one_job_within_the_threads(hint):
         idents = jobs(delayed(threading.get_ident)() for _ in range(8))
         return effective_n_jobs(2), threading.get_ident(), set(idents)
 
-    items = LookAhead(make, 2, 1)
+    items = look_ahead(make, 2, 1)
     items.take(0, 1)
     let_threads_end()
     n_jobs, ident, idents = items.take(1, 0)
@@ -401,6 +408,40 @@ def test_a_model_takes_batches_made_ahead_by_threads_that_end_with_the_pass(meth
     getattr(model, method)(numbered(40, augment=meet), verbose=0, **options)
     assert ahead.is_set()
     let_threads_end()
+
+
+def test_passes_of_a_dataset_share_its_threads_which_end_with_it():
+    threads = set()
+
+    def note(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if threading.current_thread().name == AHEAD:
+            threads.add(threading.current_thread())
+        return x, y
+
+    dataset = numbered(40, augment=note, n_jobs=1)
+    for _ in range(5):
+        order_of(dataset)
+        dataset.on_epoch_end()
+        let_threads_end()
+    assert len(threads) == 1
+    assert all(thread.is_alive() for thread in threads)
+    del dataset
+    gc.collect()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_a_thread_that_is_idle_for_long_ends_and_another_takes_its_place(monkeypatch):
+    monkeypatch.setattr("sknorm_images.keras._threads._LONGEST_IDLE", 0)
+    threads = Threads(1)
+    found: list[threading.Thread] = []
+    for _ in range(2):
+        threads.do(lambda: found.append(threading.current_thread()))
+        while len(threads._threads):  # it leaves as soon as nothing is left to do
+            time.sleep(0.001)
+        found[-1].join(PATIENCE)
+    assert len(set(found)) == 2
 
 
 def test_batches_that_were_made_ahead_are_those_of_the_arrays(files, pixels, pipeline):

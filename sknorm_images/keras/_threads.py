@@ -1,0 +1,76 @@
+"""Threads that wait for more to do, so that what is made in them reuses their memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+Work: TypeAlias = Callable[[], None]
+
+_LONGEST_IDLE = 10.0  # seconds until a thread ends that has nothing to do
+_LONGEST_WAIT = 0.2  # seconds until it sees that it is no longer needed
+
+
+class Threads:
+    """Up to `n_threads` threads, each of which does one work after another.
+
+    New threads for each pass would take memory of their own, which glibc keeps for up to eight
+    threads per core. They end when they have been idle for long, this object is dropped, or
+    Python exits: they are not those of `concurrent.futures`, which Python joins before it can
+    be seen to exit.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self._n_threads = n_threads
+        self._works: SimpleQueue[Work] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+
+    def do(self, work: Work) -> None:
+        """Have a thread do some work as soon as one is idle."""
+        with self._lock:
+            self._works.put(work)
+            # It may hold one that died because its start was interrupted, or before a fork.
+            self._threads = {thread for thread in self._threads if thread.is_alive()}
+            if len(self._threads) < self._n_threads:
+                # Not a daemon: one that is cut off within a decoder can crash Python as it
+                # exits.
+                thread = threading.Thread(
+                    target=_serve,
+                    args=(weakref.ref(self), self._works),
+                    name="sknorm_images-idle",
+                )
+                self._threads.add(thread)
+                thread.start()
+
+    def _leave(self) -> bool:
+        """Let this thread go, unless there is work after all."""
+        with self._lock:
+            if not self._works.empty():
+                return False
+            self._threads.discard(threading.current_thread())
+            return True
+
+
+def is_exiting() -> bool:
+    """Whether Python is only waiting for threads such as these to end."""
+    return not threading.main_thread().is_alive()
+
+
+def _serve(ref: weakref.ref[Threads], works: SimpleQueue[Work]) -> None:
+    idle_since = time.monotonic()
+    while not is_exiting() and (threads := ref()) is not None:
+        if time.monotonic() - idle_since > _LONGEST_IDLE and threads._leave():
+            return
+        del threads
+        try:
+            work = works.get(timeout=_LONGEST_WAIT)
+        except Empty:
+            continue
+        work()
+        del work  # it holds what it made
+        idle_since = time.monotonic()
