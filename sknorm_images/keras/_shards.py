@@ -61,7 +61,8 @@ def check_distribution(order: BatchOrder, call: str, model: object) -> None:
     if order.is_shared and getattr(strategy, "num_replicas_in_sync", 1) > 1:
         raise ValueError(
             f"The dataset has shard={order.shard}, and the strategy of tf.distribute cuts "
-            "batches itself. Leave shard out, or write the training loop yourself."
+            "batches itself. Leave shard out; or, in several processes, pass a "
+            "tf.data.Dataset of its batches that the strategy does not cut again."
         )
 
 

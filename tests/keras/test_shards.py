@@ -9,7 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from sklearn.preprocessing import FunctionTransformer
 
+from sknorm_images import Resizer
 from sknorm_images.keras import PipelineDataset
 from tests.keras.conftest import (
     BAD,
@@ -20,6 +22,8 @@ from tests.keras.conftest import (
     numbered,
     order_of,
     orders_of,
+    row_numbers,
+    unchanged,
 )
 
 N_ROWS = 30  # two batches of 12, and one of 6
@@ -65,6 +69,37 @@ def test_parts_of_equal_size_make_up_each_batch_of_one_process(setting, count):
         for dataset in [whole, *shards]:
             dataset.on_epoch_end()
             assert dataset.epoch == epoch + 1
+
+
+@pytest.mark.one_backend
+def test_parts_of_several_inputs_and_of_masks_make_up_each_batch_of_one_process():
+    masks = np.arange(N_ROWS, dtype=np.uint8).reshape(-1, 1, 1, 1).repeat(4, 1).repeat(4, 2)
+    options: dict[str, Any] = {
+        "y": {
+            "mask": Resizer(2, interpolation="nearest").transform(masks),
+            "kind": np.arange(N_ROWS),
+        },
+        "sample_weight": np.arange(N_ROWS) / 2,
+        "batch_size": 12,
+        "shuffle": True,
+        "seed": 0,
+    }
+    pipelines = {"photo": unchanged(), "table": FunctionTransformer()}
+    X = {"photo": row_numbers(N_ROWS), "table": np.arange(2 * N_ROWS).reshape(-1, 2)}
+    whole = PipelineDataset(pipelines, X, **options)
+    shards = [PipelineDataset(pipelines, X, shard=(i, 3), **options) for i in range(3)]
+    for _ in range(2):
+        for i in range(len(whole)):
+            parts = [shard[i] for shard in shards]
+            keras.tree.map_structure(np.testing.assert_array_equal, joined(parts), whole[i])
+            for x, y, weights in parts:
+                rows = y["kind"].tolist()
+                assert x["photo"].ravel().tolist() == rows
+                assert x["table"].tolist() == [[2 * row, 2 * row + 1] for row in rows]
+                assert y["mask"][:, 1, 1, 0].tolist() == rows
+                assert weights["kind"].tolist() == [row / 2 for row in rows]
+        for dataset in [whole, *shards]:
+            dataset.on_epoch_end()
 
 
 @pytest.mark.one_backend
