@@ -113,7 +113,7 @@ def test_decoding_knows_neither_names_nor_where_contents_come_from():
             | {"keras.__init__", "demo"},
         ),
         ("cykooz_resizer", {"_images.simd"}),
-        ("simplejpeg", {"_images.damage", "_images.fast_lane"}),
+        ("simplejpeg", {"_images.strict_libjpeg", "_images.fast_lane"}),
         ("zarr", {"_images.saved"}),
         ("fsspec", {"_files.http", "_files.remote"}),
         ("aiohttp", {"_files.http"}),

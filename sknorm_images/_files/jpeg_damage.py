@@ -191,8 +191,8 @@ class _Walk:
 
     def _line_ends(self, start: int, end: int) -> str:
         beginning = self.data[start : min(end, start + _BEGINNING)]
-        n = beginning.count(b"\n")
-        if n < _LEAST_LINE_ENDS or n != beginning.count(b"\r\n"):
+        n = beginning.count(b"\r\n")  # which most data have no more than one of
+        if n < _LEAST_LINE_ENDS or n != beginning.count(b"\n"):
             return ""
         if len(set(_FOLLOWER.findall(beginning))) < _LEAST_FOLLOWERS:
             return ""

@@ -30,7 +30,7 @@ from sknorm_images._images.copies import (
     find_leaks,
     first_of_the_same,
 )
-from sknorm_images._images.damage import WarningOf, find_damage, libjpeg_warnings
+from sknorm_images._images.damage import find_damage
 from sknorm_images._images.decoding import (
     ContentError,
     DecodedImage,
@@ -42,6 +42,7 @@ from sknorm_images._images.loader import JpegLoader
 from sknorm_images._images.measures import Measures, measure
 from sknorm_images._images.near_duplicates import first_alike
 from sknorm_images._images.sources import files_of
+from sknorm_images._images.strict_libjpeg import StrictLibjpeg, strict_libjpeg
 
 _DTYPES = {str: object, int: np.int64, float: np.float64, bool: np.bool_}
 
@@ -464,7 +465,7 @@ def _check_each(
     see: See | None = None,
 ) -> tuple[list[tuple[Any, ...]], Any]:
     contents = contents_of(sources, decoding.access)
-    warning_of = libjpeg_warnings()
+    libjpeg = strict_libjpeg(decoding)
     findings: list[tuple[Any, ...]] = []
     seen = None
     for source in sources:
@@ -472,7 +473,7 @@ def _check_each(
         name, content = name_of(source), next(contents)
         see_it = None if see is None else partial(see, name, content)
         look = _Look(see_it) if details else None
-        found = _check_one(name, content, decoding, verify, warning_of, look)
+        found = _check_one(name, content, decoding, verify, libjpeg, look)
         # A file that cannot be read has no pixels, even if it was only refused after them.
         measures = look.measures if look and found.readable else Measures()
         findings.append((*found, *measures) if details else found)
@@ -506,7 +507,7 @@ def _check_one(
     content: bytes | Exception,
     decoding: Decoding,
     verify: str,
-    warning_of: WarningOf | None,
+    libjpeg: StrictLibjpeg | None,
     look: _Look | None,
 ) -> _Finding:
     found = _Finding(name)
@@ -530,7 +531,7 @@ def _check_one(
     if verify == "header":
         return found
     try:
-        return found._replace(damage=find_damage(content, decoding, warning_of, look))
+        return found._replace(damage=find_damage(content, decoding, libjpeg, look))
     except ContentError as refusal:
         return found._replace(readable=False, reason=str(refusal))
 

@@ -7,10 +7,9 @@ for first.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -19,14 +18,7 @@ from sknorm_images._files.formats import JPEG
 from sknorm_images._files.jpeg_damage import ImageData, read_image_data
 from sknorm_images._files.jpeg_markers import read_structure
 from sknorm_images._images.decoding import ContentError, DecodedImage, Decoding
-
-# From the content of a file to libjpeg's warning: empty if there was none, None if unknown.
-WarningOf: TypeAlias = Callable[[bytes], str | None]
-
-# Of libjpeg's warnings, those about the image data (jerror.h). Others are about the header.
-_ABOUT_DATA = re.compile(r"Corrupt JPEG data: (?!bad ICC)|Premature end of JPEG file")
-_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-_MOST_PADDING = 16  # bytes; cameras and editors leave a few after a picture that is complete
+from sknorm_images._images.strict_libjpeg import StrictLibjpeg
 
 # The grey level of blocks for which there is no data: 128 in all components, also of inks.
 _MISSING, _MISSING_CMYK = 128, 64
@@ -40,14 +32,14 @@ _LONG_PADDING = b"\xff" * 2**20
 def find_damage(
     data: bytes,
     decoding: Decoding,
-    warning_of: WarningOf | None,
+    libjpeg: StrictLibjpeg | None,
     look_at: Callable[[DecodedImage], None] | None = None,
 ) -> str:
     """Decode an image, and say what is damaged in it; empty if nothing is found.
 
-    `data` must be accepted by `Decoding.read_header`, and `warning_of` is what
-    `libjpeg_warnings` returns. Damage is only looked for in JPEG files. `look_at` is called
-    with the image at full size; without it, libjpeg's word may spare Pillow the decoding.
+    `data` must be accepted by `Decoding.read_header`, and `libjpeg` is what `strict_libjpeg`
+    returns. Damage is only looked for in JPEG files. `look_at` is called with the image at
+    full size. Where libjpeg has no warning, Pillow need not decode most files.
     Raises ContentError if the image cannot be decoded.
     """
     if not data.startswith(JPEG):
@@ -55,72 +47,44 @@ def find_damage(
         if look_at:
             look_at(decoded)
         return ""
-    found = read_image_data(data)
-    warning = None
-    if warning_of and not found.damage and not _is_dear(data, decoding):
-        warning = warning_of(data)
+    found, structure = read_image_data(data), read_structure(data, decoding.max_scans)
+    warning, is_dear = None, structure.is_dear(decoding.max_pixels)
+    if libjpeg and not found.damage and not is_dear:
+        if look_at and (plain := libjpeg.decode(data, structure)):
+            look_at(plain)
+            return ""
+        warning = libjpeg.warning_of(data)
         is_converted = decoding.color_profile != "ignore" or decoding.keeps_values
         if warning == "" and not (is_converted or look_at):
             return ""  # libjpeg went through all of it, so Pillow's decoder would not fail
     decoded = decoding.decode(data)
     if look_at:
         look_at(decoded)
+    if found.damage or warning == "" or not found.is_huffman:
+        return found.damage or warning or ""
     image = decoded.image
-    if found.damage:
-        return found.damage
-    if warning == "" or not found.is_huffman:
-        return warning or ""
-    level = _MISSING_CMYK if found.n_components == 4 else _MISSING
     # A profile moves the grey that is looked for.
     is_moved = decoding.color_profile != "ignore" and "icc_profile" in image.info
-    ends_in_grey, height = is_moved or _ends_in(level, image), image.height
+    may_end_early, height = is_moved or _ends_in_grey(image, found), image.height
     del decoded, image  # free it before another one is decoded
-    if not ends_in_grey or _is_dear(data, decoding) or _LONG_PADDING in data:
+    if not may_end_early or is_dear or _LONG_PADDING in data:
         return warning or ""
     stored = replace(decoding, color_profile="ignore", background=None)
-    if is_moved and not _ends_in(level, stored.decode(data).image):
-        return warning or ""
-    return _end_of(data, found, height, stored) or warning or ""
+    return _end_of(data, found, height, stored, is_moved) or warning or ""
 
 
-def _is_dear(data: bytes, decoding: Decoding) -> bool:
-    return read_structure(data, decoding.max_scans).is_dear(decoding.max_pixels)
-
-
-def libjpeg_warnings() -> WarningOf | None:
-    """Return a function that gives libjpeg's first warning about image data, if installed.
-
-    Decoding to grey goes through all the data, too, in less time than Pillow takes. A smaller
-    picture would take even less, but simplejpeg 1.9 writes out of bounds when it scales a
-    lossless file.
-    """
-    try:
-        from simplejpeg import decode_jpeg
-    except ImportError:
-        return None
-
-    def warning_of(data: bytes) -> str | None:
-        try:
-            decode_jpeg(data, "GRAY", fastdct=True, fastupsample=True, strict=True)
-        except ValueError as error:
-            message = str(error)
-        else:
-            return ""
-        left_over = _LEFT_OVER.search(message)
-        if left_over and int(left_over[1]) <= _MOST_PADDING:
-            return ""
-        return message if _ABOUT_DATA.match(message) else None
-
-    return warning_of
-
-
-def _end_of(data: bytes, found: ImageData, height: int, decoding: Decoding) -> str:
+def _end_of(
+    data: bytes, found: ImageData, height: int, decoding: Decoding, is_moved: bool
+) -> str:
     """Say where the data of an image that ends in grey stops, if it stops early.
 
     Blocks without data are mid-grey, but a complete picture may also end in grey. Bytes
     inserted before the end tell the two apart: they change only an incomplete picture. An
-    eighth of the size is enough to see that.
+    eighth of the size is enough to see that. `is_moved` is whether it is yet unknown if the
+    image ends in grey.
     """
+    if is_moved and not _ends_in_grey(decoding.decode(data).image, found):
+        return ""
     filler = data[found.start : min(found.end, found.start + _FILLER)].replace(b"\xff", b"")
     begin = data[: found.end].rstrip(b"\xff")  # it would turn the next byte into a marker
     try:
@@ -137,8 +101,9 @@ def _end_of(data: bytes, found: ImageData, height: int, decoding: Decoding) -> s
     return f"its data ends early: the last {n_rows} of {height} rows are grey"
 
 
-def _ends_in(level: int, image: Image.Image) -> bool:
-    """Whether the last block has one grey level, but for rounding and colours next to it."""
+def _ends_in_grey(image: Image.Image, found: ImageData) -> bool:
+    """Whether the last block looks as if it had no data, but for colours next to it."""
+    level = _MISSING_CMYK if found.n_components == 4 else _MISSING
     width, height = image.size
     last: Any = (
         image.crop((width - 1, height - 1, width, height)).convert("L").getpixel((0, 0))

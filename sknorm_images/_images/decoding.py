@@ -21,6 +21,7 @@ from sknorm_images._common.wording import show_value
 from sknorm_images._files.formats import JPEG, NOT_OPENED, identify
 from sknorm_images._files.jpeg_markers import JpegStructure, read_structure
 from sknorm_images._files.limits import Access
+from sknorm_images._files.plain_jpeg import read_plain_header
 from sknorm_images._images.color_modes import COLOR_MODES
 from sknorm_images._images.color_profiles import name_of_profile, to_srgb
 from sknorm_images._images.transparency import Rgb, composited, opacity_of
@@ -64,6 +65,7 @@ class DecodedImage(NamedTuple):
     box: Box  # the part of `image` that shows the picture: scaled decoding rounds up
     orientation: int  # EXIF, 1 to 8
     lost_transparency: bool = False  # what it hides shows
+    pixels: Pixels | None = None  # the same as `image`, if they are at hand
 
 
 @published("sknorm_images")
@@ -179,6 +181,8 @@ class Decoding:
         Raises ContentError if the file is refused without being decoded.
         """
         try:
+            if plain := self._read_plain_header(data):
+                return plain
             image, _ = self._open(data)
             profile = name_of_profile(image)
             return Header(
@@ -188,6 +192,18 @@ class Decoding:
             raise
         except Exception as error:
             raise ContentError(self._reason(error, data)) from error
+
+    def _read_plain_header(self, data: bytes) -> Header | None:
+        """Read a JPEG header without Pillow, which takes far longer, if it is plain."""
+        structure = self._guard_structure(data)
+        plain = read_plain_header(data) if structure else None
+        if structure is None or plain is None or plain.has_profile:
+            return None
+        width, height, most = structure.width, structure.height, Image.MAX_IMAGE_PIXELS
+        if not width * height or (most is not None and width * height > most):
+            return None  # Pillow refuses it, or warns of it
+        mode = "L" if structure.n_components == 1 else "RGB"
+        return Header("JPEG", mode, width, height, max(1, plain.orientation), "")
 
     def _open(self, data: bytes) -> tuple[Image.Image, bool]:
         """Open an image that passes the guards; tell whether it can be decoded smaller."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, features
+from PIL import Image
 
 from sknorm_images._files.formats import JPEG
 from sknorm_images._files.jpeg_markers import (
@@ -23,10 +23,10 @@ from sknorm_images._files.jpeg_markers import (
     dear_nanoseconds,
     read_structure,
 )
-from sknorm_images._files.plain_jpeg import read_plain_header
 from sknorm_images._images.decoding import Decoding, Size
 from sknorm_images._images.resizing import Resizing, shrinks
 from sknorm_images._images.stacks import Stack, as_mapped
+from sknorm_images._images.strict_libjpeg import has_pillows_pixels, plain_header
 
 try:
     import simplejpeg
@@ -38,8 +38,6 @@ else:
     _IS_INSTALLED = True
 
 _SHORTEST_SIDE = 16  # of less, simplejpeg might find the same size at another scale
-# Since 2.1, libjpeg-turbo decodes to the same pixels. Pillow may be built with an older one.
-_OLDEST_OF_PILLOW = (2, 1)
 _MOST_KEPT = 2**22  # bytes of each buffer a thread keeps: one to decode into, one for a stack
 
 
@@ -125,8 +123,8 @@ class FastLane:
 
     def _is_plain(self, data: bytes) -> bool:
         """Whether there is nothing to be done but decode and resize."""
-        header = read_plain_header(data)
-        if header is None or (header.has_profile and self._decoding.color_profile != "ignore"):
+        header = plain_header(data, self._decoding)
+        if header is None:
             return False
         return header.orientation < 2 or not self._decoding.exif_orientation
 
@@ -183,7 +181,7 @@ def open_lane(decoding: Decoding, resizing: Resizing) -> Iterator[FastLane | Non
 
     Its stack is the one that the thread keeps, if that has the right shape.
     """
-    if not _has_lane(decoding):
+    if not (_IS_INSTALLED and has_pillows_pixels(decoding)):
         yield None
         return
     shape = resizing.height, resizing.width, decoding.n_channels
@@ -206,24 +204,6 @@ def _new_or_kept(shape: tuple[int, int, int]) -> _Canvas:
         return canvas
     memory = np.empty(shape, np.uint8)
     return _Canvas(memory, simd.wrapped(as_mapped(memory)))
-
-
-def _has_lane(decoding: Decoding) -> bool:
-    return (
-        _IS_INSTALLED
-        and "JPEG" in decoding.formats
-        and decoding.color_mode in ("rgb", "grayscale")
-        and decoding.background is None
-        and _pillow_decodes_alike()
-    )
-
-
-def _pillow_decodes_alike() -> bool:
-    """Whether Pillow's decoder is a libjpeg-turbo that makes the same pixels."""
-    version = features.version_feature("libjpeg_turbo")
-    if version is None:
-        return False
-    return tuple(int(part) for part in version.split(".")[:2]) >= _OLDEST_OF_PILLOW
 
 
 def _scale(size: Size, smallest: Size | None) -> int:

@@ -45,6 +45,7 @@ class Measures(NamedTuple):
 def measure(decoded: DecodedImage) -> Measures:
     """Measure an image that was decoded at full size."""
     image = upright(decoded.image, decoded.orientation)
+    pixels = decoded.pixels if image is decoded.image else None
     if image.mode not in ("RGB", "L"):
         image = image.convert("RGB")
     grey = image if image.mode == "L" else image.convert("L")
@@ -55,7 +56,7 @@ def measure(decoded: DecodedImage) -> Measures:
     percents = 100 * np.cumsum(counts)  # times the number of pixels, so that nothing rounds
     known = shares[shares > 0]
     small = _shrunk(grey)
-    pixel_hash, is_grey = _scan(image)
+    pixel_hash, is_grey = _scan(image, pixels)
     return Measures(
         brightness=mean,
         contrast=float(np.sqrt(shares @ (levels - mean) ** 2)),
@@ -109,8 +110,8 @@ def _perceptual_hash(grey: Image.Image) -> str:
     return f"p{np.packbits(bits).tobytes().hex()}"
 
 
-def _scan(image: Image.Image) -> tuple[str, bool]:
-    """Hash all pixels, and tell whether they are all grey."""
+def _scan(image: Image.Image, pixels: NDArray[np.uint8] | None) -> tuple[str, bool]:
+    """Hash all pixels, and tell whether they are all grey; `pixels` are the same, or None."""
     size, n_channels = image.size, len(image.getbands())
     found = sha256(f"{size[0]} {size[1]} {n_channels} ".encode())
     # Of most photos in colour, a few pixels show that they are.
@@ -120,12 +121,15 @@ def _scan(image: Image.Image) -> tuple[str, bool]:
     for top in range(0, size[1], n_rows):
         check_cancelled()
         bottom = min(top + n_rows, size[1])
-        is_whole = bottom - top == size[1]
-        strip = image if is_whole else image.crop((0, top, size[0], bottom))
-        pixels = strip.tobytes()
-        found.update(pixels)
+        if pixels is None:
+            is_whole = bottom - top == size[1]
+            part = image if is_whole else image.crop((0, top, size[0], bottom))
+            strip = np.asarray(part)
+        else:
+            strip = pixels[top:bottom]
+        found.update(strip.data)
         if is_grey and n_channels > 1:
-            is_grey = _all_grey(np.frombuffer(pixels, np.uint8).reshape(-1, n_channels))
+            is_grey = _all_grey(strip)
     return found.hexdigest(), is_grey
 
 

@@ -82,7 +82,7 @@ class Resizing:
 
     def resize(self, decoded: DecodedImage) -> Image.Image:
         """Resize a decoded image, and turn it upright."""
-        image, size, box, orientation, _ = decoded
+        image, size, box, orientation, *_ = decoded
         if image.size == size:
             # Filters are not quite the same in both directions, so turn it first.
             if orientation != 1:
