@@ -6,6 +6,7 @@ import hashlib
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,11 @@ from scipy.fft import dctn
 from scipy.ndimage import laplace
 
 from sknorm_images import JpegLoader, check_images
+from sknorm_images._images import strict_libjpeg
 from sknorm_images._images.near_duplicates import MOST_BITS, first_alike
+from sknorm_images._images.strict_libjpeg import StrictLibjpeg
 from tests.conftest import encode, encode_turned
+from tests.data.jpeg.make import profile
 from tests.lazy_photos import OnACrowdedMachine
 
 DETAILS = [
@@ -33,6 +37,8 @@ DETAILS = [
     "near_duplicate_of",
     "findings",
 ]
+
+PECULIAR = Path(__file__).parents[1] / "data" / "jpeg"
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +117,68 @@ def test_percentiles_are_exact_where_a_grey_level_ends_just_there():
         levels = np.sort(np.asarray(image), axis=None)
         assert found.percentile_5[i] == levels[-(-5 * len(levels) // 100) - 1]
         assert found.percentile_99[i] == levels[-(-99 * len(levels) // 100) - 1]
+
+
+def photos_of_all_kinds(photos: list[Image.Image]) -> list[bytes]:
+    files = [
+        encode(photo, progressive=progressive, subsampling=subsampling, quality=quality)
+        for photo in (photos[0].crop((90, 60, 391, 253)), photos[1].crop((200, 90, 455, 400)))
+        for progressive in (False, True)
+        for subsampling in ("4:4:4", "4:2:2", "4:2:0", "4:1:1")
+        for quality in (30, 90)
+    ]
+    small = photos[0].crop((200, 150, 333, 260))
+    grey = small.convert("L")
+    files += [encode(grey), encode(grey.convert("RGB")), encode(small.convert("CMYK"))]
+    files += [encode_turned(small, orientation) for orientation in range(1, 9)]
+    files += [encode(small, icc_profile=profile()), encode(small, "PNG"), encode(photos[0])]
+    files += [data[:-900] for data in files[:4]]
+    files += [data[:-900] + b"\xff\xd9" for data in files[:4]]
+    return [*files, *(path.read_bytes() for path in sorted(PECULIAR.glob("*.jpg")))]
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        JpegLoader(),
+        JpegLoader(color_mode="grayscale", formats=("JPEG", "PNG")),
+        JpegLoader(exif_orientation=False, color_profile="srgb"),
+        JpegLoader(color_mode="stored", background=0),
+    ],
+    ids=["rgb", "grayscale", "srgb", "stored"],
+)
+def test_details_are_the_same_without_simplejpeg(loader, photos, monkeypatch):
+    files = photos_of_all_kinds(photos)
+    decoded = []
+    decode = StrictLibjpeg.decode
+
+    def noted(*args):
+        decoded.append(decode(*args))
+        return decoded[-1]
+
+    monkeypatch.setattr(StrictLibjpeg, "decode", noted)
+    with_it = check_images(files, loader=loader, details=True)
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    without = check_images(files, loader=loader, details=True)
+
+    n_decoded = sum(one is not None for one in decoded)
+    assert n_decoded > 60 if loader.color_mode != "stored" else n_decoded == 0
+    for name in set(with_it) - {"damage", "findings"}:
+        np.testing.assert_array_equal(with_it[name], without[name], err_msg=name)
+    is_seen_alike = with_it.damage == without.damage
+    assert is_seen_alike.mean() > 0.9
+    assert (with_it.findings == without.findings)[is_seen_alike].all()
+
+
+def test_a_photo_too_large_to_be_held_twice_is_measured_all_the_same(photo, monkeypatch):
+    expected = check_images([encode(photo)], details=True)
+    monkeypatch.setattr(strict_libjpeg, "_LARGE", 1000)
+
+    found = check_images([encode(photo)], details=True)
+
+    assert expected.readable.all()
+    for name in set(expected):
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
 
 
 def test_the_quick_form_keeps_its_fields_and_both_agree_on_them(files, photos):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import joblib
@@ -16,7 +17,9 @@ import pytest
 from PIL import Image, ImageFile
 
 from sknorm_images import JpegLoader, check_images, make_image_pipeline
+from sknorm_images._images import decoding
 from tests.conftest import encode, encode_turned
+from tests.fuzzing.cases import make_case
 from tests.jpeg_bytes import claim_size
 from tests.lazy_photos import OnACrowdedMachine
 
@@ -137,6 +140,35 @@ def test_a_missing_file_and_what_is_no_file_are_rows_too(folder):
     assert (found.n_bytes[:4] == 0).all()
     assert (found.sha256[:4] == "").all()
     assert (found.duplicate_of == -1).all()
+
+
+def test_a_plain_header_says_what_pillow_reads_in_it(monkeypatch):
+    """Peculiar files, and mutants of files: what Pillow refuses or warns of is not plain."""
+    folder = Path(__file__).parents[1] / "data" / "jpeg"
+    files = [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
+    files += [make_case(2, number).data for number in range(400)]
+    plain = []
+    read = decoding.Decoding._read_plain_header
+
+    def noted(self, data):
+        plain.append(read(self, data))
+        return plain[-1]
+
+    monkeypatch.setattr(decoding.Decoding, "_read_plain_header", noted)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        found = check_images(files, verify="header")
+    monkeypatch.setattr(decoding.Decoding, "_read_plain_header", lambda *_: None)
+    with warnings.catch_warnings(record=True) as warned_by_pillow:
+        warnings.simplefilter("always")
+        expected = check_images(files, verify="header")
+
+    assert sum(header is not None for header in plain) > 60
+    for name in COLUMNS:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    assert [str(one.message) for one in warned] == [
+        str(one.message) for one in warned_by_pillow
+    ]
 
 
 def test_the_header_alone_finds_no_truncated_file(folder, monkeypatch):
