@@ -38,7 +38,7 @@ class PlainHeader:
 
 
 def read_plain_header(data: bytes) -> PlainHeader | None:
-    """Read a JPEG header up to its first scan; None if it is not plain.
+    """Read a JPEG header, up to that of its first scan; None if it is not plain.
 
     In a plain one, segments of the usual kinds and lengths follow one another without a gap.
     It has one frame, in Huffman code, of 8 bits per sample and one or three components. Its
@@ -57,9 +57,10 @@ def read_plain_header(data: bytes) -> PlainHeader | None:
             elif marker not in _UNREAD:
                 return None
             position = end
+        is_cut = position + 2 + (data[position + 2] << 8 | data[position + 3]) > n_bytes
     except IndexError:  # it ends within the header
         return None
-    if data[position] != 0xFF or not header.has_frame:
+    if data[position] != 0xFF or not header.has_frame or is_cut:
         return None
     return None if header.xmp_turns and not header.orientation else header
 

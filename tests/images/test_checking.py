@@ -147,6 +147,8 @@ def test_a_plain_header_says_what_pillow_reads_in_it(monkeypatch):
     folder = Path(__file__).parents[1] / "data" / "jpeg"
     files = [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
     files += [make_case(2, number).data for number in range(400)]
+    whole = encode(Image.new("RGB", (24, 17)))
+    files += [whole[:end] for end in range(2, len(whole), 2)]
     plain = []
     read = decoding.Decoding._read_plain_header
 
