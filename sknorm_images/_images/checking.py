@@ -131,9 +131,8 @@ def check_images(
         others. "header" looks only at the headers, which takes a fraction of the time.
     details : bool, default=False
         Whether to measure every image, too, look for copies that are not the same file, and
-        say what is conspicuous: the fields from `brightness` on below. That takes about three
-        times as long; or five times with simplejpeg, which spares the quick form most of the
-        decoding.
+        say what is conspicuous: the fields from `brightness` on below. That takes two to three
+        times as long. simplejpeg speeds up both forms.
     as_frame : bool, default=False
         Whether to return a :class:`pandas.DataFrame`, with a row per file.
     n_jobs : int or None, default=None
