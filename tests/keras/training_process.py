@@ -9,6 +9,8 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import keras
@@ -33,6 +35,23 @@ def fit(files: list[str], **options: Any) -> Losses:
     return model.fit(train, validation_data=test, epochs=3, shuffle=False, verbose=0).history
 
 
+class StopAfterTwoEpochs(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+def resumed(files: list[str], folder: str, **options: Any) -> Losses:
+    """Stop the same training after two epochs, and resume it from the backup."""
+    for stop in ([StopAfterTwoEpochs()], []):
+        train, model = dataset(files, shuffle=True, seed=0, **options), make_model()
+        backup = keras.callbacks.BackupAndRestore(folder)
+        callbacks = [backup, train.resume_callback(), *stop]
+        with pytest.raises(KeyboardInterrupt) if stop else nullcontext():
+            model.fit(train, epochs=3, shuffle=False, verbose=0, callbacks=callbacks)
+    return model.history.history
+
+
 def fit_on_jax(files: list[str], index: int, ports: list[int]) -> Losses:
     import jax
 
@@ -48,6 +67,9 @@ def fit_on_jax(files: list[str], index: int, ports: list[int]) -> Losses:
     with pytest.raises(ValueError, match=r"Call keras.distribution.set_distribution\(None\)"):
         model.predict(dataset(files), verbose=0)
     losses = fit(files, shard=shard)
+    with TemporaryDirectory() as folder:  # each process has its own
+        again = resumed(files, folder, shard=shard)
+    assert again["loss"] == pytest.approx(losses["loss"][2:])
     keras.distribution.set_distribution(None)
     assert model.predict(dataset(files), verbose=0).shape == (len(files), 1)
     return losses
