@@ -9,10 +9,11 @@ import keras
 from sknorm_images._common.wording import show_value
 
 _KERAS_WORKERS = {"workers": 1, "use_multiprocessing": False, "max_queue_size": 1}
-# What Keras' other loaders of images and scikit-learn call parameters of a dataset.
+# What Keras' other loaders of images and scikit-learn call parameters that have another name here.
 _NAMES_HERE = {
     "class_mode": "label_mode",
     "class_names": "classes",
+    "class_weight": "sample_weight, with one weight per sample,",
     "labels": "y",
     "random_state": "seed",
 }

@@ -245,6 +245,11 @@ def _as_labels(y: Any) -> NDArray[Any]:
             "of one kind."
         )
     if labels.ndim == 0:
+        if not isinstance(labels.item(), str | bytes | int | float | complex | None):
+            raise TypeError(
+                f"y={show_value(y)} is not a sequence, so it has no order to match X. Pass a "
+                "list or an array of one target per sample."
+            )
         raise ValueError(
             f"y={show_value(y)} is one label, and each sample has its own. Pass them all."
         )
