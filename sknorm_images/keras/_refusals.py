@@ -9,7 +9,7 @@ import keras
 from sknorm_images._common.wording import show_value
 
 _KERAS_WORKERS = {"workers": 1, "use_multiprocessing": False, "max_queue_size": 1}
-# What Keras' other loaders of images and scikit-learn call parameters that have another name here.
+# Names that parameters have in scikit-learn or elsewhere in Keras, and what they are here.
 _NAMES_HERE = {
     "class_mode": "label_mode",
     "class_names": "classes",
