@@ -59,7 +59,6 @@ def test_no_images_are_refused(pipeline):
         ({"y": 3}, "y=3 is one label"),
         ({"y": {0, 1}}, r"y=\{0, 1\} is not a sequence.*Pass a list"),
         ({"y": iter([0, 1])}, "y=<list_iterator.* is not a sequence"),
-        ({"random_state": 0}, "'random_state'. Pass seed."),
         ({"class_weight": {0: 1}}, "'class_weight'. Pass sample_weight"),
         ({"y": [1, "a", "b"]}, "labels of one kind"),
     ],
