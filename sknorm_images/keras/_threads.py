@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 Work: TypeAlias = Callable[[], None]
@@ -26,14 +26,16 @@ class Threads:
 
     def __init__(self, n_threads: int) -> None:
         self._n_threads = n_threads
-        self._works: SimpleQueue[Work] = SimpleQueue()
+        # Not queue.SimpleQueue: several threads in its `get(timeout=...)` may wait for ever.
+        self._works: deque[Work] = deque()
         self._lock = threading.Lock()
+        self._is_work = threading.Condition(self._lock)
         self._threads: set[threading.Thread] = set()
 
     def do(self, work: Work) -> None:
         """Have a thread do some work as soon as one is idle."""
-        with self._lock:
-            self._works.put(work)
+        with self._lock:  # the lock itself, which an interrupt cannot leave held
+            self._works.append(work)
             # It may hold one that died because its start was interrupted, or before a fork.
             self._threads = {thread for thread in self._threads if thread.is_alive()}
             if len(self._threads) < self._n_threads:
@@ -41,16 +43,17 @@ class Threads:
                 # exits.
                 thread = threading.Thread(
                     target=_serve,
-                    args=(weakref.ref(self), self._works),
+                    args=(weakref.ref(self), self._is_work, self._works),
                     name="sknorm_images-idle",
                 )
                 self._threads.add(thread)
                 thread.start()
+            self._is_work.notify()
 
     def _leave(self) -> bool:
         """Let this thread go, unless there is work after all."""
         with self._lock:
-            if not self._works.empty():
+            if self._works:
                 return False
             self._threads.discard(threading.current_thread())
             return True
@@ -61,16 +64,21 @@ def is_exiting() -> bool:
     return not threading.main_thread().is_alive()
 
 
-def _serve(ref: weakref.ref[Threads], works: SimpleQueue[Work]) -> None:
+def _serve(
+    ref: weakref.ref[Threads], is_work: threading.Condition, works: deque[Work]
+) -> None:
     idle_since = time.monotonic()
-    while not is_exiting() and (threads := ref()) is not None:
-        if time.monotonic() - idle_since > _LONGEST_IDLE and threads._leave():
-            return
-        del threads
-        try:
-            work = works.get(timeout=_LONGEST_WAIT)
-        except Empty:
-            continue
-        work()
-        del work  # it holds what it made
-        idle_since = time.monotonic()
+    while not is_exiting() and ref() is not None:
+        with is_work:
+            if not works:
+                is_work.wait(_LONGEST_WAIT)
+            work = works.popleft() if works else None
+        if work is not None:
+            work()
+            del work  # it holds what it made
+            idle_since = time.monotonic()
+        elif time.monotonic() - idle_since > _LONGEST_IDLE:
+            threads = ref()
+            if threads is None or threads._leave():
+                return
+            del threads

@@ -15,7 +15,7 @@ import pytest
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 from sklearn.preprocessing import FunctionTransformer
 
-from sknorm_images.keras import PipelineDataset
+from sknorm_images.keras import PipelineDataset, _threads
 from sknorm_images.keras._look_ahead import LookAhead
 from sknorm_images.keras._threads import Threads
 from tests.keras.conftest import (
@@ -548,3 +548,20 @@ def test_a_look_at_some_batch_does_not_keep_the_next_pass_from_looking_ahead(pee
     dataset[0]
     let_threads_end()
     assert len(begun) > 1
+
+
+def test_threads_that_are_woken_for_work_of_another_still_end(monkeypatch):
+    monkeypatch.setattr(_threads, "_LONGEST_WAIT", 1e-6)  # over before a thread has looked
+    threads, done = Threads(4), threading.Semaphore(0)
+    before = set(threading.enumerate())
+    for i in range(5_000):
+        threads.do(done.release)
+        if i % 10 == 0:
+            time.sleep(1e-5)  # so that some are waiting
+    for _ in range(5_000):
+        assert done.acquire(timeout=60)
+    del threads
+    started = set(threading.enumerate()) - before
+    for thread in started:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in started)
