@@ -168,6 +168,12 @@ def threads_take_turns_often() -> Iterator[None]:
 
 
 @pytest.fixture
+def without_simplejpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let checks find that simplejpeg is not installed."""
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+
+
+@pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Sizes of the images that Pillow made room for."""
     sizes = []

@@ -305,7 +305,7 @@ def test_what_the_constructor_was_given_is_checked_when_it_is_drawn(pixels):
         ChannelHistogramDisplay(ChannelHistogram(np.zeros((3, 256), int), 0)).plot()
     with pytest.raises(TypeError, match="scaler is a Pipeline"):
         ChannelHistogramDisplay(histogram, pipeline_with(ChannelStandardScaler())).plot()
-    with pytest.raises(ValueError, match="per_image='channel' maps each image"):
+    with pytest.raises(ValueError, match="per_image='channel' scales each image"):
         ChannelHistogramDisplay(histogram, ChannelMinMaxScaler(per_image="channel")).plot()
     with pytest.raises(NotFittedError):
         ChannelHistogramDisplay(histogram, ChannelStandardScaler()).plot()
@@ -680,9 +680,9 @@ def test_a_scaler_that_does_not_fit_the_images_is_refused(files, pixels, prepare
     with pytest.raises(NotFittedError):
         ImageGridDisplay.from_images(pixels / 255, ChannelStandardScaler())
     samplewise = ChannelStandardScaler(per_image="image")
-    with pytest.raises(ValueError, match=r"per_image='image' maps .* pipeline\[:-1\]"):
+    with pytest.raises(ValueError, match=r"per_image='image' scales .* pipeline\[:-1\]"):
         ImageGridDisplay.from_images(samplewise.transform(pixels), samplewise)
-    with pytest.raises(ValueError, match="per_image='image' maps"):
+    with pytest.raises(ValueError, match="per_image='image' scales"):
         ImageGridDisplay.from_estimator(pipeline_with(samplewise), files)
     with pytest.raises(NotFittedError):
         ImageGridDisplay.from_estimator(pipeline_with(ChannelStandardScaler()), files)
@@ -696,7 +696,7 @@ def test_estimators_that_make_no_images_are_refused(files, pixels):
     with pytest.raises(ValueError, match=r"Image 0 is of shape \(4608,\)"):
         ImageGridDisplay.from_estimator(flat, files)
     for estimator in (make_pipeline(JpegLoader(), LogisticRegression()), BaseEstimator()):
-        with pytest.raises(TypeError, match=r"which makes no images. Pass the part"):
+        with pytest.raises(TypeError, match=r"which does not return images. Pass the part"):
             ImageGridDisplay.from_estimator(estimator, files)
     with pytest.raises(ValueError, match="2 captions for 3 images"):
         ImageGridDisplay(pixels[:3], ["a", "b"]).plot()

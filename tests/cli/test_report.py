@@ -16,6 +16,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image, ImageCms
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
@@ -604,7 +605,25 @@ def survey_of(paths: list[str], pipeline: Pipeline) -> Survey:
     return survey(images, [None] * len(paths), pipeline["load"], n_jobs=2, verbose=False)
 
 
-def test_a_survey_reads_and_decodes_each_photo_once(files, pipeline, n_reads, prepared):
+def test_a_survey_reads_and_decodes_each_photo_once(
+    files, pipeline, n_reads, prepared, monkeypatch
+):
+    decoded = []
+    decode = simplejpeg.decode_jpeg
+
+    def counting(data: bytes, *arguments: Any, **options: Any) -> Any:
+        decoded.append(data)
+        return decode(data, *arguments, **options)
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", counting)
+    survey_of(files, pipeline)
+    assert set(n_reads.values()) == {1}
+    assert len(n_reads) == len(prepared) + len(decoded) == len(files)
+
+
+def test_a_survey_does_so_without_simplejpeg_too(
+    files, pipeline, n_reads, prepared, without_simplejpeg
+):
     survey_of(files, pipeline)
     assert set(n_reads.values()) == {1}
     assert len(n_reads) == len(prepared) == len(files)

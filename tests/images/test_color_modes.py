@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -66,11 +65,6 @@ def test_damage_is_found_whatever_the_images_become(mode, photos, without_simple
     assert found.damage[0] == ""
     assert found.damage.tolist() == check_images([data, ruined]).damage.tolist()
     assert found.damage[1].startswith("its data ends early")
-
-
-@pytest.fixture
-def without_simplejpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "simplejpeg", None)
 
 
 @pytest.mark.parametrize(("n_channels", "usual"), [(1, "grayscale"), (3, "rgb"), (4, None)])

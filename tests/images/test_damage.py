@@ -52,11 +52,6 @@ def installed(request, monkeypatch) -> bool:
     return request.param == "with simplejpeg"
 
 
-@pytest.fixture
-def without_simplejpeg(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "simplejpeg", None)
-
-
 def each_kind(photo: Image.Image, kinds: dict[str, dict[str, object]]) -> Iterator[bytes]:
     for quality in (40, 75, 95):
         for kind in kinds.values():

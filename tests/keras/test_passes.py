@@ -511,12 +511,12 @@ def test_trials_of_keras_tuner_see_the_same_orders(tmp_path):
 
 @pytest.mark.parametrize("method", ["fit", "evaluate"])
 def test_a_loss_without_targets_is_refused_with_the_way_out(method):
-    with pytest.raises(ValueError, match=rf"no targets, and {method} computes.*Pass y"):
+    with pytest.raises(ValueError, match=rf"no targets, and {method} needs.*Pass y"):
         getattr(linear_model(), method)(numbered(y=None), verbose=0)
 
 
 def test_validation_data_without_targets_are_refused():
-    with pytest.raises(ValueError, match="no targets, and evaluate computes"):
+    with pytest.raises(ValueError, match="no targets, and evaluate needs"):
         linear_model().fit(numbered(), validation_data=numbered(y=None), verbose=0)
 
 

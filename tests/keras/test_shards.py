@@ -230,5 +230,5 @@ def test_a_last_batch_that_shards_cannot_share_is_refused_with_the_way_out(n_row
 
 def test_predictions_of_a_shard_are_refused():
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1)])
-    with pytest.raises(ValueError, match=r"shard=\(1, 2\).*Make one without shard"):
+    with pytest.raises(ValueError, match=r"shard=\(1, 2\).*make a dataset without shard"):
         model.predict(numbered(8, 4, shard=(1, 2)), verbose=0)
