@@ -282,9 +282,7 @@ def test_predict_keeps_the_order_of_the_images(y):
 @pytest.mark.parametrize("y", [{}, {"y": None}], ids=["labelled", "unlabelled"])
 def test_predict_in_an_order_that_is_shuffled_is_refused(n_rows, y):
     dataset = numbered(n_rows, shuffle=True, **y)
-    with pytest.raises(
-        ValueError, match=r"shuffle=True.*make a dataset with shuffle=False"
-    ):
+    with pytest.raises(ValueError, match=r"shuffle=True.*make a dataset with shuffle=False"):
         identity_model().predict(dataset, verbose=0)
 
 
