@@ -172,6 +172,8 @@ def _workers(reach: Reach, n_jobs: int | None, n_items: int) -> tuple[Reach, int
     if reach != "cluster" and n_items <= 1:  # an upload, say
         return "process", 1
     if reach == "machine":
+        if _n_workers(n_jobs, "process") == 1:  # so that Dask's scheduler is not asked
+            return "process", 1
         is_alone = current_process().daemon or not can_share_memory()
         if is_alone or dask_behind_joblib() is not None:
             reach = "process"

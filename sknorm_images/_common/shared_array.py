@@ -14,6 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from sknorm_images._common.aligned import empty_aligned
 
+_MOST_COPIED = 2**24  # bytes; a mapping keeps a file descriptor open, so many would use up all
+
 
 class SharedArray:
     """Memory for an array that the workers of `map_chunks` fill, each a part of it.
@@ -38,7 +40,10 @@ class SharedArray:
     def finish(self) -> NDArray[Any]:
         """Return the array once all parts are written; nobody else sees later changes."""
         if self._file is not None:
-            self.array = self._file.private_copy(self.array.shape, self.array.dtype)
+            written = self._file.private_copy(self.array.shape, self.array.dtype)
+            if written.nbytes > _MOST_COPIED:
+                return written
+            self.array[...] = written
         return self.array
 
     def close(self) -> None:

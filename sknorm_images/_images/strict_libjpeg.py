@@ -42,7 +42,7 @@ class StrictLibjpeg:
         """
         try:
             self._decode_jpeg(data, "GRAY", fastdct=True, fastupsample=True, strict=True)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             message = str(error)
         else:
             return ""
