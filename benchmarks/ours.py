@@ -37,11 +37,13 @@ def transform(
     pipeline = _pipeline(task, engine).set_params(resize__reducing_gap=reducing_gap)
     size = -(-len(task.files) // calls)
 
+    def part(files: list[str]) -> np.ndarray:
+        with _configured(backend):
+            return np.asarray(pipeline.transform(files))
+
     def batches() -> Iterator[np.ndarray]:
         for i in range(0, len(task.files), size):
-            with _configured(backend):
-                images = pipeline.transform(task.files[i : i + size])
-            yield images
+            yield part(task.files[i : i + size])  # without a name that would keep it
 
     return batches
 

@@ -54,7 +54,13 @@ class SharedArray:
 
 def can_share_memory() -> bool:
     """Whether other processes of this machine can fill a `SharedArray`; they can on Linux."""
-    return hasattr(os, "memfd_create")
+    if not hasattr(os, "memfd_create"):
+        return False
+    try:
+        os.close(os.memfd_create("sknorm_images"))
+    except OSError:  # a sandbox may refuse it
+        return False
+    return True
 
 
 class _MemoryFile:
@@ -64,7 +70,11 @@ class _MemoryFile:
         # The name is not for finding it, but lets a process see that it has found it.
         self.name = f"sknorm_images-{uuid4().hex}"
         self._descriptor = os.memfd_create(self.name)
-        os.ftruncate(self._descriptor, n_bytes)
+        try:
+            os.ftruncate(self._descriptor, n_bytes)
+        except OSError:
+            os.close(self._descriptor)
+            raise
         self._n_bytes = n_bytes
         self.path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
 

@@ -78,19 +78,19 @@ def load_image_folder(
     ImportError
         If fsspec, or the library that it reads a URL with, is not installed.
     TypeError
-        If `class_names` or `extensions` is a lone string.
+        If `directory` is not a path, or `class_names` or `extensions` is a single string.
     ValueError
-        If there are no image files. Without `class_names`, if a class has none, or if there
-        are some beside the sub-folders. With `class_names`, if it lacks a sub-folder. If the
-        names of two sub-folders differ only in how Unicode writes their accents. If a URL has
-        an unknown protocol, or the protocol ``reference://``. If a name, in an archive for
-        example, would lead out of the folder.
+        If `directory` is an empty string, or there are no image files. Without `class_names`,
+        if a class has none, or if there are some beside the sub-folders. With `class_names`,
+        if it lacks a sub-folder. If the names of two sub-folders differ only in how Unicode
+        writes their accents. If a URL has an unknown protocol, or the protocol
+        ``reference://``. If a name, in an archive for example, would lead out of the folder.
 
     Warns
     -----
     UserWarning
-        If sub-folders such as ``train`` and ``test`` contain the same sub-folders, and are not
-        in `class_names`.
+        If sub-folders such as ``train`` and ``test`` contain the same sub-folders, and
+        `class_names` is None.
 
     See Also
     --------
@@ -163,7 +163,9 @@ def without_images(
         path = folder.folders[sub_folder]
         below = (n for names, n in folder.passed_over.items() if names[:1] == (sub_folder,))
         others = sum(below, Counter[str]())
-    named = " or ".join(show_some(extensions, shorten).rsplit(", ", 1))
+    named = show_some(extensions, shorten)
+    if " more" not in named:  # all of them are named
+        named = " or ".join(named.rsplit(", ", 1))
     message = f"{show_name(path)} has no files that end in {named}"
     if others:
         message += f", only {show_counts(others)}"

@@ -191,7 +191,7 @@ class _Walk:
 
     def _line_ends(self, start: int, end: int) -> str:
         beginning = self.data[start : min(end, start + _BEGINNING)]
-        n = beginning.count(b"\r\n")  # which most data have no more than one of
+        n = beginning.count(b"\r\n")  # most data have at most one
         if n < _LEAST_LINE_ENDS or n != beginning.count(b"\n"):
             return ""
         if len(set(_FOLLOWER.findall(beginning))) < _LEAST_FOLLOWERS:

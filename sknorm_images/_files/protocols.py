@@ -65,9 +65,14 @@ def as_passed(error: OSError, passed: str, path: str) -> OSError:
 def _meant_by(missing: str) -> str:
     if was_url(missing):
         return "a URL has two slashes and is a str, since a Path drops one"
-    if os.path.expanduser(missing) != missing:  # noqa: PTH111 (Path raises for others' names)
+    # Path.expanduser raises where a user is unknown, and this is about an error already.
+    if os.path.expanduser(missing) != missing:  # noqa: PTH111
         return "~ is not expanded here, so pass os.path.expanduser of it"
-    return "patterns are not expanded here" if "*" in missing else ""
+    return (
+        "patterns are not expanded here, so pass what glob.glob finds"
+        if "*" in missing
+        else ""
+    )
 
 
 def local_path(source: str | os.PathLike[str]) -> str:

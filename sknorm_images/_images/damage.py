@@ -80,8 +80,8 @@ def _end_of(
 
     Blocks without data are mid-grey, but a complete picture may also end in grey. Bytes
     inserted before the end tell the two apart: they change only an incomplete picture. An
-    eighth of the size is enough to see that. `is_moved` is whether it is yet unknown if the
-    image ends in grey.
+    eighth of the size is enough to see that. `is_moved` says that a profile has
+    changed the grey, so that the end has to be looked at again.
     """
     if is_moved and not _ends_in_grey(decoding.decode(data).image, found):
         return ""

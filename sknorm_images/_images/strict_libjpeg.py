@@ -1,6 +1,6 @@
 """libjpeg by way of simplejpeg, where a warning is an error; and which files are plain.
 
-Of plain JPEG files, simplejpeg makes the pixels that Pillow makes. It is optional.
+simplejpeg decodes plain JPEG files to the same pixels as Pillow. It is optional.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def _tiles(
 ) -> Tiles:
     n_channels = len(factor)
     repeats = max(1, min(_TILE, _BLOCK // n_channels))
-    # In two steps: a loop for every few numbers is what takes long.
+    # In two steps, since short inner loops are slow.
     few = min(repeats, _FEW)
     rows = np.empty((3, few, n_channels), dtype)
     for row, values in zip(rows, (minuend, factor, summand), strict=True):

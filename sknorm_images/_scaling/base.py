@@ -48,6 +48,7 @@ from sknorm_images._scaling.units import (
     white_of_statistics,
 )
 
+_MOST_LOADED = 4  # channels of what a JpegLoader gives
 _PER_IMAGE = (None, "channel", "image")
 
 
@@ -420,6 +421,8 @@ class ChannelScaler(ImageTransformer, BaseEstimator, metaclass=ABCMeta):
             return
         if len(shape) == 4 and shape[1] == n_fitted:
             advice = "They come last, so pass np.moveaxis(X, 1, -1)."
+        elif n_channels > _MOST_LOADED or n_fitted > _MOST_LOADED:
+            advice = f"Pass images with {n_fitted} channels."
         else:
             advice = "Load the images with the color_mode that the others had in fit."
         raise ValueError(
@@ -601,7 +604,15 @@ def _as_array(X: Any) -> NDArray[Any]:
         shapes = list(dict.fromkeys(image.shape for image in X if hasattr(image, "shape")))
         if len(shapes) < 2:
             raise
+        are_alike = len({shape[-1:] for shape in shapes if len(shape) == 3}) == 1
+        advice = "Pass them through a Resizer first."
+        if not are_alike or any(
+            len(shape) != 3 for shape in shapes
+        ):  # a Resizer refuses these
+            advice = (
+                "Pass images of shape (height, width, channels) with equally many channels."
+            )
         raise ValueError(
             f"X holds images of shapes {shapes[0]} and {shapes[1]}, and one array takes one "
-            "shape. Pass them through a Resizer first."
+            f"shape. {advice}"
         ) from None

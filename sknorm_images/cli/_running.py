@@ -83,7 +83,7 @@ def _problem_of(error: Exception, how_to_get_help: str) -> tuple[str, int]:
             2,
         )
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
-        return f"{show_name(os.fsdecode(error.filename))}: {error.strerror}", 2
+        return f"{show_name(_as_text(error.filename))}: {error.strerror}", 2
     if isinstance(error, OSError | ValueError | TypeError | ImportError):
         return str(error), 2
     # A bug of the program, whose text may hold any name.
@@ -205,3 +205,8 @@ def _closed_streams_are_ignored() -> Iterator[None]:
                 stream.flush()
             except OSError:
                 discard(stream)
+
+
+def _as_text(filename: str | bytes | int) -> str:
+    """Return the name of a file in an OSError, which may also be a descriptor."""
+    return str(filename) if isinstance(filename, int) else os.fsdecode(filename)

@@ -1,4 +1,4 @@
-"""Threads that wait for more to do, so that what is made in them reuses their memory."""
+"""Threads that wait for more work, so that batches reuse their memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_WAIT = 0.2  # seconds until it sees that it is no longer needed
 
 
 class Threads:
-    """Up to `n_threads` threads, each of which does one work after another.
+    """Up to `n_threads` threads, each of which does one piece of work after another.
 
     New threads for each pass would take memory of their own, which glibc keeps for up to eight
     threads per core. They end when they have been idle for long, this object is dropped, or

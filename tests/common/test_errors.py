@@ -96,11 +96,14 @@ def test_no_images_at_all():
         ChannelStandardScaler().fit(JpegLoader().transform([]))  # glob("photos/*.jpg"), say
 
 
-def test_images_of_several_shapes_are_refused_with_their_shapes(pixels):
+def test_images_of_several_shapes_are_refused_with_their_shapes():
     message = r"of shapes \(4, 4, 3\) and \(2, 4, 3\), .* Resizer first"
     image = np.zeros((4, 4, 3), np.uint8)
     with pytest.raises(ValueError, match=message):
         ChannelStandardScaler().fit([image, image, image[:2]])
+    for other in (image[..., :1], image[..., 0]):  # which a Resizer refuses, too
+        with pytest.raises(ValueError, match="with equally many channels"):
+            ChannelStandardScaler().fit([image, other])
 
 
 def test_other_channels_than_in_fit_are_refused_with_advice():
@@ -109,6 +112,7 @@ def test_other_channels_than_in_fit_are_refused_with_advice():
     for other, words in (
         (X[..., :1], "X has 1 features, but .* expecting 3 features as input; .* color_mode"),
         (np.moveaxis(X, -1, 1), r"X has 8 features, .* pass np\.moveaxis\(X, 1, -1\)"),
+        (np.zeros((5, 8, 8, 6)), "X has 6 features, .* Pass images with 3 channels"),
     ):
         for call in (scaler.transform, scaler.partial_fit):
             with pytest.raises(ValueError, match=words):

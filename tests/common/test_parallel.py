@@ -258,7 +258,9 @@ def test_under_loky_two_other_processes_fit(method, n_jobs, files, tmp_path):
 
 
 each_array = pytest.mark.parametrize("name", ["asarray", "transform", "fit_transform"])
-on_linux = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux shares memory")
+on_linux = pytest.mark.skipif(
+    not hasattr(os, "memfd_create"), reason="needs memory without a file, which only Linux has"
+)
 
 
 @on_linux

@@ -78,6 +78,7 @@ def _initialise_and_note(self: LookAhead[Any], *arguments: Any) -> None:
     _look_aheads.append(weakref.ref(self))
 
 
+# Tests wait for all look-aheads, which nothing lists. mypy takes a method for a constant.
 LookAhead.__init__ = _initialise_and_note  # type: ignore[method-assign]
 
 

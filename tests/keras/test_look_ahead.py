@@ -411,15 +411,19 @@ def test_a_model_takes_batches_made_ahead_by_threads_that_end_with_the_pass(meth
 
 
 def test_passes_of_a_dataset_share_its_threads_which_end_with_it():
-    threads = set()
+    threads, ahead = set(), threading.Event()
 
     def note(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if threading.current_thread().name == AHEAD:
             threads.add(threading.current_thread())
+            ahead.set()
+        elif y[0] > 0:  # nothing is made ahead of the first batch; later, do not overtake
+            ahead.wait(PATIENCE)
         return x, y
 
     dataset = numbered(40, augment=note, n_jobs=1)
     for _ in range(5):
+        ahead.clear()
         order_of(dataset)
         dataset.on_epoch_end()
         let_threads_end()
@@ -438,7 +442,8 @@ def test_a_thread_that_is_idle_for_long_ends_and_another_takes_its_place(monkeyp
     found: list[threading.Thread] = []
     for _ in range(2):
         threads.do(lambda: found.append(threading.current_thread()))
-        while len(threads._threads):  # it leaves as soon as nothing is left to do
+        deadline = time.monotonic() + PATIENCE
+        while len(threads._threads) and time.monotonic() < deadline:  # it leaves when idle
             time.sleep(0.001)
         found[-1].join(PATIENCE)
     assert len(set(found)) == 2
